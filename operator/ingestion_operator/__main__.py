@@ -1,0 +1,47 @@
+"""`python -m ingestion_operator`: run the operator."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ingestion_operator import __version__
+from ingestion_operator.controllers.main import run_operator
+from ingestion_operator.errors import OperatorError
+
+
+def main() -> int:
+    """Parse the command line, run, return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="ingestion-operator", description="Runs OpenMetadata's ingestion pipelines on Kubernetes."
+    )
+    parser.add_argument("--settings", type=Path, required=True, help="YAML file with runner images and defaults")
+    scope = parser.add_mutually_exclusive_group(required=True)
+    scope.add_argument("--namespace", action="append", default=[], help="watch this namespace (repeatable)")
+    scope.add_argument("--all-namespaces", action="store_true", help="watch the whole cluster")
+    parser.add_argument(
+        "--kubeconfig",
+        default=os.environ.get("KUBECONFIG"),
+        help="default: $KUBECONFIG, else the pod's service account",
+    )
+    parser.add_argument("--liveness", help="URL to serve the liveness probe at, such as http://0.0.0.0:8080/healthz")
+    parser.add_argument("--version", action="version", version=__version__)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # its INFO lines repeat each event of each object
+    try:
+        run_operator(
+            settings_path=arguments.settings,
+            namespaces=arguments.namespace,
+            kubeconfig=arguments.kubeconfig,
+            liveness=arguments.liveness,
+        )
+    except OperatorError as error:
+        print(f"ingestion-operator: {error}", file=sys.stderr)  # noqa: T201  a command's last words
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Names that other programs see: API group, labels, annotations, file paths, reasons.
+
+Changing one of them breaks objects that already exist in somebody's cluster.
+"""
+
+from typing import Final
+
+GROUP: Final = "ingestion.openmetadata.org"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "IngestionPipeline"
+PLURAL: Final = "ingestionpipelines"
+SINGULAR: Final = "ingestionpipeline"
+SHORT_NAME: Final = "omip"
+CATEGORY: Final = "openmetadata"
+
+FIELD_MANAGER: Final = "ingestion-operator"
+"""Owner of the fields of CronJobs in server-side apply."""
+
+STATUS_FIELD_MANAGER: Final = "ingestion-operator-status"
+"""Owner of the fields of a pipeline's status."""
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "ingestion-operator"
+LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
+"""On CronJobs, Jobs and Pods: the pipeline's CronJob name (<= 52 characters, one per pipeline)."""
+
+LABEL_PIPELINE_TYPE: Final = f"{GROUP}/pipeline-type"
+
+ANNOTATION_PIPELINE_NAME: Final = f"{GROUP}/pipeline-name"
+"""On CronJobs, Jobs and Pods: the whole name of the IngestionPipeline, which a label may be too short for."""
+
+ANNOTATION_RUN_INPUT: Final = f"{GROUP}/run-input"
+"""On the pod template: what the runner reads, as JSON. A Job is thereby a snapshot of its configuration."""
+
+ANNOTATION_RUN_ID: Final = f"{GROUP}/run-id"
+"""On the pod template of a run whose caller chose the id; absent: the Job's UID is the run id."""
+
+ANNOTATION_FINGERPRINT: Final = f"{GROUP}/fingerprint"
+"""On CronJobs: hash of what the operator wants, so that an unchanged pipeline costs no write."""
+
+ANNOTATION_OPENS_AT: Final = f"{GROUP}/opens-at"
+"""On a CronJob that waits for its startDate: that date. Tells an opening window from somebody's un-pause."""
+
+ANNOTATION_INSTANTIATE: Final = "cronjob.kubernetes.io/instantiate"
+"""kubectl sets it to `manual` on `kubectl create job --from=cronjob/…`."""
+
+ANNOTATION_SCHEDULED_AT: Final = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+
+LABEL_JOB_UID: Final = "batch.kubernetes.io/controller-uid"
+
+RUNNER_CONTAINER: Final = "ingestion"
+RUNNER_USER: Final = 65532
+PIPELINE_DIRECTORY: Final = "/ingestion/pipeline"
+TOKEN_DIRECTORY: Final = "/ingestion/token"  # noqa: S105  a directory, not a token
+CONNECTION_DIRECTORY: Final = "/ingestion/connection"
+SOURCE_CONFIG_DIRECTORY: Final = "/ingestion/source-config"
+TEMPORARY_DIRECTORY: Final = "/tmp"  # noqa: S108  an emptyDir in the runner's pod
+
+EXIT_CONFIGURATION: Final = 2
+"""Exit code of the runner for what no repetition can mend."""
+
+EXIT_OUTSIDE_SCHEDULE: Final = 3
+"""Exit code of the runner that was started outside startDate/endDate."""
+
+CRONJOB_NAME_LIMIT: Final = 52
+"""Kubernetes appends 11 characters for the Job, whose name may have 63."""
+
+RUN_INPUT_LIMIT_BYTES: Final = 200 * 1024
+"""All annotations of an object together may have 256 KiB."""
+
+STATUS_RUNS_LIMIT: Final = 20
+MESSAGE_LIMIT_BYTES: Final = 1024

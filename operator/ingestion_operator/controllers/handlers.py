@@ -1,0 +1,43 @@
+"""What is watched. Every event only marks its pipeline: the queue's workers read the cluster anew."""
+
+from typing import Any
+
+import kopf
+
+from ingestion_operator import constants
+from ingestion_operator.controllers.queue import RefreshQueue
+from ingestion_operator.refresh import PipelineKey
+
+
+def register(registry: kopf.OperatorRegistry, queue: RefreshQueue) -> None:
+    """Put the watches of the operator into `registry`."""
+    generations: dict[PipelineKey, tuple[str, int]] = {}
+
+    @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
+    async def pipeline_changed(event: kopf.RawEvent, **_: Any) -> None:
+        metadata: dict[str, Any] = dict(event["object"]["metadata"])
+        key = PipelineKey(metadata["namespace"], metadata["name"])
+        seen = (metadata["uid"], metadata["generation"])
+        if event["type"] == "DELETED":
+            generations.pop(key, None)
+            queue.forget(key)
+        elif event["type"] is None or generations.get(key) != seen:
+            # The generation leaves out the status, so that our own writes do not come back as work.
+            generations[key] = seen
+            queue.mark(key)
+
+    async def child_changed(event: kopf.RawEvent, **_: Any) -> None:
+        body = dict(event["object"])
+        if (key := _pipeline_of(body)) is not None:
+            queue.mark(key, pod=body if body.get("kind") == "Pod" else None)
+
+    for group, version, plural in (("batch", "v1", "cronjobs"), ("batch", "v1", "jobs"), ("", "v1", "pods")):
+        kopf.on.event(
+            group, version, plural, labels={constants.LABEL_PIPELINE: kopf.PRESENT}, id=plural, registry=registry
+        )(child_changed)
+
+
+def _pipeline_of(body: dict[str, Any]) -> PipelineKey | None:
+    metadata = body["metadata"]
+    name = metadata.get("annotations", {}).get(constants.ANNOTATION_PIPELINE_NAME)
+    return PipelineKey(metadata["namespace"], name) if name else None

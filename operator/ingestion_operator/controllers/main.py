@@ -1,0 +1,121 @@
+"""Starting the operator: kopf's settings, each with its reason, and the queue beside it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import kopf
+
+from ingestion_operator import constants
+from ingestion_operator.controllers.handlers import register
+from ingestion_operator.controllers.queue import RefreshQueue
+from ingestion_operator.errors import NotFound, Unavailable
+from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.kube.login import read_login
+from ingestion_operator.ports import PIPELINES, ClusterApi
+from ingestion_operator.refresh import Refresher
+from ingestion_operator.settings import load_settings
+from ingestion_operator.settings_file import SettingsFile
+
+_logger = logging.getLogger(__name__)
+
+
+_WAIT_SECONDS: Final = 2
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Return the moment in UTC."""
+        return datetime.now(UTC)
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Set what differs from kopf's defaults."""
+    selector = constants.LABEL_PIPELINE
+    for plural in ("cronjobs", "jobs", "pods"):
+        # On the server: without it every Job and Pod of the namespace would be listed and kept.
+        settings.watching.label_selectors[plural] = selector
+    settings.watching.server_timeout = 300  # an int in text form; load balancers drop idle watches after minutes
+    settings.watching.client_timeout = 310  # a little longer than the server's, so that the server ends it
+    settings.watching.connect_timeout = 10
+    settings.watching.chunk_size = 500  # a list in pieces keeps the peak of memory low
+    settings.networking.request_timeout = 30
+    settings.posting.enabled = False  # Events are ours, after the status is written
+    settings.scanning.disabled = True  # no rights on CRDs and namespaces of the whole cluster
+    settings.peering.standalone = True  # one replica, strategy Recreate; peering is no leader election
+    settings.process.ultimate_exiting_timeout = 20  # below the pod's grace period
+
+
+def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
+    """Return when the API server serves our kind: kopf looks once, at its start."""
+    while True:
+        try:
+            cluster.list(PIPELINES, next(iter(namespaces), "default"), {"probe": "none"})
+        except NotFound:
+            _logger.warning("No CustomResourceDefinition %s.%s yet: apply crds/", constants.PLURAL, constants.GROUP)
+        except Unavailable as error:
+            _logger.warning("Waiting for the API server: %s", error)
+        else:
+            return
+        time.sleep(_WAIT_SECONDS)
+
+
+def run_operator(
+    *, settings_path: Path, namespaces: Collection[str], kubeconfig: str | None, liveness: str | None
+) -> None:
+    """Run until a signal ends it. An empty `namespaces` means the whole cluster.
+
+    Raises Rejected for wrong settings and ClusterError when there is no cluster to talk to.
+    """
+    settings_file = SettingsFile(settings_path, load_settings(settings_path))
+    clock = SystemClock()
+    cluster = KubernetesCluster(connect(read_configuration(kubeconfig)))
+    refresher = Refresher(cluster, settings_file.current, clock)
+    registry = kopf.OperatorRegistry()
+    kopf_settings = kopf.OperatorSettings()
+    configure(kopf_settings)
+
+    _wait_for_definition(cluster, namespaces)
+
+    async def main() -> None:
+        queue = RefreshQueue(refresher.refresh, clock)
+        register(registry, queue)
+
+        @kopf.on.login(registry=registry, retries=3)
+        def login(**_: Any) -> kopf.ConnectionInfo:
+            found = read_login(kubeconfig)
+            return kopf.ConnectionInfo(
+                server=found.server,
+                ca_path=found.ca_path,
+                insecure=found.insecure,
+                token=found.token,
+                certificate_path=found.certificate_path,
+                private_key_path=found.private_key_path,
+            )
+
+        @kopf.on.probe(id="queue", registry=registry)
+        async def queue_is_alive(**_: Any) -> bool:
+            return not worker.done()
+
+        worker = asyncio.create_task(queue.run())
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings,
+                namespaces=namespaces,
+                clusterwide=not namespaces,
+                standalone=True,
+                liveness_endpoint=liveness,
+            )
+        finally:
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+
+    _logger.info("Operator starts for %s", ", ".join(namespaces) or "all namespaces")
+    asyncio.run(main())

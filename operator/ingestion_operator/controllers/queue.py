@@ -1,0 +1,129 @@
+"""A bounded, coalescing queue of pipelines to look at.
+
+However many events arrive for a pipeline, it is looked at once after they settle, by one worker at a time. A
+failed look is repeated with growing, jittered pauses; a look that asks to be repeated later is, from the one
+clock loop here. There are no timers per object.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, Final
+
+from ingestion_operator.errors import ClusterError, Conflict
+from ingestion_operator.ports import Clock
+from ingestion_operator.refresh import PipelineKey
+
+_logger = logging.getLogger(__name__)
+
+WORKERS: Final = 8
+_SETTLE_SECONDS: Final = 0.1
+_FIRST_RETRY_SECONDS: Final = 0.5
+_LAST_RETRY_SECONDS: Final = 60.0
+
+Look = Callable[[PipelineKey, list[dict[str, Any]]], datetime | None]
+
+
+class RefreshQueue:
+    """Calls `look(key, observed pods)` in worker threads for every pipeline that was marked."""
+
+    def __init__(self, look: Look, clock: Clock) -> None:
+        self._look = look
+        self._clock = clock
+        self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="refresh")
+        self._due: dict[PipelineKey, float] = {}
+        self._heap: list[tuple[float, PipelineKey]] = []
+        self._pods: defaultdict[PipelineKey, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self._failures: dict[PipelineKey, int] = {}
+        self._busy: dict[PipelineKey, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+
+    def mark(self, key: PipelineKey, *, pod: dict[str, Any] | None = None, after: float = _SETTLE_SECONDS) -> None:
+        """Ask for a look at the pipeline within `after` seconds; earlier requests stand."""
+        if pod is not None:
+            self._pods[key][pod["metadata"]["name"]] = pod
+        moment = asyncio.get_running_loop().time() + after
+        if moment < self._due.get(key, float("inf")):
+            self._due[key] = moment
+            heapq.heappush(self._heap, (moment, key))
+            self._changed.set()
+
+    def forget(self, key: PipelineKey) -> None:
+        """Drop a pipeline that is gone."""
+        self._due.pop(key, None)
+        self._pods.pop(key, None)
+        self._failures.pop(key, None)
+
+    async def run(self) -> None:
+        """Work until cancelled; looks that are under way then come to their end."""
+        try:
+            while True:
+                pause = self._start_due()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), pause)
+                self._changed.clear()
+        finally:
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+            self._executor.shutdown(wait=False)
+
+    def _start_due(self) -> float | None:
+        """Start what is due and may start; return the seconds until the next is, None for an empty queue."""
+        now = asyncio.get_running_loop().time()
+        while self._heap:
+            moment, key = self._heap[0]
+            if self._due.get(key) != moment:
+                heapq.heappop(self._heap)  # superseded or forgotten
+            elif moment > now:
+                return moment - now
+            elif len(self._busy) >= WORKERS or key in self._busy:
+                if key not in self._busy:
+                    return None  # the end of a look wakes the loop
+                heapq.heappop(self._heap)  # marked again while being looked at: its end puts it back
+                self._due[key] = float("-inf")
+            else:
+                heapq.heappop(self._heap)
+                del self._due[key]
+                self._busy[key] = asyncio.create_task(self._work(key))
+        return None
+
+    async def _work(self, key: PipelineKey) -> None:
+        pods = self._pods.pop(key, {})
+        try:
+            again = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._look, key, list(pods.values())
+            )
+            self._failures.pop(key, None)
+            if again is not None:
+                self.mark(key, after=max(_SETTLE_SECONDS, (again - self._clock.now()).total_seconds()))
+        except Exception as error:  # noqa: BLE001  whatever went wrong, the pipeline must be looked at again
+            self._pods[key] = pods | self._pods.get(key, {})
+            self._retry(key, error)
+        finally:
+            del self._busy[key]
+            if self._due.get(key) == float("-inf"):
+                del self._due[key]
+                self.mark(key)
+            self._changed.set()
+
+    def _retry(self, key: PipelineKey, error: Exception) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = min(_LAST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2 ** (failures - 1)) * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+        if isinstance(error, Conflict) and failures == 1:
+            pause = _SETTLE_SECONDS
+        expected = isinstance(error, ClusterError)
+        _logger.log(
+            logging.INFO if isinstance(error, Conflict) else logging.WARNING if expected else logging.ERROR,
+            "Pipeline %s/%s: %s; next try in %.1f s",
+            key.namespace,
+            key.name,
+            error if expected else f"unexpected {type(error).__name__}",
+            pause,
+            exc_info=None if expected else error,
+        )
+        self.mark(key, after=pause)

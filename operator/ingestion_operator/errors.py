@@ -1,0 +1,55 @@
+"""What can go wrong, sorted by who has to act.
+
+OperatorError
+├── Rejected      the user has to change something; retrying alone does not help
+└── ClusterError  the API server answered with an error
+    ├── NotFound
+    ├── Conflict     the object changed since it was read: recompute
+    ├── Forbidden    a permission is missing: the administrator has to act
+    ├── Invalid      the API server refuses the object
+    └── Unavailable  away, overloaded or too slow: retry with a delay
+"""
+
+
+class OperatorError(Exception):
+    """Root of this program's own errors."""
+
+
+class Rejected(OperatorError):
+    """The desired state cannot be realised.
+
+    `reason` is a stable CamelCase word for conditions and Events; `message` names field, value and fix.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class ClusterError(OperatorError):
+    """A call to the API server failed; the text names verb, kind, namespace, name and HTTP code."""
+
+    def __init__(self, message: str, *, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotFound(ClusterError):
+    """HTTP 404."""
+
+
+class Conflict(ClusterError):
+    """HTTP 409: somebody else wrote first, or the name is taken."""
+
+
+class Forbidden(ClusterError):
+    """HTTP 401 or 403."""
+
+
+class Invalid(ClusterError):
+    """HTTP 400 or 422: the object itself is refused."""
+
+
+class Unavailable(ClusterError):
+    """HTTP 429, 5xx, a timeout or no connection at all."""

@@ -1,0 +1,146 @@
+"""ClusterApi over the official Kubernetes client, at the level of dicts.
+
+Models are left alone on purpose: dicts are many times faster to read, and fields of newer servers do no harm.
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from ingestion_operator.errors import ClusterError, Unavailable
+from ingestion_operator.kube.translation import error_of
+from ingestion_operator.ports import Kind
+
+_logger = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS: Final = (5.0, 20.0)
+"""To connect, and to read."""
+
+_ATTEMPTS: Final = 3
+_BACKOFF_SECONDS: Final = 0.3
+_PAGE_SIZE: Final = 500
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+def read_configuration(kubeconfig: str | None = None) -> client.Configuration:
+    """Return where the cluster is and how to log in: from a kubeconfig, else from the pod's service account.
+
+    Raises ClusterError when neither is there, naming both.
+    """
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is not None:
+            config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ClusterError(
+            f"no cluster to talk to ({error}): run inside a pod with a service account, or give --kubeconfig"
+        ) from error
+    configuration.retries = False
+    return configuration
+
+
+def connect(configuration: client.Configuration, *, pool_size: int = 8) -> client.ApiClient:
+    """Return a client that keeps up to `pool_size` connections."""
+    configuration.connection_pool_maxsize = pool_size
+    return client.ApiClient(configuration)
+
+
+class KubernetesCluster:
+    """One API server. Reads, applies and merge patches are repeated on passing faults; creates are not."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._api = api_client
+
+    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return the object or None."""
+        try:
+            return self._repeated("GET", _path(kind, namespace, name))
+        except ClusterError as error:
+            if error.code == 404:  # noqa: PLR2004  Not Found
+                return None
+            raise
+
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the objects that carry all the labels, page by page."""
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items()), "limit": _PAGE_SIZE}
+        items: list[dict[str, Any]] = []
+        while True:
+            page = self._repeated("GET", _path(kind, namespace), query)
+            items += page.get("items", [])
+            if not (token := page.get("metadata", {}).get("continue")):
+                return items
+            query = {**query, "continue": token}
+
+    def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        """Create the object."""
+        return self._call("POST", _path(kind, body["metadata"]["namespace"]), {}, body, "application/json")
+
+    def apply(self, kind: Kind, body: dict[str, Any], *, field_manager: str, subresource: str = "") -> dict[str, Any]:
+        """Server-side apply with force."""
+        path = _path(kind, body["metadata"]["namespace"], body["metadata"]["name"], subresource)
+        return self._repeated("PATCH", path, {"fieldManager": field_manager, "force": "true"}, body, APPLY_PATCH)
+
+    def merge_patch(
+        self, kind: Kind, namespace: str, name: str, patch: dict[str, Any], *, subresource: str = ""
+    ) -> dict[str, Any]:
+        """Apply a JSON merge patch."""
+        return self._repeated("PATCH", _path(kind, namespace, name, subresource), {}, patch, MERGE_PATCH)
+
+    def _repeated(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: dict[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return self._call(method, path, query or {}, body, content_type)
+            except Unavailable as error:
+                pause = random.uniform(0.5, 1.0) * _BACKOFF_SECONDS * 2**attempt  # noqa: S311  jitter
+                _logger.info("Repeating in %.1f s: %s", pause, error)
+                time.sleep(pause)
+        return self._call(method, path, query or {}, body, content_type)
+
+    def _call(
+        self, method: str, path: str, query: Mapping[str, Any], body: dict[str, Any] | None, content_type: str
+    ) -> dict[str, Any]:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        serialized = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._api.call_api(*serialized, _request_timeout=_TIMEOUT_SECONDS)
+            data = response.read()
+            if not 200 <= response.status < 300:  # noqa: PLR2004  the HTTP codes of success
+                raise error_of(method, path, response.status, data)
+        except ApiException as error:
+            raise error_of(method, path, error.status or 0, error.body or error.reason) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
+        document: dict[str, Any] = json.loads(data)
+        return document
+
+
+def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
+    root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
+    parts = [root, "namespaces", namespace, kind.plural, name, subresource]
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""The custom resource as pydantic models; the CRD is generated from them."""

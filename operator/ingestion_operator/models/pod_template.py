@@ -1,0 +1,244 @@
+"""What a pipeline may say about its pods: a closed part of Kubernetes' own pod template.
+
+Closed on purpose: no host namespaces, no hostPath, no privilege, no API token. Editing a pipeline then gives
+no more than creating an ordinary, restricted pod in that namespace.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from ingestion_operator.models.affinity import Affinity
+from ingestion_operator.models.base import KubernetesModel, cel, rules
+from ingestion_operator.models.types import (
+    DataKey,
+    DnsLabel,
+    DnsSubdomain,
+    EnvironmentName,
+    LabelValue,
+    Quantity,
+    Text,
+)
+
+RESERVED_ENVIRONMENT = ("RUN_ID", "JOB_UID", "POD_NAME", "NODE_NAME", "HOME")
+RESERVED_VOLUMES = ("pipeline", "token", "connection", "source-config", "tmp")
+_ONE_KEY_SOURCE = "has(self.secretKeyRef) != has(self.configMapKeyRef)"
+_VOLUME_KINDS = ("secret", "configMap", "emptyDir", "persistentVolumeClaim")
+
+
+def _cel_list(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f"'{value}'" for value in values) + "]"
+
+
+class PodMetadata(KubernetesModel):
+    """Labels and annotations of the pod; the operator's own win."""
+
+    labels: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
+    annotations: Annotated[dict[str, Text], Field(max_length=32)] = {}
+
+
+class Toleration(KubernetesModel):
+    key: Annotated[str, Field(max_length=316)] | None = None
+    operator: Literal["Exists", "Equal"] | None = None
+    value: Annotated[str, Field(max_length=63)] | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = None
+
+
+class LocalReference(KubernetesModel):
+    """A reference to an object of the same namespace."""
+
+    name: DnsSubdomain
+
+
+class KeyReference(KubernetesModel):
+    """One key of a Secret or ConfigMap of the same namespace."""
+
+    name: DnsSubdomain
+    key: DataKey
+
+
+class EnvironmentSource(KubernetesModel):
+    """Where the value of a variable comes from: exactly one of a Secret's and a ConfigMap's key."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(cel(_ONE_KEY_SOURCE, "set exactly one of secretKeyRef and configMapKeyRef"))
+    )
+    secret_key_ref: KeyReference | None = None
+    config_map_key_ref: KeyReference | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.secret_key_ref is None) == (self.config_map_key_ref is None):
+            raise ValueError("set exactly one of secretKeyRef and configMapKeyRef")
+        return self
+
+
+class EnvironmentVariable(KubernetesModel):
+    """A variable of the container, with a value or with its source."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel("has(self.value) != has(self.valueFrom)", "set exactly one of value and valueFrom"),
+            cel(
+                f"!(self.name in {_cel_list(RESERVED_ENVIRONMENT)})",
+                f"{', '.join(RESERVED_ENVIRONMENT)} are set by the operator: choose another name",
+                ".name",
+            ),
+        )
+    )
+    name: EnvironmentName
+    value: Annotated[str, Field(max_length=32768)] | None = None
+    value_from: EnvironmentSource | None = None
+
+    @model_validator(mode="after")
+    def _value_or_source(self) -> Self:
+        if (self.value is None) == (self.value_from is None):
+            raise ValueError("set exactly one of value and valueFrom")
+        if self.name in RESERVED_ENVIRONMENT:
+            raise ValueError(f"{self.name} is set by the operator: choose another name")
+        return self
+
+
+class KeyToPath(KubernetesModel):
+    key: DataKey
+    path: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class SecretVolume(KubernetesModel):
+    secret_name: DnsSubdomain
+    items: Annotated[list[KeyToPath], Field(max_length=64)] | None = None
+    optional: bool | None = None
+
+
+class ConfigMapVolume(KubernetesModel):
+    name: DnsSubdomain
+    items: Annotated[list[KeyToPath], Field(max_length=64)] | None = None
+    optional: bool | None = None
+
+
+class EmptyDirVolume(KubernetesModel):
+    medium: Literal["Memory"] | None = None
+    size_limit: Quantity | None = None
+
+
+class ClaimVolume(KubernetesModel):
+    claim_name: DnsSubdomain
+    read_only: bool | None = None
+
+
+class Volume(KubernetesModel):
+    """A volume of one of four kinds; hostPath and the like are not to be had."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                " + ".join(f"(has(self.{kind}) ? 1 : 0)" for kind in _VOLUME_KINDS) + " == 1",
+                f"set exactly one of {', '.join(_VOLUME_KINDS)}",
+            ),
+            cel(
+                f"!(self.name in {_cel_list(RESERVED_VOLUMES)})",
+                f"{', '.join(RESERVED_VOLUMES)} are volumes of the operator: choose another name",
+                ".name",
+            ),
+        )
+    )
+    name: DnsLabel
+    secret: SecretVolume | None = None
+    config_map: ConfigMapVolume | None = None
+    empty_dir: EmptyDirVolume | None = None
+    persistent_volume_claim: ClaimVolume | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = (self.secret, self.config_map, self.empty_dir, self.persistent_volume_claim)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError(f"set exactly one of {', '.join(_VOLUME_KINDS)}")
+        if self.name in RESERVED_VOLUMES:
+            raise ValueError(f"{self.name} is a volume of the operator: choose another name")
+        return self
+
+
+class VolumeMount(KubernetesModel):
+    """Where a volume appears in the container; the operator's own folders are taken."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "self.mountPath != '/' && self.mountPath != '/tmp' && self.mountPath != '/ingestion'"
+                " && !self.mountPath.startsWith('/ingestion/')",
+                "/, /tmp and /ingestion belong to the operator: mount elsewhere",
+                ".mountPath",
+            )
+        )
+    )
+    name: DnsLabel
+    mount_path: Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]
+    sub_path: Annotated[str, Field(max_length=1024)] | None = None
+    read_only: bool | None = None
+
+    @model_validator(mode="after")
+    def _free_path(self) -> Self:
+        if self.mount_path in ("/", "/tmp", "/ingestion") or self.mount_path.startswith("/ingestion/"):  # noqa: S108
+            raise ValueError("/, /tmp and /ingestion belong to the operator: mount elsewhere")
+        return self
+
+
+class Resources(KubernetesModel):
+    """CPU, memory and the like, as in Kubernetes."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+
+
+class PodSecurityContext(KubernetesModel):
+    """Numeric identities only; everything else is fixed by the restricted Pod Security Standard."""
+
+    run_as_user: Annotated[int, Field(ge=1, le=2147483647)] | None = None
+    run_as_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
+    fs_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
+
+
+class HostAlias(KubernetesModel):
+    ip: Annotated[str, Field(max_length=45)]
+    hostnames: Annotated[list[DnsSubdomain], Field(max_length=16)]
+
+
+class RunnerContainer(KubernetesModel):
+    """The container that runs the ingestion workflow."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Replaces the image that the settings give for the server's version; must hold the same minor version."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    resources: Resources = Resources()
+    env: Annotated[list[EnvironmentVariable], Field(max_length=64)] = []
+    volume_mounts: Annotated[list[VolumeMount], Field(max_length=32)] = []
+
+
+class PodSpec(KubernetesModel):
+    """Where and as what the pod runs."""
+
+    node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = {}
+    tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
+    affinity: Affinity | None = None
+    priority_class_name: DnsSubdomain | None = None
+    runtime_class_name: DnsSubdomain | None = None
+    scheduler_name: DnsSubdomain | None = None
+    service_account_name: DnsSubdomain | None = None
+    """Must be on the settings' allowedServiceAccounts; its API token is not mounted all the same."""
+    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=8)] = []
+    security_context: PodSecurityContext = PodSecurityContext()
+    host_aliases: Annotated[list[HostAlias], Field(max_length=16)] = []
+    volumes: Annotated[list[Volume], Field(max_length=16)] = []
+
+
+class PodTemplate(KubernetesModel):
+    """Merged over the settings' layers: defaults, then pipelineType, then service, then the pipeline's own."""
+
+    metadata: PodMetadata = PodMetadata()
+    spec: PodSpec = PodSpec()
+    container: RunnerContainer = RunnerContainer()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return only what was set, in Kubernetes' own spelling."""
+        return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")

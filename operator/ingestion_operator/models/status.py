@@ -1,0 +1,83 @@
+"""The status of an IngestionPipeline, written by the operator alone."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ingestion_operator.constants import MESSAGE_LIMIT_BYTES, STATUS_RUNS_LIMIT
+from ingestion_operator.models.base import KubernetesModel
+from ingestion_operator.models.types import Timestamp
+
+RunState = Literal["queued", "running", "success", "partialSuccess", "failed", "stopped"]
+Trigger = Literal["scheduled", "manual", "automation", "application"]
+FINISHED_STATES = frozenset({"success", "partialSuccess", "failed", "stopped"})
+
+_Message = Annotated[str, Field(max_length=MESSAGE_LIMIT_BYTES)]
+_Reason = Annotated[str, Field(max_length=64)]
+
+
+class Condition(KubernetesModel):
+    """One statement about the pipeline, in Kubernetes' usual shape."""
+
+    type: Annotated[str, Field(max_length=64)]
+    status: Literal["True", "False", "Unknown"]
+    observed_generation: int
+    last_transition_time: Timestamp
+    reason: _Reason
+    message: _Message
+
+
+class Attempt(KubernetesModel):
+    """One pod of a run."""
+
+    pod: Annotated[str, Field(max_length=253)]
+    node: Annotated[str, Field(max_length=253)] | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    exit_code: int | None = None
+    reason: _Reason | None = None
+
+
+class RunSummary(KubernetesModel):
+    """What the workflow counted."""
+
+    records: int = 0
+    warnings: int = 0
+    errors: int = 0
+
+
+class Run(KubernetesModel):
+    """One run, over all its attempts; outlives its Job."""
+
+    id: Annotated[str, Field(max_length=64)]
+    job: Annotated[str, Field(max_length=63)]
+    trigger: Trigger
+    state: RunState
+    reason: _Reason
+    message: _Message
+    start_time: Timestamp
+    end_time: Timestamp | None = None
+    attempts: Annotated[list[Attempt], Field(max_length=32)] = []
+    summary: RunSummary | None = None
+
+
+class PipelineStatus(KubernetesModel):
+    """What the operator has seen and done."""
+
+    observed_generation: int | None = None
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = []
+    cron_job_name: Annotated[str, Field(max_length=52)] | None = None
+    next_schedule_time: Timestamp | None = None
+    active_runs: Annotated[list[str], Field(max_length=100)] = []
+    """Ids of the runs under way."""
+    queued_runs: Annotated[list[str], Field(max_length=100)] = []
+    """Ids of the runs that wait for a free slot."""
+    runs: Annotated[list[Run], Field(max_length=STATUS_RUNS_LIMIT)] = []
+    """The last runs, newest first."""
+    last_successful_time: Timestamp | None = None

@@ -1,0 +1,74 @@
+"""Scalar types of the custom resource, each with the schema that the API server enforces."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+from ingestion_operator.schedule import DURATION_PATTERN
+
+QUANTITY_PATTERN: Final = r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?"
+_TIMESTAMP_PATTERN: Final = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _parse_quantity(value: Any) -> Any:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and not re.fullmatch(QUANTITY_PATTERN, text):
+        raise ValueError(f"{text!r} is no quantity: use e.g. 500m, 2 or 4Gi")
+    return text
+
+
+def _parse_timestamp(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(_TIMESTAMP_PATTERN, value):
+        raise ValueError(f"{value!r} is no point in time: use e.g. 2026-01-31T02:00:00Z")
+    return datetime.fromisoformat(value)
+
+
+def parse_timestamp(text: str | None) -> datetime | None:
+    """Return the moment of a timestamp that Kubernetes wrote, None for none."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Return RFC 3339 in UTC with whole seconds, as Kubernetes writes it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(_parse_quantity),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "pattern": f"^{QUANTITY_PATTERN}$",
+            "maxLength": 32,
+        }
+    ),
+]
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(_parse_timestamp),
+    PlainSerializer(format_timestamp, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_TIMESTAMP_PATTERN}$", "maxLength": 40}),
+]
+Duration = Annotated[str, StringConstraints(pattern=rf"^{DURATION_PATTERN}$", max_length=7)]
+DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+DnsSubdomain = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
+]
+DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", min_length=1, max_length=256)]
+LabelKey = Annotated[
+    str,
+    StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"),
+]
+LabelValue = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$", max_length=63)
+]
+Text = Annotated[str, Field(max_length=4096)]

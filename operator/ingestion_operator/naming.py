@@ -1,0 +1,27 @@
+"""Names of children, derived from a pipeline's name: short enough, valid, never equal for two pipelines."""
+
+import hashlib
+import re
+
+from ingestion_operator.constants import CRONJOB_NAME_LIMIT
+
+_HASH_LENGTH = 8
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def short_hash(text: str) -> str:
+    """Return 8 lower-case hexadecimal characters that stand for `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def cronjob_name(pipeline_name: str) -> str:
+    """Return the name of a pipeline's CronJob, which is also the value of its pipeline label.
+
+    A pipeline's name is a DNS subdomain of up to 253 characters. One that is a DNS label of at most 52
+    characters is kept; any other is cut, cleaned of dots and told apart by a hash of the whole.
+    """
+    if len(pipeline_name) <= CRONJOB_NAME_LIMIT and _DNS_LABEL.fullmatch(pipeline_name):
+        return pipeline_name
+    room = CRONJOB_NAME_LIMIT - _HASH_LENGTH - 1
+    stem = re.sub(r"[^a-z0-9-]", "-", pipeline_name.lower())[:room].strip("-")
+    return f"{stem}-{short_hash(pipeline_name)}".lstrip("-")

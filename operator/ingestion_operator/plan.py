@@ -1,0 +1,62 @@
+"""Comparing what is wanted with what is there."""
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any, Final
+
+_SUFFIXES: Final = {
+    "m": Decimal("0.001"), "k": Decimal(1000), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
+    "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
+}  # fmt: skip
+_QUANTITY_FIELDS: Final = frozenset({"requests", "limits", "sizeLimit"})
+
+
+def fingerprint(desired: dict[str, Any]) -> str:
+    """Return a short hash of an object; the order of keys does not matter."""
+    text = json.dumps(desired, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def contains(live: Any, desired: Any, *, quantities: bool = False) -> bool:
+    """Tell whether a live object has every field that is desired, with that value.
+
+    The API server adds defaults, leaves out zero values and rewrites quantities (1000m becomes 1); none of
+    these is a difference. Lists must have the same length, item by item.
+    """
+    if isinstance(desired, dict):
+        return (
+            not desired
+            if live is None
+            else isinstance(live, dict)
+            and all(
+                contains(live.get(key), value, quantities=quantities or key in _QUANTITY_FIELDS)
+                for key, value in desired.items()
+            )
+        )
+    if isinstance(desired, list):
+        return (
+            not desired
+            if live is None
+            else isinstance(live, list)
+            and len(live) == len(desired)
+            and all(contains(*pair, quantities=quantities) for pair in zip(live, desired, strict=True))
+        )
+    if live is None:
+        return not desired  # False, 0, "" and null are what an absent field says
+    return same_quantity(live, desired) if quantities else bool(live == desired)
+
+
+def same_quantity(one: Any, other: Any) -> bool:
+    """Tell whether two quantities such as 1000m and 1 are the same amount."""
+    return one == other or parse_quantity(str(one)) == parse_quantity(str(other))
+
+
+def parse_quantity(text: str) -> Decimal:
+    """Return the amount that a quantity such as 500m or 4Gi stands for. Raises ValueError for another shape."""
+    number = text.rstrip("mkKMGTPEi")
+    suffix = text[len(number) :]
+    if suffix and suffix not in _SUFFIXES:
+        raise ValueError(f"{text!r} is no quantity")
+    return Decimal(number) * _SUFFIXES.get(suffix, Decimal(1))

@@ -1,0 +1,119 @@
+"""Bringing a pipeline's children to what its spec asks for."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Conflict, Invalid, Rejected
+from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.types import format_timestamp, parse_timestamp
+from ingestion_operator.plan import contains
+from ingestion_operator.ports import CRONJOBS, SECRETS, ClusterApi
+from ingestion_operator.render.cronjob import cronjob
+from ingestion_operator.settings import Settings
+
+
+class Reconciler:
+    """Writes CronJobs, and only when there is something to write."""
+
+    def __init__(self, cluster: ClusterApi) -> None:
+        self._cluster = cluster
+
+    def reconcile(self, pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, Any]:
+        """Make the pipeline's CronJob what it should be and return it as it is now.
+
+        Repeatable at any point: each write stands alone. Raises Rejected for what the user has to change,
+        ClusterError for what the API server could not do now (Conflict: try again shortly).
+        """
+        desired = cronjob(pipeline, settings, now)
+        live = self._cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        if live is not None:
+            _check_owner(live, pipeline)
+            if contains(live, desired):
+                return live
+            start = pipeline.spec.schedule.start_date if pipeline.spec.schedule else None
+            if (floor := schedule_floor(live, desired, start, now)) is not None:
+                # Before the CronJob may fire: Kubernetes would make up for ticks since this very time.
+                self._cluster.merge_patch(
+                    CRONJOBS,
+                    pipeline.namespace,
+                    pipeline.cronjob_name,
+                    {
+                        "metadata": {"uid": live["metadata"]["uid"]},
+                        "status": {"lastScheduleTime": format_timestamp(floor)},
+                    },
+                    subresource="status",
+                )
+            # With the uid, the apply fails if the object was replaced meanwhile.
+            desired["metadata"]["uid"] = live["metadata"]["uid"]
+        try:
+            return self._cluster.apply(CRONJOBS, desired, field_manager=constants.FIELD_MANAGER)
+        except Invalid as error:
+            raise Rejected(
+                "RefusedByKubernetes", f"Kubernetes refuses the CronJob of this pipeline: {error}"
+            ) from error
+
+    def check_secrets(self, pipeline: Pipeline) -> None:
+        """Raise Rejected (SecretNotFound, SecretKeyNotFound) when a run would wait for a Secret for ever."""
+        spec = pipeline.spec
+        for field, reference in (
+            ("server.tokenSecretRef", spec.server.token_secret_ref),
+            ("connectionSecretRef", spec.connection_secret_ref),
+            ("sourceConfigSecretRef", spec.source_config_secret_ref),
+        ):
+            if reference is not None:
+                self._check_secret(pipeline.namespace, f"spec.{field}", reference)
+
+    def _check_secret(self, namespace: str, field: str, reference: KeyReference) -> None:
+        secret = self._cluster.get(SECRETS, namespace, reference.name)
+        if secret is None:
+            raise Rejected(
+                "SecretNotFound",
+                f"{field} names Secret {namespace}/{reference.name}, which does not exist: create it "
+                f"with the key {reference.key!r}",
+            )
+        if reference.key not in secret.get("data", {}):
+            raise Rejected(
+                "SecretKeyNotFound",
+                f"{field} names key {reference.key!r}, which Secret {namespace}/{reference.name} does not have: "
+                f"add it, or name one of {', '.join(sorted(secret.get('data', {}))) or 'its keys (it has none)'}",
+            )
+
+
+def _check_owner(live: dict[str, Any], pipeline: Pipeline) -> None:
+    name = f"CronJob {pipeline.namespace}/{live['metadata']['name']}"
+    owner = next((o for o in live["metadata"].get("ownerReferences", []) if o.get("controller")), None)
+    is_ours = owner is not None and owner["uid"] == pipeline.uid
+    was_ours = owner is not None and (owner["kind"], owner["name"]) == (constants.KIND, pipeline.name)
+    if live["metadata"].get("deletionTimestamp") or (was_ours and not is_ours):
+        raise Conflict(f"{name} is still being deleted: waiting for it to go", code=409)
+    if not is_ours:
+        raise Rejected(
+            "NameTaken",
+            f"{name} exists and does not belong to this pipeline: delete or rename it, or rename the pipeline. "
+            "It was left alone",
+        )
+
+
+def schedule_floor(
+    live: dict[str, Any], desired: dict[str, Any], start_date: datetime | None, now: datetime
+) -> datetime | None:
+    """Return the time that must count as the last tick before `desired` is applied, None to leave it.
+
+    Kubernetes makes up for the newest tick since the last one when a CronJob is unsuspended or edited. A tick
+    that passed while the pipeline was paused, before its startDate or under another schedule must not run.
+    Only a window that opens by itself lets ticks since its startDate run.
+    """
+    if desired["spec"]["suspend"]:
+        return None
+    same_schedule = all(live["spec"].get(key) == desired["spec"][key] for key in ("schedule", "timeZone"))
+    was_suspended = bool(live["spec"].get("suspend"))
+    if same_schedule and not was_suspended:
+        return None
+    opened_at = live["metadata"].get("annotations", {}).get(constants.ANNOTATION_OPENS_AT)
+    floor = now
+    if start_date and was_suspended and same_schedule and opened_at == format_timestamp(start_date):
+        floor = min(now, start_date - timedelta(seconds=1))
+    last = parse_timestamp(live.get("status", {}).get("lastScheduleTime"))
+    return floor if last is None or last < floor else None

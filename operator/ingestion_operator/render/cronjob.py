@@ -1,0 +1,102 @@
+"""The Job of one run and the CronJob that starts such Jobs on schedule."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from ingestion_operator import constants
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.plan import fingerprint
+from ingestion_operator.render.pod import labels, pod_template
+from ingestion_operator.schedule import Window, duration_seconds, normalise_cron, window, zone
+from ingestion_operator.settings import Settings
+
+_ON_DEMAND_SCHEDULE: Final = "0 0 1 1 *"
+"""What stands in the CronJob of a pipeline without schedule; it is suspended for ever."""
+
+
+def owner_reference(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the reference that lets garbage collection remove a child with its pipeline."""
+    return {
+        "apiVersion": constants.API_VERSION,
+        "kind": constants.KIND,
+        "name": pipeline.name,
+        "uid": pipeline.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def job_spec(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
+    """Return the spec of a run's Job. Raises Rejected as `pod_template` does."""
+    return {
+        "backoffLimit": pipeline.spec.retry.limit,
+        "ttlSecondsAfterFinished": duration_seconds(pipeline.spec.history.ttl),
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    # No repetition mends a wrong configuration or a closed window.
+                    "action": "FailJob",
+                    "onExitCodes": {
+                        "containerName": constants.RUNNER_CONTAINER,
+                        "operator": "In",
+                        "values": [constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE],
+                    },
+                },
+                {
+                    # A drained node or a preemption is no failure of the run.
+                    "action": "Ignore",
+                    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                },
+            ]
+        },
+        "template": pod_template(pipeline, settings),
+    }
+
+
+def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, Any]:
+    """Return the CronJob of a pipeline, for server-side apply.
+
+    A pipeline without schedule, paused or outside its dates has a suspended one, so that
+    `kubectl create job --from=cronjob/…` works for every pipeline.
+
+    Raises Rejected as `job_spec` does, and for a schedule or time zone that Kubernetes would not take.
+    """
+    spec, schedule = pipeline.spec, pipeline.spec.schedule
+    annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
+    cron, time_zone, state = _ON_DEMAND_SCHEDULE, "UTC", Window.ENDED
+    if schedule is not None:
+        cron, time_zone = normalise_cron(schedule.cron), zone(schedule.time_zone).key
+        state = window(schedule.start_date, schedule.end_date, now)
+        if state is Window.NOT_STARTED and schedule.start_date is not None and not spec.suspend:
+            annotations[constants.ANNOTATION_OPENS_AT] = format_timestamp(schedule.start_date)
+    body: dict[str, Any] = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {
+            "name": pipeline.cronjob_name,
+            "namespace": pipeline.namespace,
+            "labels": labels(pipeline),
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(pipeline)],
+        },
+        "spec": {
+            "schedule": cron,
+            "timeZone": time_zone,
+            "suspend": spec.suspend or state is not Window.OPEN,
+            "concurrencyPolicy": spec.concurrency.policy,
+            "successfulJobsHistoryLimit": spec.history.successful,
+            "failedJobsHistoryLimit": spec.history.failed,
+            "jobTemplate": {
+                "metadata": {
+                    "labels": labels(pipeline),
+                    "annotations": {constants.ANNOTATION_PIPELINE_NAME: pipeline.name},
+                },
+                "spec": job_spec(pipeline, settings),
+            },
+        },
+    }
+    if schedule is not None:
+        body["spec"]["startingDeadlineSeconds"] = schedule.starting_deadline_seconds
+    annotations[constants.ANNOTATION_FINGERPRINT] = fingerprint(body)
+    return body

@@ -1,0 +1,1 @@
+"""From Jobs and Pods to run records; pure functions."""

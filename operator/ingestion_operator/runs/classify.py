@@ -1,0 +1,134 @@
+"""One record per run: what a Job and its Pods amount to.
+
+Order of precedence, strongest first:
+
+1. The Job is finished (condition Complete or Failed): the run is. The runner's own outcome tells success from
+   partialSuccess and gives the reason of a failure, unless Kubernetes ended the pod (memory, eviction, deadline).
+2. The last attempt is finished and the Job can make no other: the run is finished, before the Job says so.
+3. A container runs: running.
+4. Otherwise the run waits: queued, with what it waits for.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from ingestion_operator import constants
+from ingestion_operator.models.status import Run, RunState, RunSummary, Trigger
+from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.pods import PodAttempt, read_pod
+from ingestion_operator.runs.texts import cut
+
+_NOT_REPEATED = (constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE)
+_KUBERNETES_REASONS = ("OutOfMemory", "Evicted", "DeadlineExceeded", "NodeLost", "Preempting")
+
+
+def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
+    """Return the record of the run that `job` is; `pods` are its own, in any order."""
+    attempts = [read_pod(pod) for pod in sorted(pods, key=_creation)]
+    created = _time(job["metadata"]["creationTimestamp"])
+    state, reason, message, end = _state(job, attempts)
+    outcome = next((a.outcome for a in reversed(attempts) if a.outcome), None)
+    summary = None
+    if outcome is not None and outcome.records is not None:
+        summary = RunSummary(records=outcome.records, warnings=outcome.warnings or 0, errors=outcome.errors or 0)
+    return Run(
+        id=run_id(job),
+        job=job["metadata"]["name"],
+        trigger=trigger(job),
+        state=state,
+        reason=reason,
+        message=cut(message, constants.MESSAGE_LIMIT_BYTES),
+        start_time=created,
+        end_time=end,
+        attempts=[a.attempt for a in attempts],
+        summary=summary,
+    )
+
+
+def run_id(job: dict[str, Any]) -> str:
+    """Return the id that all attempts of the run share: the caller's, else the Job's UID."""
+    annotations = job["spec"]["template"].get("metadata", {}).get("annotations", {})
+    return str(annotations.get(constants.ANNOTATION_RUN_ID) or job["metadata"]["uid"])
+
+
+def trigger(job: dict[str, Any]) -> Trigger:
+    """Tell who started the run."""
+    metadata = job["metadata"]
+    if constants.ANNOTATION_SCHEDULED_AT in metadata.get("annotations", {}):
+        return "scheduled"
+    return "manual"
+
+
+def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, str, str, datetime | None]:
+    last = attempts[-1] if attempts else None
+    if complete := _condition(job, "Complete", "SuccessCriteriaMet"):
+        return _succeeded(last, _time(complete["lastTransitionTime"]))
+    if failed := _condition(job, "Failed", "FailureTarget"):
+        end = _time(failed["lastTransitionTime"])
+        return _failed(last, failed.get("reason", "Failed"), failed.get("message", ""), end)
+    if job["spec"].get("suspend"):
+        return "queued", "Queued", "Waits for a free slot", None
+    if last is None:
+        return "queued", "Pending", "Waits for its pod", None
+    if last.is_finished:
+        return _attempt_ended(job, attempts, last)
+    if last.is_running:
+        return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
+    text = f"{last.waiting_reason}: {last.waiting_message}" if last.waiting_message else last.waiting_reason
+    return "queued", last.waiting_reason[:64], f"Pod {last.attempt.pod} waits: {text}", None
+
+
+def _attempt_ended(
+    job: dict[str, Any], attempts: list[PodAttempt], last: PodAttempt
+) -> tuple[RunState, str, str, datetime | None]:
+    """Decide from the pod where no retry is left; the Job's own verdict follows a second or more later."""
+    end = last.attempt.end_time
+    if end is not None and last.attempt.exit_code == 0:
+        return _succeeded(last, end)
+    failures = sum(a.is_finished and a.attempt.exit_code != 0 for a in attempts)
+    retries_left = failures <= job["spec"].get("backoffLimit", 6)
+    if end is not None and (last.attempt.exit_code in _NOT_REPEATED or not retries_left):
+        return _failed(last, "Failed", "", end)
+    return "running", "Retrying", f"Attempt {len(attempts)} ended ({last.attempt.reason}); another follows", None
+
+
+def _succeeded(last: PodAttempt | None, job_end: datetime) -> tuple[RunState, str, str, datetime | None]:
+    outcome = last.outcome if last else None
+    end = (last.attempt.end_time if last else None) or job_end
+    if outcome is not None and outcome.state in ("success", "partialSuccess"):
+        return outcome.state, outcome.reason, outcome.message, end
+    return "success", "Succeeded", "The workflow ended with exit code 0", end
+
+
+def _failed(
+    last: PodAttempt | None, job_reason: str, job_message: str, job_end: datetime
+) -> tuple[RunState, str, str, datetime | None]:
+    if last is None:
+        return "failed", job_reason[:64], job_message, job_end
+    end = last.attempt.end_time or job_end
+    reason = last.attempt.reason or job_reason
+    if reason in _KUBERNETES_REASONS or last.outcome is None:
+        exit_code = "" if last.attempt.exit_code is None else f", exit code {last.attempt.exit_code}"
+        return "failed", reason[:64], f"Pod {last.attempt.pod}: {reason}{exit_code}. {job_message}".strip(), end
+    state: RunState = "stopped" if last.outcome.state == "stopped" else "failed"
+    return state, last.outcome.reason, last.outcome.message, end
+
+
+def _condition(job: dict[str, Any], *kinds: str) -> dict[str, Any]:
+    conditions = job.get("status", {}).get("conditions", [])
+    for kind in kinds:
+        for condition in conditions:
+            if condition.get("type") == kind and condition.get("status") == "True":
+                return dict(condition)
+    return {}
+
+
+def _creation(pod: dict[str, Any]) -> tuple[str, str]:
+    return pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]
+
+
+def _time(text: str) -> datetime:
+    moment = parse_timestamp(text)
+    if moment is None:
+        raise ValueError("a timestamp that Kubernetes always sets is missing")
+    return moment

@@ -1,0 +1,79 @@
+"""What a pod says about its attempt."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ingestion_operator.constants import RUNNER_CONTAINER
+from ingestion_operator.models.status import Attempt
+from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
+
+
+@dataclass(frozen=True)
+class PodAttempt:
+    """One attempt with what the pod told about it."""
+
+    attempt: Attempt
+    is_running: bool
+    is_finished: bool
+    outcome: RunnerOutcome | None
+    waiting_reason: str
+    waiting_message: str
+
+
+def read_pod(pod: dict[str, Any]) -> PodAttempt:
+    """Return the attempt that a pod is."""
+    status = pod.get("status", {})
+    containers: list[dict[str, Any]] = status.get("containerStatuses", [])
+    container = next((c for c in containers if c.get("name") == RUNNER_CONTAINER), {})
+    state = container.get("state", {})
+    terminated, running = state.get("terminated"), state.get("running")
+    phase = status.get("phase")
+    outcome = parse_outcome(terminated.get("message")) if terminated else None
+    reason, message = _waiting(status, state)
+    return PodAttempt(
+        attempt=Attempt(
+            pod=pod["metadata"]["name"],
+            node=pod.get("spec", {}).get("nodeName"),
+            start_time=parse_timestamp((terminated or running or {}).get("startedAt")),
+            end_time=parse_timestamp((terminated or {}).get("finishedAt")),
+            exit_code=terminated.get("exitCode") if terminated else None,
+            reason=_end_reason(status, terminated, outcome),
+        ),
+        is_running=running is not None,
+        is_finished=terminated is not None or phase in ("Succeeded", "Failed"),
+        outcome=outcome,
+        waiting_reason=reason,
+        waiting_message=message,
+    )
+
+
+def _end_reason(status: dict[str, Any], terminated: dict[str, Any] | None, outcome: RunnerOutcome | None) -> str | None:
+    """Return why the attempt ended: what the kubelet did to the pod, else the kernel, else the runner's word."""
+    if status.get("reason"):
+        return str(status["reason"])[:64]  # Evicted, DeadlineExceeded, NodeLost, Preempting
+    if disruption := _condition(status, "DisruptionTarget"):
+        return str(disruption.get("reason", "DisruptionTarget"))[:64]
+    if terminated is None:
+        return None
+    if terminated.get("reason") == "OOMKilled":
+        return "OutOfMemory"
+    if outcome is not None:
+        return outcome.reason
+    return "Completed" if terminated.get("exitCode") == 0 else str(terminated.get("reason", "Error"))[:64]
+
+
+def _waiting(status: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:
+    if waiting := state.get("waiting"):
+        return str(waiting.get("reason", "Pending")), str(waiting.get("message", ""))
+    scheduled = _condition(status, "PodScheduled", "False")
+    if scheduled:
+        return str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", ""))
+    return "Pending", ""
+
+
+def _condition(status: dict[str, Any], kind: str, value: str = "True") -> dict[str, Any]:
+    for condition in status.get("conditions", []):
+        if condition.get("type") == kind and condition.get("status") == value:
+            return dict(condition)
+    return {}

@@ -1,0 +1,95 @@
+"""The operator's settings: one YAML file, mounted from one ConfigMap.
+
+`runnerImages` names an image per minor version of OpenMetadata; the pod template layers are merged below a
+pipeline's own podTemplate.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from ingestion_operator.errors import Rejected
+from ingestion_operator.models.base import KubernetesModel
+from ingestion_operator.models.pipeline import PipelineType, ServiceType
+from ingestion_operator.models.pod_template import PodTemplate
+from ingestion_operator.models.validation import describe_error
+
+
+class RunnerImage(KubernetesModel):
+    """An image and the version of openmetadata-ingestion in it."""
+
+    image: Annotated[str, Field(min_length=1)]
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
+
+
+class ServiceLayer(KubernetesModel):
+    """A pod template for all pipelines of one kind of service, or of one service by name."""
+
+    type: ServiceType | None = None
+    name: str | None = None
+    pod_template: PodTemplate
+
+
+class Settings(KubernetesModel):
+    """What an administrator decides for all pipelines."""
+
+    runner_images: Annotated[dict[str, RunnerImage], Field(min_length=1)]
+    default_server_version: str
+    pod_template: PodTemplate = PodTemplate()
+    pod_templates_by_pipeline_type: dict[PipelineType, PodTemplate] = {}
+    pod_templates_by_service: list[ServiceLayer] = []
+    allowed_service_accounts: list[str] = []
+
+    @model_validator(mode="after")
+    def _default_has_image(self) -> "Settings":
+        if self.default_server_version not in self.runner_images:
+            raise ValueError(
+                f"defaultServerVersion {self.default_server_version!r} has no entry in runnerImages: add one"
+            )
+        return self
+
+    def runner_image(self, server_version: str | None) -> RunnerImage:
+        """Return the image for a server's minor version.
+
+        Raises Rejected (UnsupportedServerVersion) when the settings name none.
+        """
+        version = server_version or self.default_server_version
+        image = self.runner_images.get(version)
+        if image is None:
+            raise Rejected(
+                "UnsupportedServerVersion",
+                f"spec.server.version {version!r} has no runner image: use one of "
+                f"{', '.join(sorted(self.runner_images))}, or add it to runnerImages in the operator's settings",
+            )
+        return image
+
+    def pod_template_layers(
+        self, pipeline_type: PipelineType, service_type: ServiceType, service_name: str
+    ) -> list[dict[str, Any]]:
+        """Return what applies to a pipeline, weakest first."""
+        layers = [self.pod_template]
+        if pipeline_type in self.pod_templates_by_pipeline_type:
+            layers.append(self.pod_templates_by_pipeline_type[pipeline_type])
+        layers += [
+            layer.pod_template
+            for layer in self.pod_templates_by_service
+            if layer.type in (None, service_type) and layer.name in (None, service_name)
+        ]
+        return [layer.as_dict() for layer in layers]
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings file.
+
+    Raises Rejected (InvalidSettings) naming each wrong field.
+    """
+    try:
+        return Settings.model_validate(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise Rejected("InvalidSettings", f"settings file {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise Rejected("InvalidSettings", f"settings file {path} is not YAML: {error}") from error
+    except ValidationError as error:
+        raise Rejected("InvalidSettings", f"settings file {path}: {describe_error(error)}") from error

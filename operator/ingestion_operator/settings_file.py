@@ -1,0 +1,39 @@
+"""The settings file, reread when it changes."""
+
+import logging
+import threading
+from pathlib import Path
+
+from ingestion_operator.errors import Rejected
+from ingestion_operator.settings import Settings, load_settings
+
+_logger = logging.getLogger(__name__)
+
+
+class SettingsFile:
+    """Keeps the last good settings: a broken file changes nothing and is named in the log once."""
+
+    def __init__(self, path: Path, initial: Settings) -> None:
+        self._path = path
+        self._settings = initial
+        self._seen = self._stamp()
+        self._lock = threading.Lock()
+
+    def current(self) -> Settings:
+        """Return the settings in force."""
+        with self._lock:
+            if (stamp := self._stamp()) != self._seen:
+                self._seen = stamp
+                try:
+                    self._settings = load_settings(self._path)
+                    _logger.info("Settings reread from %s", self._path)
+                except Rejected as error:
+                    _logger.error("Settings unchanged: %s", error)  # noqa: TRY400  the message says it all
+            return self._settings
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino

@@ -1,0 +1,140 @@
+"""The status of a pipeline from what was found, and the Events that a change of it deserves; pure functions."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Rejected
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
+from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.texts import cut
+from ingestion_operator.schedule import next_tick
+
+_TICK_GRACE = timedelta(seconds=10)
+"""How long after a tick its Job may take to appear before the status is looked at again."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one look at a pipeline found: its CronJob as it is, its runs, and what stands in its way."""
+
+    cronjob: dict[str, Any] | None
+    runs: list[Run]
+    rejected: Rejected | None
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """An Event to post."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> PipelineStatus:
+    """Return the status to write; equal to the one in place when nothing changed."""
+    conditions = [_ready(pipeline, findings, now), _scheduled(pipeline, findings, now)]
+    last = next((run for run in findings.runs if run.state in FINISHED_STATES), None)
+    if last is not None:
+        succeeded = last.state in ("success", "partialSuccess")
+        text = f"Run {last.id}: {last.message}"
+        conditions.append(_condition(pipeline, "LastRunSucceeded", succeeded, last.reason, text, now))
+    successes = [run.end_time for run in findings.runs if run.state in ("success", "partialSuccess") and run.end_time]
+    before = pipeline.status.last_successful_time
+    return PipelineStatus(
+        observed_generation=pipeline.generation,
+        conditions=conditions,
+        cron_job_name=findings.cronjob["metadata"]["name"] if findings.cronjob else None,
+        next_schedule_time=_next_schedule_time(findings.cronjob, now),
+        active_runs=[run.id for run in findings.runs if run.state == "running"],
+        queued_runs=[run.id for run in findings.runs if run.state == "queued"],
+        runs=findings.runs,
+        last_successful_time=max([*successes, *([before] if before else [])], default=None),
+    )
+
+
+def next_look(status: PipelineStatus, boundary: datetime | None) -> datetime | None:
+    """Return when the pipeline must be looked at again though nothing has happened to it."""
+    tick = status.next_schedule_time + _TICK_GRACE if status.next_schedule_time else None
+    return min((moment for moment in (tick, boundary) if moment is not None), default=None)
+
+
+def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
+    if findings.rejected is not None:
+        return _condition(pipeline, "Ready", False, findings.rejected.reason, findings.rejected.message, now)
+    message = "The CronJob is in place"
+    if pipeline.spec.retry.on_out_of_memory is not None:
+        message += "; spec.retry.onOutOfMemory has no effect in this version"
+    return _condition(pipeline, "Ready", True, "Reconciled", message, now)
+
+
+def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
+    schedule = pipeline.spec.schedule
+    if schedule is None:
+        reason, message = "OnDemand", "No spec.schedule: runs start on demand"
+    elif pipeline.spec.suspend:
+        reason, message = "Suspended", "spec.suspend is true: set it to false to resume the schedule"
+    elif findings.cronjob is None or (findings.rejected and findings.rejected.reason == "NameTaken"):
+        reason, message = "NotReady", "No CronJob: see the Ready condition"
+    elif schedule.start_date is not None and now < schedule.start_date:
+        reason, message = "NotStarted", f"Starts at {schedule.start_date.isoformat()}"
+    elif findings.cronjob["spec"].get("suspend"):
+        reason, message = "Ended", f"endDate {schedule.end_date} is over: move it to go on"
+    else:
+        message = f"Runs at {schedule.cron} ({schedule.time_zone})"
+        return _condition(pipeline, "Scheduled", True, "Scheduled", message, now)
+    return _condition(pipeline, "Scheduled", False, reason, message, now)
+
+
+def _condition(
+    pipeline: Pipeline,
+    kind: str,
+    status: bool,
+    reason: str,
+    message: str,
+    now: datetime,
+) -> Condition:
+    """Return the condition; its transition time moves only when the status does."""
+    value: Literal["True", "False"] = "True" if status else "False"
+    before = next((c for c in pipeline.status.conditions if c.type == kind), None)
+    since = before.last_transition_time if before is not None and before.status == value else now
+    return Condition(
+        type=kind,
+        status=value,
+        observed_generation=pipeline.generation,
+        last_transition_time=since,
+        reason=reason,
+        message=cut(message, constants.MESSAGE_LIMIT_BYTES),
+    )
+
+
+def _next_schedule_time(cronjob: dict[str, Any] | None, now: datetime) -> datetime | None:
+    if cronjob is None or cronjob["spec"].get("suspend"):
+        return None
+    spec = cronjob["spec"]
+    last = parse_timestamp(cronjob.get("status", {}).get("lastScheduleTime"))
+    return next_tick(spec["schedule"], spec["timeZone"], max(now, last) if last else now)
+
+
+def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
+    """Return the Events for what changed: readiness, and runs that began or ended."""
+    events = []
+    ready, was = _by_type(after, "Ready"), _by_type(before, "Ready")
+    if ready is not None and (was is None or (ready.status, ready.reason) != (was.status, was.reason)):
+        events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
+    known = {run.id: run.state for run in before.runs}
+    for run in reversed(after.runs):
+        if run.state == "running" and known.get(run.id) not in ("running", *FINISHED_STATES):
+            events.append(Announcement("Normal", "RunStarted", f"Run {run.id} ({run.trigger}) started"))
+        if run.state in FINISHED_STATES and known.get(run.id) not in FINISHED_STATES:
+            bad = run.state == "failed"
+            text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
+            events.append(Announcement("Warning" if bad else "Normal", "RunFailed" if bad else "RunEnded", text))
+    return events
+
+
+def _by_type(status: PipelineStatus, kind: str) -> Condition | None:
+    return next((c for c in status.conditions if c.type == kind), None)

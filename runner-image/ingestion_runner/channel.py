@@ -1,0 +1,71 @@
+"""The private pipe from the child to the parent: one JSON object per line.
+
+The log is public and can hold anything; what the child has to tell its parent goes this way instead. The
+child sends the secrets it has read before it prints anything that could contain them, and at its end the
+outcome.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ingestion_runner.masking import Masker
+from ingestion_runner.outcomes import Outcome
+
+CHANNEL_VARIABLE = "INGESTION_RUNNER_CHANNEL"
+"""Environment variable with the number of the pipe's file descriptor, for the child."""
+
+_MAX_PENDING_BYTES = 8 * 1024 * 1024
+
+
+class ChannelWriter:
+    """The child's end."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+
+    @classmethod
+    def from_environment(cls) -> "ChannelWriter":
+        """The end that the parent has passed on; the variable goes, so that no grandchild sees it."""
+        return cls(int(os.environ.pop(CHANNEL_VARIABLE)))
+
+    def send_secrets(self, secrets: Iterable[str]) -> None:
+        """Tell values that must not appear in the log."""
+        self._send({"secrets": sorted(set(secrets))})
+
+    def send_outcome(self, outcome: Outcome) -> None:
+        """Tell how the run ended."""
+        self._send({"outcome": outcome.to_json()})
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+class ChannelReader:
+    """The parent's end: learns secrets into ``masker`` and keeps the outcome, masked."""
+
+    def __init__(self, masker: Masker) -> None:
+        self.outcome: Outcome | None = None
+        self._masker = masker
+        self._pending = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take what the child has written. What is no message of the child's is dropped."""
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        if len(self._pending) > _MAX_PENDING_BYTES:
+            self._pending = b""
+        for line in lines:
+            try:
+                self._take(json.loads(line))
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if "secrets" in message:
+            self._masker.add(message["secrets"])
+        if "outcome" in message:
+            self.outcome = Outcome.from_json(message["outcome"]).masked(self._masker)

@@ -1,0 +1,159 @@
+"""Plain HTTP to OpenMetadata's API with the standard library: a few calls, each bounded in time and size."""
+
+import http.client
+import importlib.util
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from ingestion_runner.inputs import ConfigurationError, Server
+from ingestion_runner.outcomes import Reason, RunError
+from ingestion_runner.text import cut, one_line
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""A run's row is some kB, a service some tens of kB; more than this is not an answer of OpenMetadata."""
+
+_TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REASONS = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN}
+
+
+class ServerCallError(RunError):
+    """A call that failed. ``status`` is None when no answer came; ``transient`` asks for another try."""
+
+    def __init__(self, reason: Reason, message: str, *, status: int | None = None, transient: bool = False) -> None:
+        super().__init__(reason, message)
+        self.status = status
+        self.transient = transient
+
+
+class ServerClient:
+    """GET and PUT of JSON below ``<hostPort>/v1``, with the bot's token and the configured extra headers.
+
+    Raises
+    ------
+    ConfigurationError
+        The CA certificate cannot be read, or an extra header is malformed.
+    """
+
+    def __init__(self, server: Server, token: str | None) -> None:
+        self._server = server
+        self._headers = _headers(server.extra_headers or {}, token)
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=_tls_context(server)), _RefuseRedirects()
+        )
+
+    def get(self, *path: str, timeout: float) -> Any:
+        """The decoded answer; None when it is empty.
+
+        Raises
+        ------
+        ServerCallError
+            No answer, one outside 200-299, or one that is not JSON.
+        """
+        return self._call("GET", path, None, timeout)
+
+    def put(self, *path: str, body: Mapping[str, Any], timeout: float) -> Any:
+        """Like :meth:`get`, with a body."""
+        return self._call("PUT", path, json.dumps(body).encode(), timeout)
+
+    def _call(self, method: str, path: tuple[str, ...], body: bytes | None, timeout: float) -> Any:
+        url = "/".join([self._server.host_port, "v1", *(quote(part, safe="") for part in path)])
+        call = f"{method} {url}"
+        # S310: the scheme was checked when the input was read.
+        request = urllib.request.Request(url, data=body, headers=self._headers, method=method)  # noqa: S310
+        try:
+            with self._opener.open(request, timeout=timeout) as response:
+                answer = response.read(MAX_ANSWER_BYTES + 1)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refused(call, error) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            cause = getattr(error, "reason", error)
+            raise ServerCallError(
+                Reason.SERVER_UNREACHABLE, f"{call} got no answer: {cause}", transient=True
+            ) from error
+        return _decoded(call, answer)
+
+
+class _RefuseRedirects(urllib.request.HTTPRedirectHandler):
+    # A redirect would carry the token to another host; OpenMetadata's API answers none.
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _decoded(call: str, answer: bytes) -> Any:
+    if not answer.strip():
+        return None
+    message = f"{call} was not answered with JSON: is hostPort OpenMetadata's API, with /api at its end?"
+    if len(answer) > MAX_ANSWER_BYTES:
+        raise ServerCallError(Reason.SERVER_ERROR, message)
+    try:
+        return json.loads(answer)
+    except ValueError as error:
+        raise ServerCallError(Reason.SERVER_ERROR, message) from error
+
+
+def _refused(call: str, error: urllib.error.HTTPError) -> ServerCallError:
+    return ServerCallError(
+        _REASONS.get(error.code, Reason.SERVER_ERROR),
+        f"{call} was answered with {error.code}{_explanation(error)}",
+        status=error.code,
+        transient=error.code in _TRANSIENT_STATUSES,
+    )
+
+
+def _explanation(body: IO[bytes]) -> str:
+    try:
+        text = body.read(2000).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return ""
+    try:
+        message = json.loads(text)["message"]
+    except (ValueError, LookupError, TypeError):
+        message = text
+    return f": {cut(one_line(str(message)), 300)}" if message else ""
+
+
+def _headers(extra: Mapping[str, str], token: str | None) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "User-Agent": "ingestion-runner",
+    }
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        # The same convention as the library's: "%(Authorization)s" stands for that header's value.
+        return headers | {name: value % headers for name, value in extra.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"server.extraHeaders: a value has a malformed % placeholder ({error!r})") from error
+
+
+def _tls_context(server: Server) -> ssl.SSLContext:
+    if server.verify_ssl == "ignore":
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    try:
+        context = ssl.create_default_context(cafile=server.ca_certificate)
+    except OSError as error:
+        raise ConfigurationError(f"the CA certificate {server.ca_certificate} cannot be read: {error}") from error
+    bundle = bundled_ca_certificates()
+    if server.ca_certificate is None and bundle:
+        context.load_verify_locations(cafile=bundle)
+    return context
+
+
+def bundled_ca_certificates() -> str | None:
+    """Path of the CA bundle that the library's HTTP client uses: a slim base image may bring none."""
+    spec = importlib.util.find_spec("certifi")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name("cacert.pem")
+    return str(path) if path.is_file() else None

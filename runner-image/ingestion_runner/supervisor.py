@@ -1,0 +1,158 @@
+"""The parent: start the workflow, stay with it, and make sure that its end is known."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from signal import SIGKILL, Signals
+from typing import Any
+
+from ingestion_runner.channel import ChannelReader
+from ingestion_runner.child import WORKFLOW_COMMAND, Child, ChildEnd
+from ingestion_runner.inputs import (
+    InputPaths,
+    ReportTarget,
+    RunInput,
+    read_document,
+    refusal_outside_schedule,
+    report_target,
+    run_id_from,
+    run_input,
+)
+from ingestion_runner.log_stream import LogStream
+from ingestion_runner.masking import Masker, secrets_of
+from ingestion_runner.memory import memory_limit_note
+from ingestion_runner.outcomes import ExitCode, Outcome, Reason, RunError, State
+from ingestion_runner.signals import SignalInbox
+from ingestion_runner.summary import ReportedBy, summarize, write_summary
+
+REPORT_SECONDS = 25.0
+"""Longest time for reporting the outcome, retries included, when nobody waits for the pod to go."""
+
+REPORT_SECONDS_AFTER_STOP = 8.0
+"""The same after a stop request: with forceKillAfterSeconds (20) it stays below the grace period (30)."""
+
+# These end without a row: OutsideSchedule never was a run, and for OutOfMemory only the operator knows
+# enough.
+_UNREPORTED = frozenset({Reason.OUTSIDE_SCHEDULE, Reason.OUT_OF_MEMORY})
+
+
+@dataclass
+class _Run:
+    """What is known of the run so far; an early failure reports with as much as there is."""
+
+    started: datetime
+    run_id: str | None = None
+    target: ReportTarget | None = None
+    token: str | None = None
+
+
+class Supervisor:
+    """One run from its inputs to its exit code."""
+
+    def __init__(
+        self,
+        inbox: SignalInbox,
+        *,
+        command: Sequence[str] = WORKFLOW_COMMAND,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._inbox = inbox
+        self._command = command
+        self._environ = environ
+        self._masker = Masker()
+        self._log = LogStream(sys.stdout.buffer, self._masker)
+        self._run = _Run(started=datetime.now(UTC))
+
+    def run(self) -> ExitCode:
+        """Run the workflow, report what it left open, write the termination message; answer the exit code."""
+        try:
+            outcome = self._execute()
+        except RunError as failure:
+            outcome = Outcome.failed(failure.reason, failure.message).masked(self._masker)
+        ended = datetime.now(UTC)
+        reported_by, outcome = self._report(outcome, ended)
+        summary = summarize(
+            outcome,
+            run_id=self._run.run_id,
+            reported_by=reported_by,
+            start_time=self._run.started,
+            end_time=ended,
+            masker=self._masker,
+        )
+        if problem := write_summary(summary, self._environ):
+            self._log.say(problem)
+        self._log.say(f"{outcome.state} ({outcome.reason}): {outcome.message}")
+        return outcome.reason.exit_code
+
+    def _execute(self) -> Outcome:
+        run = self._read_input()
+        if refusal := refusal_outside_schedule(run, datetime.now(UTC)):
+            return Outcome(state=State.STOPPED, reason=Reason.OUTSIDE_SCHEDULE, message=refusal)
+        if self._inbox.stop_requested_at is not None:
+            return _interrupted("before the workflow was started")
+        channel = ChannelReader(self._masker)
+        try:
+            child = Child(self._command, self._environ, on_channel=channel.feed, on_output=self._log.feed)
+        except OSError as error:
+            return Outcome.failed(Reason.WORKFLOW_CRASHED, f"the workflow process cannot be started: {error}")
+        end = child.wait(self._inbox, run.force_kill_after_seconds)
+        self._log.close()
+        # What the workflow itself said before it ended holds, however its process then ended.
+        return channel.outcome or outcome_of_end(end)
+
+    def _read_input(self) -> RunInput:
+        paths = InputPaths.from_environment(self._environ)
+        self._run.run_id = run_id_from(self._environ)
+        document: dict[str, Any] = read_document(paths.pipeline)
+        self._masker.add(secrets_of(document))
+        self._run.token = paths.read_token()
+        if self._run.token:
+            self._masker.add([self._run.token])
+        self._run.target = report_target(document, self._run.run_id)
+        return run_input(document, self._run.target)
+
+    def _report(self, outcome: Outcome, ended: datetime) -> tuple[ReportedBy, Outcome]:
+        if self._run.target is None or outcome.reason in _UNREPORTED:
+            return "nobody", outcome
+        # Imported only now: an HTTP client with TLS doubles the parent's memory, which the workflow may need.
+        from ingestion_runner.reporting import report  # noqa: PLC0415 - see above
+
+        reporting_since = time.monotonic()
+        result = report(
+            self._run.target,
+            self._run.token,
+            outcome,
+            started=self._run.started,
+            ended=ended,
+            log_tail=self._log.tail(),
+            remaining=lambda: self._reporting_ends(reporting_since) - time.monotonic(),
+        )
+        if result.problem:
+            self._log.say(result.problem)
+        return result.reported_by, result.outcome
+
+    def _reporting_ends(self, since: float) -> float:
+        stop = self._inbox.stop_requested_at
+        if stop is None:
+            return since + REPORT_SECONDS
+        return min(since + REPORT_SECONDS, max(stop, since) + REPORT_SECONDS_AFTER_STOP)
+
+
+def outcome_of_end(end: ChildEnd) -> Outcome:
+    """What the end of a child means that has not told its outcome."""
+    if end.stopped:
+        return _interrupted("while the workflow was running")
+    if end.killed_by == SIGKILL:
+        # Only the kernel, and whoever has a shell in the pod, sends a SIGKILL that is not ours.
+        return Outcome.failed(Reason.OUT_OF_MEMORY, f"the workflow process was killed (SIGKILL){memory_limit_note()}")
+    if end.killed_by is not None:
+        return Outcome.failed(Reason.WORKFLOW_CRASHED, f"the workflow process died of {Signals(end.killed_by).name}")
+    message = f"the workflow process ended with exit code {end.exit_code} and told no outcome"
+    return Outcome.failed(Reason.WORKFLOW_CRASHED, message)
+
+
+def _interrupted(when: str) -> Outcome:
+    return Outcome.failed(Reason.INTERRUPTED, f"the pod was asked to stop (SIGTERM) {when}")

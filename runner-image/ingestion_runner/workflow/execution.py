@@ -1,0 +1,136 @@
+"""Running one workflow of openmetadata-ingestion, which is imported here and only when it is needed."""
+
+import importlib
+import importlib.metadata
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ingestion_runner.outcomes import Outcome, Reason, State
+from ingestion_runner.text import cut, one_line
+from ingestion_runner.workflow.config import WORKFLOW_CLASSES
+from ingestion_runner.workflow.failures import (
+    StartLog,
+    explain_import_failure,
+    explain_start_failure,
+    unknown_source_type,
+)
+
+_WHOLE = 100.0
+
+# A run's row is stored in the server's database, and read as a whole for each page of the run history.
+_FAILURES_TOLD = 10
+_ERROR_CHARACTERS = 2000
+_STACK_TRACE_CHARACTERS = 4000
+
+
+def execute_workflow(
+    pipeline_type: str, service_type: str, config: dict[str, Any], ask_server: Callable[[], object]
+) -> Outcome:
+    """Create the workflow, run it to its end and tell how it ended.
+
+    The workflow reports its own progress and its own end to the server, prints its summary and closes what it
+    has opened; all that is part of ``execute`` in the library's versions 1.12 to 2.0.
+
+    Raises
+    ------
+    RunError
+        The workflow could not be created.
+    """
+    workflow_class = _import_workflow(pipeline_type, service_type)
+    log = StartLog()
+    library_logger = logging.getLogger("metadata")
+    library_logger.addHandler(log)
+    try:
+        workflow = workflow_class.create(config)
+    except Exception as error:
+        traceback.print_exc()
+        raise explain_start_failure(error, log, ask_server) from error
+    finally:
+        library_logger.removeHandler(log)
+    try:
+        workflow.execute()
+    except Exception as error:  # noqa: BLE001 - connectors and their drivers raise anything
+        traceback.print_exc()
+        return _outcome(workflow, State.FAILED, f"{type(error).__name__}: {one_line(str(error))}")
+    return _outcome(workflow, *_verdict(workflow))
+
+
+def _import_workflow(pipeline_type: str, service_type: str) -> Any:
+    module_name, class_name = WORKFLOW_CLASSES[pipeline_type]
+    version = importlib.metadata.version("openmetadata-ingestion")
+    sys.stdout.write(f"[runner] loading openmetadata-ingestion {version}\n")
+    since = time.monotonic()
+    try:
+        workflow_class = getattr(importlib.import_module(module_name), class_name)
+        parser = importlib.import_module("metadata.ingestion.api.parser")
+    except ImportError as error:
+        traceback.print_exc()
+        raise explain_import_failure(error, pipeline_type) from error
+    sys.stdout.write(f"[runner] loaded in {time.monotonic() - since:.1f} s\n")
+    try:
+        parser.get_service_type(service_type)
+    except ValueError as error:
+        raise unknown_source_type(service_type) from error
+    return workflow_class
+
+
+def _verdict(workflow: Any) -> tuple[State, str]:
+    try:
+        workflow.raise_from_status()
+    except Exception as error:  # noqa: BLE001 - the library's own exception, without importing it
+        return State.FAILED, one_line(str(error))
+    success = workflow.calculate_success()
+    if success is not None and workflow.workflow_config.successThreshold <= success < _WHOLE:
+        return State.PARTIAL_SUCCESS, f"{success:.1f} % of the records succeeded"
+    return State.SUCCESS, "the workflow succeeded"
+
+
+_REASONS: Mapping[State, Reason] = {
+    State.SUCCESS: Reason.SUCCEEDED,
+    State.PARTIAL_SUCCESS: Reason.PARTIALLY_SUCCEEDED,
+    State.FAILED: Reason.WORKFLOW_FAILED,
+}
+
+
+def _outcome(workflow: Any, state: State, message: str) -> Outcome:
+    steps = _step_summaries(workflow)
+    failure = next((failure for step in steps for failure in step.get("failures") or ()), None)
+    errors = sum(step["errors"] for step in steps)
+    if state is State.FAILED and failure is not None:
+        message = f"{errors} records failed, the first: {one_line(failure['error'])}"
+    return Outcome(
+        state=state,
+        reason=_REASONS[state],
+        message=message,
+        # What came through to the end: the last step is the one that writes to the server.
+        records=steps[-1]["records"] if steps else None,
+        warnings=sum(step["warnings"] for step in steps) if steps else None,
+        errors=errors if steps else None,
+        first_failure={"name": failure["name"], "error": failure["error"]} if failure else None,
+        steps=steps,
+    )
+
+
+def _step_summaries(workflow: Any) -> list[dict[str, Any]]:
+    """The steps as the workflow reports them, in the shape of StepSummary, with bounded texts."""
+    try:
+        steps: list[dict[str, Any]] = workflow.build_ingestion_status().model_dump(mode="json", exclude_none=True)
+    except Exception:  # noqa: BLE001 - as above
+        # Without steps the parent reports the outcome all the same.
+        traceback.print_exc()
+        return []
+    for step in steps:
+        if step.get("failures"):
+            step["failures"] = [_bounded(failure) for failure in step["failures"][:_FAILURES_TOLD]]
+    return steps
+
+
+def _bounded(failure: Mapping[str, Any]) -> dict[str, str]:
+    bounded = {"name": str(failure["name"]), "error": cut(str(failure["error"]), _ERROR_CHARACTERS)}
+    if failure.get("stackTrace"):
+        bounded["stackTrace"] = cut(str(failure["stackTrace"]), _STACK_TRACE_CHARACTERS)
+    return bounded

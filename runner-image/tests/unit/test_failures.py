@@ -1,0 +1,100 @@
+import logging
+
+import pytest
+
+from ingestion_runner.outcomes import Reason, RunError
+from ingestion_runner.workflow.failures import StartLog, explain_import_failure, explain_start_failure
+
+
+def raised(name: str, text: str, cause: BaseException | None = None) -> BaseException:
+    """An exception of the library's, known by its name."""
+    error: BaseException = type(name, (Exception,), {})(text)
+    error.__cause__ = cause
+    return error
+
+
+def explained(error: BaseException, log: StartLog | None = None) -> RunError:
+    return explain_start_failure(error, log or StartLog(), ask_server=lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ParsingConfigurationError", Reason.INVALID_CONFIGURATION),
+        ("InvalidWorkflowException", Reason.INVALID_CONFIGURATION),
+        ("MissingPluginException", Reason.MISSING_PLUGIN),
+        ("ModuleNotFoundError", Reason.MISSING_PLUGIN),
+        ("VersionMismatchException", Reason.VERSION_MISMATCH),
+        ("RestTransportError", Reason.SERVER_UNREACHABLE),
+        ("HtmlResponseError", Reason.SERVER_ERROR),
+        ("InvalidWorkflowJSONException", Reason.SERVICE_NOT_FOUND),
+        ("KeyError", Reason.INITIALIZATION_FAILED),
+    ],
+)
+def test_start_failure_is_known_by_the_name_of_the_exception(name: str, reason: Reason) -> None:
+    assert explained(raised(name, "what happened")).reason is reason
+
+
+def test_start_failure_is_known_by_the_cause_behind_the_exception() -> None:
+    cause = raised("VersionMismatchException", "Server version is 2.1.0")
+
+    failure = explained(raised("OMetaClientInitError", "Could not initialize", cause))
+
+    assert (failure.reason, failure.message) == (Reason.VERSION_MISMATCH, "Server version is 2.1.0")
+
+
+def test_start_failure_without_an_explanation_is_the_servers_if_the_server_refuses() -> None:
+    def refuse() -> None:
+        raise RunError(Reason.UNAUTHORIZED, "401")
+
+    assert explain_start_failure(AttributeError("config"), StartLog(), refuse).reason is Reason.UNAUTHORIZED
+
+
+def test_start_failure_of_a_connection_check_tells_what_the_check_said() -> None:
+    log = StartLog()
+    for message in (
+        "GetTables: Skipped",
+        "CheckAccess: Failed - password\nauthentication failed",
+        "Test connection",
+    ):
+        log.emit(logging.LogRecord("metadata", logging.INFO, "", 0, "%s", (message,), None))
+
+    failure = explained(raised("SourceConnectionException", "Failed to run the test connection step: CheckAccess"), log)
+
+    assert failure.reason is Reason.INITIALIZATION_FAILED
+    assert failure.message == "CheckAccess: Failed - password authentication failed"
+
+
+def test_start_log_survives_a_malformed_record() -> None:
+    log = StartLog()
+
+    log.emit(logging.LogRecord("metadata", logging.INFO, "", 0, "%d", ("text",), None))
+
+    assert log.about("text") is None
+
+
+def test_start_failure_names_the_missing_extra() -> None:
+    error = raised("MissingPluginException", "")
+    error.plugin = "snowflake"  # type: ignore[attr-defined]
+
+    assert "'snowflake'" in explained(error).message
+
+
+def test_invalid_configuration_names_fields_and_not_values() -> None:
+    class ValidationError(Exception):
+        title = "PostgresConnection"
+
+        def errors(self, **_: object) -> list[dict[str, object]]:
+            return [{"loc": ("authType", "password"), "msg": "Input should be a valid string"}]
+
+    parsing = raised("ParsingConfigurationError", "We encountered an error")
+    parsing.__context__ = ValidationError()
+
+    assert explained(parsing).message == "invalid PostgresConnection: authType.password: Input should be a valid string"
+
+
+def test_import_failure_is_a_missing_extra() -> None:
+    failure = explain_import_failure(ModuleNotFoundError("No module named 'presidio_analyzer'"), "autoClassification")
+
+    assert failure.reason is Reason.MISSING_PLUGIN
+    assert "presidio_analyzer" in failure.message

@@ -1,0 +1,22 @@
+"""What can go wrong in the test bed. Each message says what to do next."""
+
+
+class TestBedError(Exception):
+    """The test bed cannot go on; the message is meant for the person at the terminal."""
+
+    __test__ = False  # pytest would collect a class of this name
+
+
+class CommandError(TestBedError):
+    """A command ended with a non-zero code or not in time.
+
+    ``code`` is None when the time ran out. ``stderr`` holds the whole error output.
+    """
+
+    def __init__(self, command: list[str], code: int | None, stderr: str) -> None:
+        self.command = command
+        self.code = code
+        self.stderr = stderr
+        ending = "did not end in time" if code is None else f"ended with {code}"
+        tail = "\n".join(stderr.strip().splitlines()[-40:])
+        super().__init__(f"`{' '.join(command[:6])}` {ending}:\n{tail}")

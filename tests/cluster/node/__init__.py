@@ -1,0 +1,1 @@
+"""A single-node Kubernetes from Go modules, in a network namespace and a cgroup of its own."""

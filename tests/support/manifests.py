@@ -1,0 +1,152 @@
+"""Kubernetes objects of the two servers that tests and the demo need: the double and PostgreSQL.
+
+    for manifest in double(namespace, image, token=...) + postgres(namespace, image, password=...):
+        ...                                   # apply it
+
+Both run under the restricted Pod Security standard, with a read-only root.
+"""
+
+from typing import Any
+
+Manifest = dict[str, Any]
+
+DOUBLE = "openmetadata"
+DOUBLE_PORT = 8585
+POSTGRES = "postgres"
+POSTGRES_PORT = 5432
+
+
+def double(
+    namespace: str, image: str, *, token: str, version: str = "2.0.6", node_port: int | None = None
+) -> list[Manifest]:
+    """Secret, Deployment and Service `openmetadata`; hostPort is http://openmetadata:8585/api.
+
+    `token` is the only bearer token accepted, "" accepts any. With `node_port` (0: any free one) the
+    Service can be reached from outside of the cluster.
+    """
+    container = _container(
+        DOUBLE,
+        image,
+        port=DOUBLE_PORT,
+        environment={"DOUBLE_TOKEN": _from_secret(DOUBLE, "token"), "DOUBLE_VERSION": {"value": version}},
+        probe={"httpGet": {"path": "/_double/health", "port": DOUBLE_PORT}},
+        memory=("128Mi", "512Mi"),
+    )
+    return [
+        _secret(namespace, DOUBLE, {"token": token}),
+        _deployment(namespace, DOUBLE, container, writable={}),
+        _service(namespace, DOUBLE, DOUBLE_PORT, node_port=node_port),
+    ]
+
+
+def postgres(namespace: str, image: str, *, password: str) -> list[Manifest]:
+    """Secret, Deployment and Service `postgres`, port 5432: the seeded database `shop`."""
+    container = _container(
+        POSTGRES,
+        image,
+        port=POSTGRES_PORT,
+        environment={"POSTGRES_PASSWORD": _from_secret(POSTGRES, "password")},
+        # It listens on TCP only when it is seeded.
+        probe={"exec": {"command": ["/usr/lib/postgresql/15/bin/pg_isready", "--host=127.0.0.1"]}},
+        memory=("64Mi", "256Mi"),
+    )
+    writable = {"data": "/var/lib/postgresql/data", "tmp": "/tmp"}
+    return [
+        _secret(namespace, POSTGRES, {"password": password}),
+        _deployment(namespace, POSTGRES, container, writable=writable),
+        _service(namespace, POSTGRES, POSTGRES_PORT, node_port=None),
+    ]
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "ingestion-operator-tests"}
+
+
+def _metadata(namespace: str, name: str) -> Manifest:
+    return {"namespace": namespace, "name": name, "labels": _labels(name)}
+
+
+def _from_secret(name: str, key: str) -> Manifest:
+    return {"valueFrom": {"secretKeyRef": {"name": f"{name}-server", "key": key}}}
+
+
+def _secret(namespace: str, name: str, data: dict[str, str]) -> Manifest:
+    """What the server itself needs; `-server`, because clients have secrets of their own."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(namespace, f"{name}-server"),
+        "stringData": data,
+    }
+
+
+def _container(
+    name: str,
+    image: str,
+    *,
+    port: int,
+    environment: dict[str, Manifest],
+    probe: Manifest,
+    memory: tuple[str, str],
+) -> Manifest:
+    request, limit = memory
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": key, **value} for key, value in environment.items()],
+        "ports": [{"name": name, "containerPort": port}],
+        "readinessProbe": {**probe, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3},
+        "resources": {"requests": {"cpu": "50m", "memory": request}, "limits": {"memory": limit}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _deployment(namespace: str, name: str, container: Manifest, *, writable: dict[str, str]) -> Manifest:
+    mounts = [{"name": volume, "mountPath": path} for volume, path in writable.items()]
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 5,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [{**container, "volumeMounts": mounts}],
+        "volumes": [{"name": volume, "emptyDir": {}} for volume in writable],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(namespace, name),
+        "spec": {
+            "replicas": 1,
+            # What they hold is in memory or an emptyDir: two at once would be two truths.
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": _labels(name)},
+            "template": {"metadata": {"labels": _labels(name)}, "spec": pod},
+        },
+    }
+
+
+def _service(namespace: str, name: str, port: int, *, node_port: int | None) -> Manifest:
+    exposed: Manifest = {"name": name, "port": port, "targetPort": port}
+    if node_port:
+        exposed["nodePort"] = node_port
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(namespace, name),
+        "spec": {
+            "type": "ClusterIP" if node_port is None else "NodePort",
+            "selector": _labels(name),
+            "ports": [exposed],
+        },
+    }
