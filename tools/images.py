@@ -21,12 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster import cluster, image_builders
+from tests.cluster.archives import forget_old
 from tests.cluster.errors import TestBedError
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT, cache, exclusive
 from tests.cluster.progress import say, step
-
-_KEPT_ARCHIVES = 3
 
 # One fixed time for all copied files: with their own, a fresh clone would miss every cached layer.
 _FILE_TIME = 946_684_800  # 2000-01-01; zip files, hence wheels, know nothing before 1980
@@ -106,7 +105,7 @@ def _archives(names: Iterable[str], images: Mapping[str, Image]) -> dict[str, tu
                 os.utime(archive)  # in use: the oldest ones are removed
             else:
                 _build(builder, image, reference, archive)
-                _forget_old(name)
+                forget_old(name)
         result[name] = (reference, archive)
     return result
 
@@ -145,6 +144,8 @@ def _build(
         for file in copied_files(image):
             _copy(CHECKOUT / image.context / file, context / file)
         _copy(CHECKOUT / image.dockerfile, context / "Dockerfile")
+        if not reference.endswith(key(image, builder.base)):
+            raise TestBedError(f"files of {reference} were edited while it was built; run it again")
         for path in [context, *context.rglob("*")]:
             os.utime(path, (_FILE_TIME, _FILE_TIME))
         with step(f"building {reference}"):
@@ -158,14 +159,6 @@ def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     target.chmod(_mode(source))
-
-
-def _forget_old(name: str) -> None:
-    archives = (cache() / "images").glob(f"{name}-*.tar")
-    newest = sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)
-    for archive in newest[_KEPT_ARCHIVES:]:
-        archive.unlink()
-        archive.with_suffix(".log").unlink(missing_ok=True)
 
 
 def _copy_sources(dockerfile: str) -> list[str]:

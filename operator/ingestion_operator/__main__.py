@@ -30,6 +30,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)  # its INFO lines repeat each event of each object
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line per probe
     try:
         run_operator(
             settings_path=arguments.settings,

@@ -2,15 +2,20 @@
 
 import hashlib
 import json
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Final
 
 _SUFFIXES: Final = {
-    "m": Decimal("0.001"), "k": Decimal(1000), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
-    "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("0.001"),
+    "k": Decimal(1000), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
+    "E": Decimal(10**18), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
 _QUANTITY_FIELDS: Final = frozenset({"requests", "limits", "sizeLimit"})
+_SMALLEST: Final = Decimal("0.001")
+"""The API server rounds CPU, memory and the like up to this."""
+_LARGEST: Final = Decimal(2**63 - 1)
+"""The API server cuts every quantity down to this."""
 
 
 def fingerprint(desired: dict[str, Any]) -> str:
@@ -49,14 +54,30 @@ def contains(live: Any, desired: Any, *, quantities: bool = False) -> bool:
 
 
 def same_quantity(one: Any, other: Any) -> bool:
-    """Tell whether two quantities such as 1000m and 1 are the same amount."""
-    return one == other or parse_quantity(str(one)) == parse_quantity(str(other))
+    """Tell whether the API server stores two quantities such as 1000m and 1 as the same amount.
+
+    What is no quantity, such as a label that happens to be called `limits`, is compared as it is.
+    """
+    if one == other:
+        return True
+    try:
+        return _stored(str(one)) == _stored(str(other))
+    except ValueError:
+        return False
+
+
+def _stored(text: str) -> Decimal:
+    return min(parse_quantity(text), _LARGEST).quantize(_SMALLEST, ROUND_CEILING)
 
 
 def parse_quantity(text: str) -> Decimal:
     """Return the amount that a quantity such as 500m or 4Gi stands for. Raises ValueError for another shape."""
-    number = text.rstrip("mkKMGTPEi")
+    number = text.rstrip("numkKMGTPEi")
     suffix = text[len(number) :]
-    if suffix and suffix not in _SUFFIXES:
+    try:
+        amount = Decimal(number) * (_SUFFIXES[suffix] if suffix else 1)
+    except (InvalidOperation, KeyError) as error:
+        raise ValueError(f"{text!r} is no quantity") from error
+    if not amount.is_finite():
         raise ValueError(f"{text!r} is no quantity")
-    return Decimal(number) * _SUFFIXES.get(suffix, Decimal(1))
+    return amount

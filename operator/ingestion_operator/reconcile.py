@@ -48,7 +48,12 @@ class Reconciler:
             # With the uid, the apply fails if the object was replaced meanwhile.
             desired["metadata"]["uid"] = live["metadata"]["uid"]
         try:
-            return self._cluster.apply(CRONJOBS, desired, field_manager=constants.FIELD_MANAGER)
+            written = self._cluster.apply(CRONJOBS, desired, field_manager=constants.FIELD_MANAGER)
+            if not contains(written, desired):
+                # Somebody added items to our lists, which an apply leaves alone: replace the lists.
+                patch = {"metadata": {"uid": written["metadata"]["uid"]}, "spec": desired["spec"]}
+                written = self._cluster.merge_patch(CRONJOBS, pipeline.namespace, pipeline.cronjob_name, patch)
+            return written  # noqa: TRY300  one write or two, refused alike
         except Invalid as error:
             raise Rejected(
                 "RefusedByKubernetes", f"Kubernetes refuses the CronJob of this pipeline: {error}"

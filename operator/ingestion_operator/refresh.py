@@ -89,7 +89,10 @@ class Refresher:
 
     def _owned_cronjob(self, pipeline: Pipeline) -> dict[str, Any] | None:
         """Return the CronJob that an earlier, valid spec has left in place, if any."""
-        live = self._cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        try:
+            live = self._cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        except Forbidden:
+            return None
         owners = live["metadata"].get("ownerReferences", []) if live else []
         return live if any(owner["uid"] == pipeline.uid for owner in owners) else None
 

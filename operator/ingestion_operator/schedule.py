@@ -5,7 +5,8 @@ the API server and this program accept the same texts.
 """
 
 import re
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,7 +25,12 @@ PRESETS: Final = {
     "@hourly": "0 * * * *",
 }
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def _any_case(names: Iterable[str]) -> str:
+    # Not (?i:…), which lets through letters that only some parsers take for an s.
+    return "|".join("".join(f"[{letter}{letter.upper()}]" for letter in name) for name in names)
 
 
 def _field(value: str) -> str:
@@ -37,12 +43,13 @@ CRON_PATTERN: Final = " +".join(
         _field("[0-5]?[0-9]"),
         _field("[01]?[0-9]|2[0-3]"),
         _field("0?[1-9]|[12][0-9]|3[01]"),
-        _field(f"0?[1-9]|1[0-2]|(?i:{_MONTHS})"),
-        _field(f"[0-7]|(?i:{'|'.join(_WEEKDAYS)})"),
+        _field(f"0?[1-9]|1[0-2]|{_any_case(_MONTHS)}"),
+        _field(f"[0-7]|{_any_case(_WEEKDAYS)}"),
     )
 )
 TIME_ZONE_PATTERN: Final = "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*"
 DURATION_PATTERN: Final = "[1-9][0-9]{0,5}(s|m|h|d)"
+_END_OF_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 SECONDS_PER_UNIT: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -142,6 +149,7 @@ def window(start: datetime | None, end: datetime | None, now: datetime) -> Windo
 
 def next_boundary(start: datetime | None, end: datetime | None, now: datetime) -> datetime | None:
     """Return the next moment at which `window` changes its answer, if there is one."""
-    # The end date itself still belongs to the open time, hence the second.
-    moments = [start, end + timedelta(seconds=1) if end else None]
+    # The end date itself still belongs to the open time, hence the second; the end of time has none after it.
+    after_end = end + timedelta(seconds=1) if end and end < _END_OF_TIME else None
+    moments = [start, after_end]
     return min((moment for moment in moments if moment is not None and moment > now), default=None)

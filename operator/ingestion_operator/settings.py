@@ -86,10 +86,11 @@ def load_settings(path: Path) -> Settings:
     Raises Rejected (InvalidSettings) naming each wrong field.
     """
     try:
-        return Settings.model_validate(yaml.safe_load(path.read_text()))
+        # A misspelt field would otherwise be a setting that silently does nothing.
+        return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")), extra="forbid")
     except OSError as error:
         raise Rejected("InvalidSettings", f"settings file {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Rejected("InvalidSettings", f"settings file {path} is not YAML: {error}") from error
     except ValidationError as error:
         raise Rejected("InvalidSettings", f"settings file {path}: {describe_error(error)}") from error

@@ -81,10 +81,13 @@ def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Conditi
         reason, message = "NotReady", "No CronJob: see the Ready condition"
     elif schedule.start_date is not None and now < schedule.start_date:
         reason, message = "NotStarted", f"Starts at {schedule.start_date.isoformat()}"
+    elif schedule.end_date is not None and now > schedule.end_date:
+        reason, message = "Ended", f"endDate {schedule.end_date.isoformat()} is over: move it to go on"
     elif findings.cronjob["spec"].get("suspend"):
-        reason, message = "Ended", f"endDate {schedule.end_date} is over: move it to go on"
+        reason, message = "NotReady", "The CronJob is still suspended: see the Ready condition"
     else:
-        message = f"Runs at {schedule.cron} ({schedule.time_zone})"
+        live = findings.cronjob["spec"]
+        message = f"Runs at {live['schedule']} ({live['timeZone']})"
         return _condition(pipeline, "Scheduled", True, "Scheduled", message, now)
     return _condition(pipeline, "Scheduled", False, reason, message, now)
 

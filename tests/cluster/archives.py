@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.cluster.errors import TestBedError
+from tests.cluster.locations import cache
 
 _CREATED = "2000-01-01T00:00:00Z"  # always the same: equal content, equal image
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -62,6 +63,15 @@ def write_image(archive: Path, reference: str, layer: IO[bytes], process: Mappin
         unfinished.replace(archive)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def forget_old(name: str, keep: int = 3) -> None:
+    """Removes all but the newest archives of an image from the cache, and their build logs."""
+    found = (cache() / "images").glob(f"{name}-*.tar")
+    newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    for archive in newest[keep:]:
+        archive.unlink(missing_ok=True)
+        archive.with_suffix(".log").unlink(missing_ok=True)
 
 
 def layer_of(files: Mapping[str, Path]) -> io.BytesIO:

@@ -51,7 +51,11 @@ class Docker(Builder):
 
 
 class Buildah(Builder):
-    """buildah without a daemon, its images in our cache, on a base image made here."""
+    """buildah without a daemon, on a base image made here.
+
+    Its images and cached layers are in ``buildah`` in our cache, apart from those of other users
+    of buildah; removing that folder costs nothing but the next build's time.
+    """
 
     def __init__(self) -> None:
         prerequisites.check(prerequisites.IMAGES)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import kopf
 
@@ -111,6 +111,8 @@ def run_operator(
                 namespaces=namespaces,
                 clusterwide=not namespaces,
                 standalone=True,
+                # Else kopf asks for the user's name, which an arbitrary numeric user does not have.
+                identity=cast("Any", constants.MANAGED_BY),
                 liveness_endpoint=liveness,
             )
         finally:

@@ -20,7 +20,7 @@ class Login:
 def read_login(kubeconfig: str | None) -> Login:
     """Read the credentials anew: service account tokens are replaced every hour or so."""
     configuration = read_configuration(kubeconfig)
-    header: str | None = configuration.get_api_key_with_prefix("authorization")
+    header: str | None = configuration.get_api_key_with_prefix("BearerToken")
     return Login(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,

@@ -2,19 +2,24 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel, to_snake
 
 
 class KubernetesModel(BaseModel):
     """A part of the custom resource.
 
     Unknown fields are ignored, as the API server prunes them: an operator that was rolled back still reads
-    objects of a newer version.
+    objects of a newer version. Strict about types, as the API server is: the text "true" is no boolean.
     """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
     )
 
 
@@ -29,3 +34,20 @@ def cel(rule: str, message: str, field_path: str | None = None) -> dict[str, Any
 def rules(*entries: dict[str, Any]) -> dict[str, Any]:
     """Return `json_schema_extra` that carries CEL rules into the CRD."""
     return {"x-kubernetes-validations": list(entries)}
+
+
+def keyed_by(key: str) -> dict[str, Any]:
+    """Return `json_schema_extra` of a list whose items are told apart by `key`: the API server refuses duplicates."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+def unique(key: str) -> AfterValidator:
+    """Return the validator that goes with `keyed_by`."""
+
+    def check(items: list[Any]) -> list[Any]:
+        values = [getattr(item, to_snake(key)) for item in items]
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"{key} {', '.join(twice)} appears more than once: remove or rename one")
+        return items
+
+    return AfterValidator(check)

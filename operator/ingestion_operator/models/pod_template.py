@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from ingestion_operator.models.affinity import Affinity
-from ingestion_operator.models.base import KubernetesModel, cel, rules
+from ingestion_operator.models.base import KubernetesModel, cel, keyed_by, rules, unique
 from ingestion_operator.models.types import (
     DataKey,
     DnsLabel,
@@ -211,8 +211,12 @@ class RunnerContainer(KubernetesModel):
     """Replaces the image that the settings give for the server's version; must hold the same minor version."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     resources: Resources = Resources()
-    env: Annotated[list[EnvironmentVariable], Field(max_length=64)] = []
-    volume_mounts: Annotated[list[VolumeMount], Field(max_length=32)] = []
+    env: Annotated[
+        list[EnvironmentVariable], Field(max_length=64, json_schema_extra=keyed_by("name")), unique("name")
+    ] = []
+    volume_mounts: Annotated[
+        list[VolumeMount], Field(max_length=32, json_schema_extra=keyed_by("mountPath")), unique("mountPath")
+    ] = []
 
 
 class PodSpec(KubernetesModel):
@@ -226,10 +230,12 @@ class PodSpec(KubernetesModel):
     scheduler_name: DnsSubdomain | None = None
     service_account_name: DnsSubdomain | None = None
     """Must be on the settings' allowedServiceAccounts; its API token is not mounted all the same."""
-    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=8)] = []
+    image_pull_secrets: Annotated[
+        list[LocalReference], Field(max_length=8, json_schema_extra=keyed_by("name")), unique("name")
+    ] = []
     security_context: PodSecurityContext = PodSecurityContext()
-    host_aliases: Annotated[list[HostAlias], Field(max_length=16)] = []
-    volumes: Annotated[list[Volume], Field(max_length=16)] = []
+    host_aliases: Annotated[list[HostAlias], Field(max_length=16, json_schema_extra=keyed_by("ip")), unique("ip")] = []
+    volumes: Annotated[list[Volume], Field(max_length=16, json_schema_extra=keyed_by("name")), unique("name")] = []
 
 
 class PodTemplate(KubernetesModel):

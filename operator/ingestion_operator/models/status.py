@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ingestion_operator.constants import MESSAGE_LIMIT_BYTES, STATUS_RUNS_LIMIT
+from ingestion_operator.constants import ATTEMPTS_LIMIT, MESSAGE_LIMIT_BYTES, RUN_ID_LIMIT, STATUS_RUNS_LIMIT
 from ingestion_operator.models.base import KubernetesModel
 from ingestion_operator.models.types import Timestamp
 
@@ -49,7 +49,7 @@ class RunSummary(KubernetesModel):
 class Run(KubernetesModel):
     """One run, over all its attempts; outlives its Job."""
 
-    id: Annotated[str, Field(max_length=64)]
+    id: Annotated[str, Field(max_length=RUN_ID_LIMIT)]
     job: Annotated[str, Field(max_length=63)]
     trigger: Trigger
     state: RunState
@@ -57,7 +57,7 @@ class Run(KubernetesModel):
     message: _Message
     start_time: Timestamp
     end_time: Timestamp | None = None
-    attempts: Annotated[list[Attempt], Field(max_length=32)] = []
+    attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT)] = []
     summary: RunSummary | None = None
 
 

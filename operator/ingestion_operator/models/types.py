@@ -10,7 +10,8 @@ from ingestion_operator.schedule import DURATION_PATTERN
 
 QUANTITY_PATTERN: Final = r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?"
 _TIMESTAMP_PATTERN: Final = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+    r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 
 
@@ -26,7 +27,11 @@ def _parse_timestamp(value: Any) -> Any:
         return value
     if not isinstance(value, str) or not re.fullmatch(_TIMESTAMP_PATTERN, value):
         raise ValueError(f"{value!r} is no point in time: use e.g. 2026-01-31T02:00:00Z")
-    return datetime.fromisoformat(value)
+    moment = datetime.fromisoformat(value)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        return datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
 def parse_timestamp(text: str | None) -> datetime | None:

@@ -66,8 +66,8 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
         pod_spec["activeDeadlineSeconds"] = duration_seconds(spec.timeout)
     return {
         "metadata": {
-            "labels": metadata.get("labels", {}) | labels(pipeline),
-            "annotations": metadata.get("annotations", {})
+            "labels": _without_own(metadata.get("labels", {})) | labels(pipeline),
+            "annotations": _without_own(metadata.get("annotations", {}))
             | {
                 constants.ANNOTATION_PIPELINE_NAME: pipeline.name,
                 constants.ANNOTATION_RUN_INPUT: run_input(pipeline),
@@ -75,6 +75,11 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
         },
         "spec": pod_spec,
     }
+
+
+def _without_own(entries: dict[str, str]) -> dict[str, str]:
+    """Drop keys of this program's own: a run id in a template would make all runs one."""
+    return {key: value for key, value in entries.items() if not key.startswith(f"{constants.GROUP}/")}
 
 
 def _check_service_account(name: str | None, settings: Settings) -> None:

@@ -40,7 +40,7 @@ def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
         message=cut(message, constants.MESSAGE_LIMIT_BYTES),
         start_time=created,
         end_time=end,
-        attempts=[a.attempt for a in attempts],
+        attempts=[a.attempt for a in attempts][-constants.ATTEMPTS_LIMIT :],
         summary=summary,
     )
 
@@ -48,7 +48,7 @@ def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
 def run_id(job: dict[str, Any]) -> str:
     """Return the id that all attempts of the run share: the caller's, else the Job's UID."""
     annotations = job["spec"]["template"].get("metadata", {}).get("annotations", {})
-    return str(annotations.get(constants.ANNOTATION_RUN_ID) or job["metadata"]["uid"])
+    return str(annotations.get(constants.ANNOTATION_RUN_ID) or job["metadata"]["uid"])[: constants.RUN_ID_LIMIT]
 
 
 def trigger(job: dict[str, Any]) -> Trigger:
@@ -85,9 +85,9 @@ def _attempt_ended(
     end = last.attempt.end_time
     if end is not None and last.attempt.exit_code == 0:
         return _succeeded(last, end)
-    failures = sum(a.is_finished and a.attempt.exit_code != 0 for a in attempts)
-    retries_left = failures <= job["spec"].get("backoffLimit", 6)
-    if end is not None and (last.attempt.exit_code in _NOT_REPEATED or not retries_left):
+    failures = sum(a.is_finished and not a.is_disrupted and a.attempt.exit_code != 0 for a in attempts)
+    is_repeated = last.is_disrupted or failures <= job["spec"].get("backoffLimit", 6)
+    if end is not None and (last.attempt.exit_code in _NOT_REPEATED or not is_repeated):
         return _failed(last, "Failed", "", end)
     return "running", "Retrying", f"Attempt {len(attempts)} ended ({last.attempt.reason}); another follows", None
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ingestion_operator.constants import STATUS_RUNS_LIMIT
+from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
 from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
 from ingestion_operator.runs.classify import classify
 
@@ -43,7 +43,7 @@ def _with_known_attempts(run: Run, before: dict[str, Run]) -> Run:
         return run
     seen = {attempt.pod for attempt in run.attempts}
     earlier: list[Attempt] = [attempt for attempt in known.attempts if attempt.pod not in seen]
-    return run.model_copy(update={"attempts": earlier + run.attempts}) if earlier else run
+    return run.model_copy(update={"attempts": (earlier + run.attempts)[-ATTEMPTS_LIMIT:]}) if earlier else run
 
 
 def _lost(run: Run, now: datetime) -> Run:

@@ -3,9 +3,11 @@
 import json
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from ingestion_operator.models.base import KubernetesModel
+
+_Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class FirstFailure(KubernetesModel):
@@ -22,9 +24,9 @@ class RunnerOutcome(KubernetesModel):
     state: Literal["success", "partialSuccess", "failed", "stopped"]
     reason: Annotated[str, Field(max_length=64)]
     message: str = ""
-    records: int | None = None
-    warnings: int | None = None
-    errors: int | None = None
+    records: _Count | None = None
+    warnings: _Count | None = None
+    errors: _Count | None = None
     first_failure: FirstFailure | None = None
     provisional: bool = False
 
@@ -35,5 +37,5 @@ def parse_outcome(message: str | None) -> RunnerOutcome | None:
         return None
     try:
         return RunnerOutcome.model_validate(json.loads(message))
-    except (ValueError, ValidationError):
+    except (ValueError, RecursionError):  # a pod may write anything; ValidationError is a ValueError
         return None

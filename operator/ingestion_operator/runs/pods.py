@@ -16,6 +16,8 @@ class PodAttempt:
     attempt: Attempt
     is_running: bool
     is_finished: bool
+    is_disrupted: bool
+    """The pod was drained, preempted or the like, which the Job does not count as a failure."""
     outcome: RunnerOutcome | None
     waiting_reason: str
     waiting_message: str
@@ -42,6 +44,7 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
         ),
         is_running=running is not None,
         is_finished=terminated is not None or phase in ("Succeeded", "Failed"),
+        is_disrupted=bool(_condition(status, "DisruptionTarget")),
         outcome=outcome,
         waiting_reason=reason,
         waiting_message=message,

@@ -111,9 +111,7 @@ def grant_access(layout: Layout, binaries: Binaries) -> None:
 def is_ready(layout: Layout, network: Network) -> bool:
     """Whether the API server says that it is ready, RBAC's bootstrap included."""
     trust = ssl.create_default_context(cafile=str(layout.certificates / "ca.crt"))
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
     url = f"https://{network.node_address}:{API_PORT}/readyz"
     try:
         with opener.open(url, timeout=2) as answer:

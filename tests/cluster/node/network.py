@@ -53,7 +53,7 @@ def _host_link(identifier: str) -> str:
 
 def choose(identifier: str) -> Network:
     """A /30 that the host does not use yet, the same one for a checkout whenever it is free."""
-    used = _used_networks()
+    used = used_networks()
     pick = random.Random(identifier)  # noqa: S311 - the same choice each time is the point
     for _ in range(_ATTEMPTS):
         index = pick.randrange(_RANGE.num_addresses // 4)
@@ -63,7 +63,8 @@ def choose(identifier: str) -> Network:
     raise TestBedError(f"no free /30 found in {_RANGE}; see: ip route")
 
 
-def _used_networks() -> list[ipaddress.IPv4Network]:
+def used_networks() -> list[ipaddress.IPv4Network]:
+    """What the host has a route to."""
     routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]")
     targets = (route["dst"] for route in routes if route["dst"] != "default")
     return [ipaddress.IPv4Network(target, strict=False) for target in targets]

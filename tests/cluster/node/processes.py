@@ -87,7 +87,10 @@ class Processes:
         # The daemon belongs to nobody here: Popen must not warn that its child still runs.
         process.returncode = 0
         record = {"pid": process.pid, "startTime": _start_time(process.pid)}
-        (self._layout.pids / f"{component.name}.json").write_text(json.dumps(record))
+        file = self._layout.pids / f"{component.name}.json"
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(json.dumps(record))
+        unfinished.replace(file)
         return True
 
     def stop(self, name: str, *, sig: signal.Signals = signal.SIGTERM, timeout: float = 90) -> None:

@@ -23,9 +23,7 @@ def test_check_accepts_the_longest_path_whose_sockets_fit_and_refuses_a_longer_o
         Layout(Path("/" + "x" * 63)).check()
 
 
-def test_cache_is_the_named_folder_when_the_variable_is_set(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_cache_is_the_named_folder_when_the_variable_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("INGESTION_OPERATOR_CACHE", str(tmp_path))
     assert cache() == tmp_path
 

@@ -1,0 +1,68 @@
+"""The operator as its users install it: manifests/ for a namespace of one's own."""
+
+import json
+from typing import Any
+
+import yaml
+
+from tests.cluster.errors import CommandError
+from tests.cluster.handle import Cluster
+from tests.cluster.locations import CHECKOUT
+
+OPERATOR = "ingestion-operator"
+_ROLLOUT_SECONDS = 120
+
+
+def settings(runner_image: str, **changes: Any) -> dict[str, Any]:
+    """The settings file's content for the runner image that was built here."""
+    return {
+        "runnerImages": {"2.0": {"image": runner_image, "version": "2.0.6.0"}},
+        "defaultServerVersion": "2.0",
+        **changes,
+    }
+
+
+def manifests(cluster: Cluster, namespace: str, images: dict[str, str]) -> list[dict[str, Any]]:
+    """The objects of manifests/, moved to `namespace`, with the images that were built here."""
+    rendered = cluster.kubectl("kustomize", str(CHECKOUT / "manifests"))
+    objects: list[dict[str, Any]] = list(yaml.safe_load_all(rendered))
+    for body in objects:
+        if body["kind"] == "Namespace":
+            body["metadata"]["name"] = namespace
+        elif "namespace" in body["metadata"]:
+            body["metadata"]["namespace"] = namespace
+        if body["kind"] == "RoleBinding":
+            body["subjects"][0]["namespace"] = namespace
+        if body["kind"] == "ConfigMap":
+            body["data"]["settings.yaml"] = yaml.safe_dump(settings(images["runner"]))
+        if body["kind"] == "Deployment":
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = images["operator"]
+    return objects
+
+
+def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
+    """kubectl apply, on the server's side, in the order given."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+
+
+def install(cluster: Cluster, namespace: str, images: dict[str, str]) -> None:
+    """Install the operator and wait until it is there."""
+    objects = manifests(cluster, namespace, images)
+    definitions = [body for body in objects if body["kind"] in ("Namespace", "CustomResourceDefinition")]
+    apply(cluster, *definitions)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "!none", timeout=40)
+    apply(cluster, *(body for body in objects if body not in definitions))
+    wait_for_rollout(cluster, namespace, OPERATOR)
+
+
+def wait_for_rollout(cluster: Cluster, namespace: str, deployment: str) -> None:
+    """Wait until the newest pods of a Deployment are available."""
+    target = f"deployment/{deployment}"
+    try:
+        cluster.kubectl(
+            "-n", namespace, "rollout", "status", target, f"--timeout={_ROLLOUT_SECONDS}s", timeout=_ROLLOUT_SECONDS + 10
+        )
+    except CommandError as error:
+        log = cluster.kubectl("-n", namespace, "logs", target, "--tail=20", "--all-pods", "--ignore-errors")
+        raise AssertionError(f"{target} in {namespace} does not become available:\n{log}") from error

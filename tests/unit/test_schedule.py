@@ -1,0 +1,164 @@
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from cronsim import CronSim
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ingestion_operator.errors import Rejected
+from ingestion_operator.schedule import (
+    CRON_PATTERN,
+    PRESETS,
+    Window,
+    duration_seconds,
+    is_cron,
+    next_boundary,
+    next_tick,
+    normalise_cron,
+    window,
+    zone,
+)
+
+MOMENTS = st.datetimes(
+    min_value=datetime(1970, 1, 1),  # noqa: DTZ001  the zone follows
+    max_value=datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001
+    timezones=st.just(UTC),
+).map(lambda moment: moment.replace(microsecond=0))
+
+
+@given(st.from_regex(CRON_PATTERN, fullmatch=True) | st.sampled_from(sorted(PRESETS)))
+@example("0 0 * * 7/2")
+@example("0 0 * * sUn-7,0-7/3,*/2")
+def test_every_accepted_expression_is_either_refused_with_a_reason_or_becomes_one_that_never_changes_again(
+    text: str,
+) -> None:
+    assert is_cron(text)
+    try:
+        normal = normalise_cron(text)
+    except Rejected as rejected:
+        assert rejected.reason == "InvalidSchedule"
+        assert repr(text) in rejected.message
+        return
+    CronSim(normal, datetime(2026, 1, 1, tzinfo=UTC))
+    assert normalise_cron(normal) == normal
+    assert not re.search("7", normal.split()[4].split("/")[0])
+
+
+@given(st.text(max_size=30))
+def test_arbitrary_text_is_normalised_or_rejected_and_nothing_else_happens(text: str) -> None:
+    try:
+        assert len(normalise_cron(text).split()) == 5
+    except Rejected:
+        pass
+
+
+@pytest.mark.parametrize(("preset", "fields"), sorted(PRESETS.items()))
+def test_a_preset_is_spelled_out(preset: str, fields: str) -> None:
+    assert is_cron(preset)
+    assert normalise_cron(preset) == fields
+
+
+@pytest.mark.parametrize(
+    ("weekday", "normal"),
+    [
+        ("7", "0"),
+        ("0", "0"),
+        ("1,7", "1,0"),
+        ("5-7", "5,6,0"),
+        ("0-7", "0,1,2,3,4,5,6"),
+        ("1-7/2", "1,3,5,0"),
+        ("fri-7", "5,6,0"),
+        ("SUN-7", "0,1,2,3,4,5,6"),
+        ("7-7", "0"),
+        ("7/2", "0"),
+        ("*/7", "*/7"),
+        ("mon-fri", "mon-fri"),
+        ("1/7", "1/7"),
+    ],
+)
+def test_weekday_7_becomes_0(weekday: str, normal: str) -> None:
+    assert normalise_cron(f"0 2 * * {weekday}") == f"0 2 * * {normal}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "@reboot",
+     "@every 1h", "TZ=UTC 0 2 * * *", "0 2 * * *\n", "0 2 * * ſun", "0\t2 * * *", "*/0 * * * *", "? * * * *", "0 0 L * *"],
+)  # fmt: skip
+def test_what_is_no_five_field_expression_is_rejected_naming_the_value_and_the_fix(text: str) -> None:
+    assert not is_cron(text)
+    with pytest.raises(Rejected, match="use e.g. '0 2") as caught:
+        normalise_cron(text)
+    assert repr(text) in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 2 *", "0 5-2 * * *", "0 0 * dec-jan *", "0 0 * * 7-2"])
+def test_a_day_or_range_that_does_not_exist_is_rejected(text: str) -> None:
+    with pytest.raises(Rejected, match="does not exist"):
+        normalise_cron(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1s", 1), ("90m", 5400), ("2h", 7200), ("7d", 604800)])
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    assert duration_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0s", "1", "1w", "-1s", "1.5h", "1h30m", " 1h", "1h\n", "1234567s", "01h"])
+def test_any_other_duration_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 90m, 2h or 7d"):
+        duration_seconds(text)
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../etc/passwd", "/etc/localtime", "", "Europe", "\x00"])
+def test_an_unknown_time_zone_is_rejected_naming_examples(name: str) -> None:
+    with pytest.raises(Rejected, match="use e.g. Europe/Zurich or UTC") as caught:
+        zone(name)
+    assert caught.value.reason == "UnknownTimeZone"
+
+
+def test_the_next_tick_is_told_in_utc_and_follows_the_zones_summer_time() -> None:
+    before = datetime(2026, 3, 28, 12, tzinfo=UTC)  # the clocks change on the 29th
+    assert next_tick("0 12 * * *", "Europe/Zurich", before) == datetime(2026, 3, 29, 10, tzinfo=UTC)
+    assert next_tick("0 12 * * *", "UTC", before) == datetime(2026, 3, 29, 12, tzinfo=UTC)
+
+
+def test_the_next_tick_lies_after_the_moment_even_when_that_is_a_tick() -> None:
+    tick = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    assert next_tick("0 2 * * *", "UTC", tick) == tick + timedelta(days=1)
+
+
+def test_there_is_no_next_tick_for_an_expression_that_cannot_be_read() -> None:
+    assert next_tick("0 0 31 2 *", "UTC", datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+@given(st.none() | MOMENTS, st.none() | MOMENTS, MOMENTS)
+@example(None, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+def test_the_window_changes_exactly_at_the_next_boundary(
+    start: datetime | None, end: datetime | None, now: datetime
+) -> None:
+    boundary = next_boundary(start, end, now)
+    state = window(start, end, now)
+    if boundary is None:
+        later = datetime.max.replace(microsecond=0, tzinfo=UTC)
+        assert window(start, end, later) == state
+    else:
+        assert boundary > now
+        assert window(start, end, max(now, boundary - timedelta(seconds=1))) == state
+        if start is None or end is None or start <= end:
+            assert window(start, end, boundary) != state
+
+
+def test_startdate_and_enddate_belong_to_the_open_window() -> None:
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    second = timedelta(seconds=1)
+    assert window(start, end, start - second) is Window.NOT_STARTED
+    assert window(start, end, start) is Window.OPEN
+    assert window(start, end, end) is Window.OPEN
+    assert window(start, end, end + second) is Window.ENDED
+    assert window(None, None, start) is Window.OPEN
+
+
+def test_zone_returns_the_iana_zone() -> None:
+    assert zone("Europe/Zurich") == ZoneInfo("Europe/Zurich")

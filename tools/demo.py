@@ -1,0 +1,140 @@
+"""The main job, for real: `make demo`.
+
+Starts the test cluster, installs the operator, a database and a double of OpenMetadata's API, applies one
+IngestionPipeline that fires within the minute, and follows its run.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster import cluster as testbed
+from tests.cluster.errors import TestBedError
+from tests.cluster.locations import CHECKOUT
+from tests.support.postgres.expected import differences
+from tests.support.site import SERVICE, Credentials, Site, open_site, pipeline, remove
+from tests.support.waiting import wait_for
+from tools import images
+
+NAMESPACE = "demo"
+NAME = "shop-metadata"
+_LEAD = timedelta(seconds=8)
+_RUN_SECONDS = 180
+_FINISHED = ("success", "partialSuccess", "failed", "stopped")
+
+
+def say(text: str = "") -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def next_minute() -> str:
+    """A cron expression for the next minute that is far enough away to be set up for."""
+    fire = datetime.now(UTC) + _LEAD
+    if fire.second or fire.microsecond:
+        fire += timedelta(minutes=1)
+    return f"{fire.minute} {fire.hour} * * *"
+
+
+def demonstrate(site: Site) -> bool:
+    """Apply the pipeline, follow its run, tell what came of it; True if all is as it should be."""
+    cron = next_minute()
+    body = pipeline(NAME, displayName="Metadata of the shop", schedule={"cron": cron, "timeZone": "UTC"})
+    say("\nThis is the pipeline:\n")
+    say(yaml.safe_dump(body, sort_keys=False))
+    site.apply(body)
+    wait_for("the pipeline to be Ready", lambda: site.condition(NAME, "Ready").get("status") == "True", timeout=60)
+    say(site.kubectl("get", "omip"))
+    say(f"Kubernetes starts the run at {cron.split()[1]:0>2}:{cron.split()[0]:0>2} UTC; waiting for it …")
+    run = _follow(site)
+    say(f"\nRun {run['id']}: {run['state']} ({run['reason']})")
+    summary = run.get("summary", {})
+    say(f"  took      {_seconds(run):.0f} s from the Job's creation to its end")
+    say(f"  records   {summary.get('records')}, warnings {summary.get('warnings')}, errors {summary.get('errors')}")
+    (row,) = site.double.runs(f"{SERVICE}.{NAME}")
+    say(f"  OpenMetadata was told: {row['state']}")
+    kinds = ("databaseSchemas", "tables", "storedProcedures")
+    counts = {kind: len(site.double.entities(kind)) for kind in kinds}
+    say("  catalogued: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    missing = differences(site.double, SERVICE)
+    for line in missing:
+        say(f"  DIFFERENT FROM THE DATABASE: {line}")
+    say()
+    say(site.kubectl("get", "omip"))
+    return run["state"] == "success" and row["state"] == "success" and not missing
+
+
+def _follow(site: Site) -> dict[str, Any]:
+    """Print each change of the run and the log of its pod; return the record of the finished run."""
+    end = time.monotonic() + 60 + _RUN_SECONDS
+    seen, log = "", None
+    while time.monotonic() < end:
+        run = next(iter(site.status(NAME).get("runs", [])), None)
+        if run is not None:
+            pods = [attempt["pod"] for attempt in run["attempts"]]
+            line = f"[{run['state']}] {run['message']}"
+            if line != seen:
+                say(f"{datetime.now(UTC):%H:%M:%S}  {line}")
+                seen = line
+            if run["state"] == "running" and log is None:
+                log = threading.Thread(target=_print_log, args=(site, pods[-1]), daemon=True)
+                log.start()
+            if run["state"] in _FINISHED:
+                if log is not None:
+                    log.join(timeout=10)
+                return dict(run)
+        time.sleep(0.5)
+    raise AssertionError(f"no run of {NAME} ended; look with: kubectl -n {NAMESPACE} describe omip {NAME}")
+
+
+def _print_log(site: Site, pod: str) -> None:
+    for line in _interesting(site.kubectl("logs", "-f", pod, timeout=_RUN_SECONDS).splitlines()):
+        say(f"          | {line[:150]}")
+
+
+def _interesting(lines: list[str]) -> Iterator[str]:
+    """The first and the last lines: enough to see that it is the real thing."""
+    shown = 12
+    yield from lines[:shown]
+    if len(lines) > 2 * shown:
+        yield f"… {len(lines) - 2 * shown} more lines: kubectl -n {NAMESPACE} logs -l ingestion.openmetadata.org/pipeline={NAME}"
+    yield from lines[max(shown, len(lines) - shown) :]
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    start, end = (datetime.fromisoformat(run[key]) for key in ("startTime", "endTime"))
+    return (end - start).total_seconds()
+
+
+def main() -> int:
+    """Run the demo; 0 only if the run succeeded and every seeded object was catalogued."""
+    started = time.monotonic()
+    try:
+        bed = testbed.up()
+        built = images.load(bed, ["operator", "runner", "double", "postgres"])
+        say("installing the operator, PostgreSQL and the double of OpenMetadata's API …")
+        remove(bed, NAMESPACE)
+        with open_site(bed, NAMESPACE, built, Credentials.random()) as site:
+            succeeded = demonstrate(site)
+    except (TestBedError, AssertionError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    kubeconfig = Path(bed.kubeconfig)
+    shown = kubeconfig.relative_to(CHECKOUT) if kubeconfig.is_relative_to(CHECKOUT) else kubeconfig
+    kubectl = f"kubectl --kubeconfig {shown} -n {NAMESPACE}"
+    say(f"The demo took {time.monotonic() - started:.0f} s. Try next:")
+    say(f"  {kubectl} describe omip {NAME}")
+    say(f"  {kubectl} create job again --from=cronjob/{NAME}      # a run by hand, with an id of its own")
+    say(f"""  {kubectl} patch omip {NAME} --type merge -p '{{"spec":{{"suspend":true}}}}'""")
+    say("  make cluster-down                                      # leaves nothing behind")
+    return 0 if succeeded else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
