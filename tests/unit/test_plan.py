@@ -90,7 +90,7 @@ def test_two_amounts_are_not_the_same_quantity(one: Any, other: Any) -> None:
     assert not same_quantity(one, other)
 
 
-@pytest.mark.parametrize("text", ["", "Mi", "1X", "1kk", "abc", "NaN", "inf", "Infinity", "1 Gi", "--1"])
+@pytest.mark.parametrize("text", ["", "Mi", "1X", "1kk", "abc", "NaN", "inf", "Infinity", "--1"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no quantity"):
         parse_quantity(text)

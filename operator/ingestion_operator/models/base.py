@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel, to_snake
 
 
@@ -21,6 +21,12 @@ class KubernetesModel(BaseModel):
         extra="ignore",
         use_attribute_docstrings=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        # The API server takes a null for an absent field, and so do people who leave a YAML key empty.
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
 def cel(rule: str, message: str, field_path: str | None = None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints,
 from ingestion_operator.schedule import DURATION_PATTERN
 
 QUANTITY_PATTERN: Final = r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?"
+_QUANTITY_LENGTH: Final = 32
 _TIMESTAMP_PATTERN: Final = (
     r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -17,7 +18,7 @@ _TIMESTAMP_PATTERN: Final = (
 
 def _parse_quantity(value: Any) -> Any:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if isinstance(text, str) and not re.fullmatch(QUANTITY_PATTERN, text):
+    if isinstance(text, str) and (len(text) > _QUANTITY_LENGTH or not re.fullmatch(QUANTITY_PATTERN, text)):
         raise ValueError(f"{text!r} is no quantity: use e.g. 500m, 2 or 4Gi")
     return text
 
@@ -52,7 +53,8 @@ Quantity = Annotated[
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
             "pattern": f"^{QUANTITY_PATTERN}$",
-            "maxLength": 32,
+            "maxLength": _QUANTITY_LENGTH,
+            "minimum": 0,
         }
     ),
 ]

@@ -1,0 +1,43 @@
+"""A real API server, the checkout's CustomResourceDefinition in it, and a namespace for each test module."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from tests.cluster import cluster
+from tests.cluster.handle import Cluster
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def bed() -> Cluster:
+    """The cluster that is up; its absence is an error that names the command to start one."""
+    found = cluster.current()
+    found.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "crds" / CRD))
+    found.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(ROOT / "crds" / CRD))
+    return found
+
+
+CRD = "ingestion.openmetadata.org_ingestionpipelines.yaml"
+
+
+@pytest.fixture(scope="session")
+def api(bed: Cluster) -> KubernetesCluster:
+    """The operator's own client, as an administrator."""
+    return KubernetesCluster(connect(read_configuration(str(bed.kubeconfig))))
+
+
+@pytest.fixture(scope="module")
+def namespace(bed: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of this test module, gone with all that is in it when the module ends."""
+    module = re.sub("[^a-z]", "-", request.module.__name__.rpartition("test_")[2])
+    name = f"test-{module}-{uuid.uuid4().hex[:6]}"
+    bed.kubectl("create", "namespace", name)
+    bed.kubectl("label", "namespace", name, "ingestion.openmetadata.org/test=apiserver")
+    yield name
+    bed.kubectl("delete", "namespace", name, "--wait=false")

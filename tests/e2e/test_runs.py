@@ -1,0 +1,114 @@
+"""Runs of the real workflow, from their start to what everybody is told about them."""
+
+import json
+
+from tests.support import site as sites
+from tests.support.installation import OPERATOR, wait_for_rollout
+from tests.support.postgres.expected import differences
+from tests.support.site import SERVICE, Site
+from tests.support.ticks import minutes_from_now
+from tests.support.waiting import wait_for
+
+
+def test_scheduled_run_catalogues_every_seeded_object(site: Site) -> None:
+    site.apply(sites.pipeline("nightly", schedule={"cron": minutes_from_now(1), "timeZone": "UTC"}))
+    run_id = wait_for("the tick", lambda: next((r["id"] for r in site.status("nightly").get("runs", [])), None), timeout=100)
+    run = site.wait_for_end("nightly", run_id)
+    assert (run["state"], run["reason"], run["trigger"]) == ("success", "Succeeded", "scheduled")
+    assert run["summary"]["records"] > 0
+    assert run["summary"]["errors"] == 0
+    row = site.double.wait_for_run(f"{SERVICE}.nightly", timeout=5, run_id=run_id)
+    assert row["state"] == "success"
+    assert differences(site.double, SERVICE) == []
+    (job,) = site.list("jobs", "ingestion.openmetadata.org/pipeline=nightly")
+    assert job["metadata"]["uid"] == run_id
+    assert site.status("nightly")["lastSuccessfulTime"] == run["endTime"]
+    listed = site.kubectl("get", "omip", "nightly").splitlines()
+    assert listed[0].split() == ["NAME", "SCHEDULE", "SUSPENDED", "READY", "LAST-RUN", "LAST-STATE", "AGE"]
+    assert "success" in listed[1]
+
+
+def test_run_started_with_kubectl_has_an_id_of_its_own(site: Site) -> None:
+    site.apply(sites.pipeline("by-hand"))
+    first = site.start_run("by-hand", "by-hand-1")
+    assert site.wait_for_end("by-hand", first)["trigger"] == "manual"
+    second = site.start_run("by-hand", "by-hand-2")
+    assert site.wait_for_end("by-hand", second)["state"] == "success"
+    assert first != second
+    rows = {row["runId"]: row["state"] for row in site.double.runs(f"{SERVICE}.by-hand")}
+    assert rows == {first: "success", second: "success"}
+    assert [run["id"] for run in site.status("by-hand")["runs"]] == [second, first]
+
+
+def test_wrong_database_password_ends_as_failed_with_its_reason(site: Site) -> None:
+    sites.register_service(site, "locked", "not-the-password")
+    site.apply(sites.pipeline("wrong-password", service="locked"))
+    run_id = site.start_run("wrong-password", "wrong-password-1")
+    run = site.wait_for_end("wrong-password", run_id)
+    assert (run["state"], run["reason"]) == ("failed", "InitializationFailed")
+    assert "password authentication failed" in run["message"]
+    row = site.double.wait_for_run("locked.wrong-password", timeout=5, run_id=run_id)
+    assert row["state"] == "failed"
+    assert "password authentication failed" in json.dumps(row["row"])
+    assert site.condition("wrong-password", "LastRunSucceeded")["status"] == "False"
+
+
+def test_deleted_pod_ends_as_failed_and_interrupted_within_its_grace_period(site: Site) -> None:
+    site.apply(sites.pipeline("interrupted"))
+    run_id = site.start_run("interrupted", "interrupted-1")
+    fqn = f"{SERVICE}.interrupted"
+    wait_for("the workflow's own row", lambda: [r for r in site.double.runs(fqn) if r["state"] == "running"], timeout=60)
+    site.kubectl("delete", "pod", "-l", "batch.kubernetes.io/job-name=interrupted-1", "--timeout=30s")
+    row = site.double.wait_for_run(fqn, timeout=10, run_id=run_id)
+    assert row["state"] == "failed"
+    assert "Interrupted" in json.dumps(row["row"])
+    run = site.wait_for_end("interrupted", run_id, timeout=30)
+    assert (run["state"], run["reason"]) == ("failed", "Interrupted")
+    assert run["attempts"][0]["exitCode"] == 143
+
+
+def test_run_that_outgrows_its_memory_is_recorded_as_out_of_memory(site: Site) -> None:
+    memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
+    site.apply(sites.pipeline("too-small", podTemplate={"container": {"resources": memory}}))
+    run_id = site.start_run("too-small", "too-small-1")
+    run = site.wait_for_end("too-small", run_id)
+    assert (run["state"], run["reason"]) == ("failed", "OutOfMemory")
+    assert run["attempts"][0]["exitCode"] == 137
+
+
+def test_unsupported_pipeline_type_is_refused_by_the_runner_and_not_repeated(site: Site) -> None:
+    site.apply(sites.pipeline("report", pipelineType="dataInsight", retry={"limit": 3}))
+    run_id = site.start_run("report", "report-1")
+    run = site.wait_for_end("report", run_id)
+    assert (run["state"], run["reason"]) == ("failed", "UnsupportedPipelineType")
+    assert [attempt["exitCode"] for attempt in run["attempts"]] == [2]
+
+
+def test_tick_fires_while_the_operator_is_down(site: Site) -> None:
+    site.apply(sites.pipeline("unattended", schedule={"cron": minutes_from_now(1)}))
+    wait_for("the CronJob", lambda: site.get("cronjob", "unattended"), timeout=30)
+    site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
+    try:
+        site.kubectl("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name={OPERATOR}", "--timeout=40s")
+        row = wait_for("the run's row", lambda: site.double.runs(f"{SERVICE}.unattended"), timeout=100)[0]
+        ended = site.double.wait_for_run(f"{SERVICE}.unattended", timeout=60, run_id=row["runId"])
+        assert ended["state"] == "success"
+        assert site.status("unattended")["runs"] == []
+    finally:
+        site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
+        wait_for_rollout(site.cluster, site.namespace, OPERATOR)
+    assert site.wait_for_end("unattended", row["runId"], timeout=30)["state"] == "success"
+
+
+def test_deleted_pipeline_leaves_nothing_behind(site: Site) -> None:
+    site.apply(sites.pipeline("short-lived"))
+    site.start_run("short-lived", "short-lived-1")
+    wait_for("its pod", lambda: site.list("pods", "ingestion.openmetadata.org/pipeline=short-lived"), timeout=30)
+    site.kubectl("delete", "omip", "short-lived", "--cascade=foreground", "--timeout=60s")
+
+    def left() -> list[str]:
+        kinds = ("omip", "cronjobs", "jobs", "pods")
+        found = [body for kind in kinds for body in site.list(kind) if "short-lived" in body["metadata"]["name"]]
+        return [f"{body['kind']}/{body['metadata']['name']}" for body in found]
+
+    wait_for("everything to be gone", lambda: not left(), timeout=45)

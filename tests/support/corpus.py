@@ -1,0 +1,348 @@
+"""Good and bad IngestionPipelines, for the API server and for the model alike: the two must agree on each.
+
+Most bad ones are made from the generated schema: for every enum, bound, pattern, required field, type and closed
+object there is one that differs from a good one in just that. The rules that span fields are written out by hand.
+"""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from ingestion_operator.models.pipeline import PipelineSpec
+from tests.support.objects import Body, spec
+from tools.generate_crds import structural_schema
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec, and for a bad one what the refusal must say: the field, and how to put it right."""
+
+    name: str
+    spec: Body
+    field: str = ""
+    fix: str = ""
+    model_fix: str = ""
+    """Where the model says it in other words."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def in_model(self) -> str:
+        """What the model must say."""
+        return self.model_fix or self.fix
+
+
+@cache
+def schema() -> Body:
+    """The schema of the spec, as the CustomResourceDefinition has it."""
+    return structural_schema(PipelineSpec)
+
+
+_REFERENCE: Final = {"name": "some-object", "key": "some.key"}
+_REQUIREMENT: Final = {"key": "disk", "operator": "In", "values": ["ssd"]}
+_NODE_TERM: Final = {"matchExpressions": [_REQUIREMENT], "matchFields": [_REQUIREMENT]}
+_POD_TERM: Final = {
+    "topologyKey": "kubernetes.io/hostname",
+    "labelSelector": {"matchLabels": {"app": "x"}, "matchExpressions": [_REQUIREMENT]},
+    "namespaces": ["other"],
+}
+_POD_AFFINITY: Final = {
+    "requiredDuringSchedulingIgnoredDuringExecution": [_POD_TERM],
+    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": _POD_TERM}],
+}
+_ITEMS: Final = [{"key": "a.b", "path": "dir/file"}]
+
+
+def full() -> Body:
+    """A spec that sets every field there is, but for one side of each choice."""
+    return {
+        "fullyQualifiedName": 'shop."nightly run"',
+        "displayName": "Nächtlicher Lauf 🌙",
+        "pipelineType": "metadata",
+        "service": {"type": "databaseService", "name": "shop"},
+        "sourceConfig": {"config": {"type": "DatabaseMetadata", "anything": [{"goes": None}]}},
+        "server": {
+            "hostPort": "https://openmetadata:8585/api",
+            "version": "2.0",
+            "tokenSecretRef": _REFERENCE,
+            "verifySSL": "validate",
+        },
+        "connectionSecretRef": _REFERENCE,
+        "schedule": {
+            "cron": "*/15 0-6,20-22/2 1,15 jan-MAR Mon-fri",
+            "timeZone": "America/Argentina/Buenos_Aires",
+            "startDate": "2026-01-01T00:00:00Z",
+            "endDate": "2026-12-31T23:59:59.5+01:00",
+            "startingDeadlineSeconds": 600,
+        },
+        "suspend": True,
+        "concurrency": {"policy": "Allow", "maxActiveRuns": 2},
+        "retry": {"limit": 2, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": "8Gi"}},
+        "timeout": "2h",
+        "history": {"successful": 3, "failed": 3, "ttl": "7d"},
+        "loggerLevel": "INFO",
+        "podTemplate": {
+            "metadata": {"labels": {"team": "data"}, "annotations": {"example.com/note": "any text"}},
+            "spec": {
+                "nodeSelector": {"disk": "ssd"},
+                "tolerations": [
+                    {
+                        "key": "dedicated",
+                        "operator": "Equal",
+                        "value": "ingestion",
+                        "effect": "NoExecute",
+                        "tolerationSeconds": 60,
+                    }
+                ],
+                "affinity": {
+                    "nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_NODE_TERM]},
+                        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": _NODE_TERM}],
+                    },
+                    "podAffinity": _POD_AFFINITY,
+                    "podAntiAffinity": _POD_AFFINITY,
+                },
+                "priorityClassName": "low",
+                "runtimeClassName": "gvisor",
+                "schedulerName": "default-scheduler",
+                "serviceAccountName": "workload-identity",
+                "imagePullSecrets": [{"name": "registry"}],
+                "securityContext": {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000},
+                "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["warehouse.example"]}],
+                "volumes": [
+                    {"name": "ca", "secret": {"secretName": "ca", "items": _ITEMS, "optional": True}},
+                    {"name": "settings", "configMap": {"name": "settings", "items": _ITEMS, "optional": True}},
+                    {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+                    {"name": "claim", "persistentVolumeClaim": {"claimName": "claim", "readOnly": True}},
+                ],
+            },
+            "container": {
+                "image": "registry.example/runner:2.0",
+                "imagePullPolicy": "Always",
+                "resources": {"requests": {"cpu": 1, "memory": "512Mi"}, "limits": {"memory": "1.5Gi"}},
+                "env": [
+                    {"name": "PLAIN", "value": "x"},
+                    {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": _REFERENCE}},
+                    {"name": "FROM_CONFIG", "valueFrom": {"configMapKeyRef": _REFERENCE}},
+                ],
+                "volumeMounts": [
+                    {"name": "ca", "mountPath": "/etc/ssl/ca", "subPath": "dir/file", "readOnly": True},
+                ],
+            },
+        },
+    }
+
+
+def _with_secret_source() -> Body:
+    body = full()
+    del body["sourceConfig"]
+    return body | {"sourceConfigSecretRef": _REFERENCE}
+
+
+def accepted() -> list[Case]:
+    """Specs that are good."""
+    return [
+        Case("smallest", spec(schedule=None)),
+        Case("every field", full()),
+        Case("every field, source config from a Secret", _with_secret_source()),
+        *(Case(f"pipeline type {kind}", spec(pipelineType=kind)) for kind in schema()["properties"]["pipelineType"]["enum"]),
+        *(
+            Case(f"service type {kind}", spec(service={"type": kind, "name": "x"}))
+            for kind in schema()["properties"]["service"]["properties"]["type"]["enum"]
+        ),
+        *(
+            Case(f"cron {cron}", spec(schedule={"cron": cron}))
+            for cron in ("@daily", "@hourly", "* * * * *", "*/5 * * * *", "0  2  * * 7", "0 2 * * 0-7/2", "5/10 * * * SUN")
+        ),
+        *(Case(f"time zone {zone}", _schedule(timeZone=zone)) for zone in ("UTC", "Etc/GMT+5", "America/New_York")),
+        *(Case(f"ttl {ttl}", spec(history={"ttl": ttl})) for ttl in ("600s", "10m", "1h", "999999d")),
+        Case("dates of other offsets", _schedule(startDate="2026-01-01T00:00:00+14:00", endDate="2026-01-01T00:00:00Z")),
+        Case("an end date that never comes", _schedule(endDate="9999-12-31T23:59:59Z")),
+        Case("a start date that is not yet in the year 9999", _schedule(endDate="9999-12-31T23:59:59-12:00")),
+        Case("policy Allow with one run", spec(concurrency={"policy": "Allow"})),
+        Case("policy Allow with many", spec(concurrency={"policy": "Allow", "maxActiveRuns": 100})),
+        Case("policy Forbid with one run", spec(concurrency={"policy": "Forbid", "maxActiveRuns": 1})),
+        Case("one colon in a service name", spec(service={"type": "databaseService", "name": "a:b"})),
+        Case("an empty value of a variable", _container(env=[{"name": "A", "value": ""}])),
+        Case("a mount beside the operator's", _container(volumeMounts=[{"name": "a", "mountPath": "/ingestion-data"}])),
+        Case("one mount per path", _container(volumeMounts=[{"name": "a", "mountPath": f"/{n}"} for n in "ab"])),
+        Case("a whole number as quantity", _container(resources={"limits": {"cpu": 2, "memory": "2147483648"}})),
+        Case("null for a default", spec() | {"suspend": None, "history": None, "podTemplate": {"container": {"env": None}}}),
+        Case("null for what is optional", spec() | {"displayName": None, "timeout": None}),
+        Case("an empty volume", _pod(volumes=[{"name": "a", "emptyDir": {}}])),
+    ]
+
+
+def refused() -> list[Case]:
+    """Specs that are bad, each in one thing."""
+    return [*_rules(), *_from_schema(full(), ""), *_from_schema(_with_secret_source(), "sourceConfigSecretRef")]
+
+
+def _schedule(**changes: Any) -> Body:
+    return spec(schedule={"cron": "0 2 * * *"} | changes)
+
+
+def _container(**changes: Any) -> Body:
+    return spec(podTemplate={"container": changes})
+
+
+def _pod(**changes: Any) -> Body:
+    return spec(podTemplate={"spec": changes})
+
+
+def _rules() -> Iterator[Case]:
+    """Rules in CEL, and duplicates, whose message is our own or names the value."""
+    for cron in ("", "x", "0 2 * *", "60 2 * * *", "0 2 * * 8", "@reboot", "CRON_TZ=UTC 0 2 * * *", "0 2 * * ſun"):
+        fix = "cron must have five fields such as '0 2 * * *', or be one of @yearly"
+        if cron:
+            yield Case(f"cron {cron!r}", _schedule(cron=cron), "schedule.cron", fix)
+    for zone in ("Local", "/UTC", "Europe/", "Europe//Zurich", "../UTC", "UTC\n", "Zürich"):
+        fix = "timeZone must be an IANA name such as Europe/Zurich or UTC"
+        yield Case(f"time zone {zone!r}", _schedule(timeZone=zone), "schedule.timeZone", fix)
+    for start, end in (
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00-01:00", "2026-01-01T00:30:00Z"),
+    ):
+        fix = "endDate must be later than startDate: move one of them"
+        yield Case(f"from {start} to {end}", _schedule(startDate=start, endDate=end), "schedule.endDate", fix)
+    for date in ("2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:60Z"):
+        yield Case(f"date {date}", _schedule(startDate=date), "startDate", "date-time", "startDate")
+    fix = "maxActiveRuns above 1 needs policy Allow: set it, or maxActiveRuns to 1"
+    yield Case("many runs and policy Forbid", spec(concurrency={"maxActiveRuns": 2}), "concurrency.maxActiveRuns", fix)
+    for ttl in ("9m", "599s", "1s"):
+        fix = "ttl must be at least 10m"
+        yield Case(f"ttl {ttl}", spec(history={"ttl": ttl}), "history.ttl", fix)
+    fix = "set exactly one of sourceConfig and sourceConfigSecretRef"
+    yield Case("no source", spec(sourceConfig=None), "sourceConfig", fix)
+    yield Case("two sources", spec(sourceConfigSecretRef=_REFERENCE), "sourceConfig", fix)
+    double_colon = spec(service={"type": "databaseService", "name": "a::b"})
+    yield Case("two colons in a service name", double_colon, "service", "service.name must not contain '::'")
+    fix = "set exactly one of value and valueFrom"
+    yield Case("a variable without value", _container(env=[{"name": "A"}]), "env", fix)
+    both = {"name": "A", "value": "x", "valueFrom": {"secretKeyRef": _REFERENCE}}
+    yield Case("a variable with two values", _container(env=[both]), "env", fix)
+    fix = "set exactly one of secretKeyRef and configMapKeyRef"
+    yield Case("a variable from nowhere", _container(env=[{"name": "A", "valueFrom": {}}]), "valueFrom", fix)
+    twice = {"secretKeyRef": _REFERENCE, "configMapKeyRef": _REFERENCE}
+    yield Case("a variable from two places", _container(env=[{"name": "A", "valueFrom": twice}]), "valueFrom", fix)
+    for name in ("RUN_ID", "JOB_UID", "POD_NAME", "NODE_NAME", "HOME"):
+        reserved = _container(env=[{"name": name, "value": "x"}])
+        yield Case(f"the operator's variable {name}", reserved, "env", "set by the operator: choose another name")
+    for name in ("pipeline", "token", "connection", "source-config", "tmp"):
+        reserved = _pod(volumes=[{"name": name, "emptyDir": {}}])
+        yield Case(f"the operator's volume {name}", reserved, "volumes", "of the operator: choose another name")
+    fix = "set exactly one of secret, configMap, emptyDir, persistentVolumeClaim"
+    yield Case("a volume of no kind", _pod(volumes=[{"name": "a"}]), "volumes", fix)
+    two = {"name": "a", "emptyDir": {}, "secret": {"secretName": "x"}}
+    yield Case("a volume of two kinds", _pod(volumes=[two]), "volumes", fix)
+    for path in ("/", "/tmp", "/ingestion", "/ingestion/token"):
+        mount = _container(volumeMounts=[{"name": "a", "mountPath": path}])
+        yield Case(f"a mount at {path}", mount, "volumeMounts", "belong to the operator: mount elsewhere")
+    mounts = [{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/a"}]
+    for field, one in (
+        ("env", _container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])),
+        ("volumeMounts", _container(volumeMounts=mounts)),
+        ("volumes", _pod(volumes=[{"name": "a", "emptyDir": {}}] * 2)),
+        ("imagePullSecrets", _pod(imagePullSecrets=[{"name": "a"}] * 2)),
+        ("hostAliases", _pod(hostAliases=[{"ip": "1.1.1.1", "hostnames": ["a"]}] * 2)),
+    ):
+        yield Case(f"an item twice in {field}", one, field, "Duplicate value", "appears more than once: remove or rename")
+    for value in (-1, "-1", "1x", "1.5.5", "", 1.5, "1e3"):
+        bad = _container(resources={"limits": {"cpu": value}})
+        yield Case(f"quantity {value!r}", bad, "limits", "spec.podTemplate.container.resources.limits.cpu", "limits.cpu")
+
+
+def _from_schema(base: Body, only: str) -> Iterator[Case]:
+    for path, node in _nodes(schema(), base, ()):
+        if only and only not in path:
+            continue
+        value, where = _value(base, path), ".".join(str(part) for part in path)
+        for what, bad, fix in _violations(node, value):
+            field = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
+            yield Case(f"{where or 'spec'}: {what}", _replaced(base, path, bad), field, fix, field or ": ")
+
+
+def _nodes(node: Body, value: Any, path: Path) -> Iterator[tuple[Path, Body]]:
+    """Every node of the schema that a value reaches, with the path to it."""
+    yield path, node
+    if isinstance(value, dict):
+        for key, child in value.items():
+            below = node.get("properties", {}).get(key) or node.get("additionalProperties")
+            if below is not None:
+                yield from _nodes(below, child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _nodes(node["items"], child, (*path, index))
+
+
+def _violations(node: Body, value: Any) -> Iterator[tuple[str, Any, str]]:
+    """What breaks one constraint of a node: its name, a bad value, what the API server must say."""
+    kind = node.get("type", "")
+    quantity = "x-kubernetes-int-or-string" in node
+    if quantity:
+        yield "a wrong type", True, "must be of type integer,string"
+    elif kind:
+        expected = node.get("format", kind)
+        yield "a wrong type", 7 if kind in ("string", "array", "object") else "7", f"must be of type {expected}"
+    if "enum" in node:
+        yield "an unknown value", "NoSuchValue", f'supported values: "{node["enum"][0]}"'
+    if "minimum" in node:
+        yield "too small", node["minimum"] - 1, f"should be greater than or equal to {node['minimum']}"
+    if "maximum" in node:
+        yield "too large", node["maximum"] + 1, f"should be less than or equal to {node['maximum']}"
+    if isinstance(value, str):
+        yield from _bad_texts(node, value)
+    if isinstance(value, list):
+        if "minItems" in node:
+            yield "no item", [], "should have at least 1 items"
+        if "maxItems" in node:
+            yield "too many items", value * (node["maxItems"] + 1), f"must have at most {node['maxItems']} items"
+    if isinstance(value, dict):
+        yield from _bad_objects(node, value)
+
+
+def _bad_texts(node: Body, value: str) -> Iterator[tuple[str, Any, str]]:
+    pattern = node.get("pattern", "")
+    if "minLength" in node:
+        yield "empty", "", "should be at least 1 chars long"
+    if pattern:
+        bad = next(text for text in ("!\n", "!") if len(text) <= node.get("maxLength", 99))
+        yield "another shape", bad, "should match '^"
+        if not re.fullmatch(pattern, f"{value}\n".replace("\n", "\n\n")):
+            yield "a line break at the end", f"{value}\n", "should match '^"
+    if "maxLength" in node:
+        long = value[:1] * (node["maxLength"] + 1 - len(value)) + value
+        if re.fullmatch(pattern or ".*", long, re.DOTALL):
+            yield "too long", long, f"may not be more than {node['maxLength']}"
+
+
+def _bad_objects(node: Body, value: Body) -> Iterator[tuple[str, Any, str]]:
+    for key in node.get("required", []):
+        yield f"no {key}", {k: v for k, v in value.items() if k != key}, f"{key}: Required value"
+    if "maxProperties" in node:
+        example = next(iter(value.values()))
+        many = {f"key-{number}": example for number in range(node["maxProperties"] + 1)}
+        yield "too many entries", many, f"must have at most {node['maxProperties']} items"
+    if "properties" in node:
+        yield "an unknown field", {**value, "noSuchField": "x"}, "unknown field"
+
+
+def _value(body: Any, path: Path) -> Any:
+    for part in path:
+        body = body[part]
+    return body
+
+
+def _replaced(base: Body, path: Path, value: Any) -> Body:
+    if not path:
+        return deepcopy(value)
+    body = deepcopy(base)
+    _value(body, path[:-1])[path[-1]] = value
+    return body

@@ -1,0 +1,169 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Rejected
+from ingestion_operator.render.cronjob import cronjob
+from tests.support.golden import GOLDEN, rendered
+from tests.support.objects import NOW, Body, at, pipeline, refingerprint, settings
+
+WORD = st.from_regex("[A-Z][A-Z]{0,5}", fullmatch=True).filter(lambda w: w not in ("HOME",))
+TEMPLATES = st.fixed_dictionaries(
+    {},
+    optional={
+        "metadata": st.fixed_dictionaries(
+            {}, optional={"labels": st.dictionaries(WORD, WORD, max_size=2), "annotations": st.dictionaries(WORD, WORD)}
+        ),
+        "container": st.fixed_dictionaries(
+            {},
+            optional={
+                "env": st.lists(WORD, unique=True, max_size=3).map(lambda n: [{"name": x, "value": x} for x in n]),
+                "resources": st.just({"limits": {"cpu": "1"}}),
+            },
+        ),
+        "spec": st.fixed_dictionaries({}, optional={"nodeSelector": st.dictionaries(WORD, WORD, max_size=2)}),
+    },
+)
+
+
+@given(TEMPLATES, TEMPLATES)
+def test_rendering_is_deterministic_and_changes_neither_pipeline_nor_settings(lower: Body, upper: Body) -> None:
+    used, found = settings(podTemplate=lower), pipeline(podTemplate=upper)
+    first = cronjob(found, used, NOW)
+    first["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"].clear()
+    second, third = cronjob(found, used, NOW), cronjob(pipeline(podTemplate=upper), settings(podTemplate=lower), NOW)
+    assert second == third
+    assert second["metadata"]["annotations"][constants.ANNOTATION_FINGERPRINT] == refingerprint(second)
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_every_pod_has_no_rights(name: str) -> None:
+    pod = rendered(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_labels_and_whole_name_are_on_cronjob_job_and_pod(name: str) -> None:
+    body = rendered(name)
+    job = body["spec"]["jobTemplate"]
+    for metadata in (body["metadata"], job["metadata"], job["spec"]["template"]["metadata"]):
+        assert metadata["labels"][constants.LABEL_PIPELINE] == body["metadata"]["name"]
+        assert metadata["annotations"][constants.ANNOTATION_PIPELINE_NAME] == name
+
+
+def test_no_secret_value_can_be_rendered_since_only_references_are_known() -> None:
+    text = json.dumps(rendered("secrets"))
+    assert "shop-connection" in text
+    assert '"sourceConfig"' not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspended"),
+    [
+        ({}, False),
+        ({"schedule": None}, True),
+        ({"suspend": True}, True),
+        ({"schedule": {"cron": "@daily", "startDate": at(1)}}, True),
+        ({"schedule": {"cron": "@daily", "startDate": at(0)}}, False),
+        ({"schedule": {"cron": "@daily", "endDate": at(0)}}, False),
+        ({"schedule": {"cron": "@daily", "endDate": at(-1)}}, True),
+        ({"schedule": {"cron": "@daily", "startDate": at(-9), "endDate": at(9)}, "suspend": True}, True),
+    ],
+    ids=str,
+)
+def test_the_cronjob_is_suspended_without_schedule_when_paused_and_outside_its_dates(
+    changes: Body, suspended: bool
+) -> None:
+    assert cronjob(pipeline(**changes), settings(), NOW)["spec"]["suspend"] is suspended
+
+
+@pytest.mark.parametrize(
+    ("changes", "opens_at"),
+    [
+        ({"schedule": {"cron": "@daily", "startDate": at(60)}}, at(60)),
+        ({"schedule": {"cron": "@daily", "startDate": at(-60)}}, None),
+        ({"schedule": {"cron": "@daily", "startDate": at(60)}, "suspend": True}, None),
+        ({"schedule": {"cron": "@daily"}}, None),
+    ],
+    ids=str,
+)
+def test_a_cronjob_that_waits_for_its_start_date_says_so(changes: Body, opens_at: str | None) -> None:
+    annotations = cronjob(pipeline(**changes), settings(), NOW)["metadata"]["annotations"]
+    assert annotations.get(constants.ANNOTATION_OPENS_AT) == opens_at
+
+
+def test_only_time_passing_a_boundary_changes_the_fingerprint() -> None:
+    found = pipeline(schedule={"cron": "@daily", "endDate": at(60)})
+
+    def print_at(seconds: float) -> Any:
+        body = cronjob(found, settings(), NOW + timedelta(seconds=seconds))
+        return body["metadata"]["annotations"][constants.ANNOTATION_FINGERPRINT]
+
+    assert print_at(0) == print_at(60)
+    assert print_at(61) != print_at(60)
+
+
+def test_the_timeout_is_that_of_one_attempt() -> None:
+    spec = cronjob(pipeline(timeout="2h"), settings(), NOW)["spec"]["jobTemplate"]["spec"]
+    assert spec["template"]["spec"]["activeDeadlineSeconds"] == 7200
+    assert "activeDeadlineSeconds" not in spec
+
+
+def test_a_service_account_that_the_settings_do_not_allow_is_rejected() -> None:
+    asking = pipeline(podTemplate={"spec": {"serviceAccountName": "admin"}})
+    with pytest.raises(Rejected, match="allowedServiceAccounts") as caught:
+        cronjob(asking, settings(allowedServiceAccounts=["other"]), NOW)
+    assert caught.value.reason == "ServiceAccountNotAllowed"
+    body = cronjob(asking, settings(allowedServiceAccounts=["admin"]), NOW)
+    assert body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] == "admin"
+
+
+def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
+    own = {
+        constants.ANNOTATION_RUN_ID: "one-for-all",
+        constants.ANNOTATION_RUN_INPUT: "{}",
+        constants.LABEL_PIPELINE: "another",
+        f"{constants.GROUP}/anything": "x",
+    }
+    template = {"metadata": {"annotations": own | {"a": "b"}, "labels": {constants.LABEL_PIPELINE: "another", "c": "d"}}}
+    for body in (
+        cronjob(pipeline(podTemplate=template), settings(), NOW),
+        cronjob(pipeline(), settings(podTemplate=template), NOW),
+    ):
+        metadata = body["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
+        assert metadata["annotations"].keys() == {
+            constants.ANNOTATION_PIPELINE_NAME, constants.ANNOTATION_RUN_INPUT, "a",
+        }  # fmt: skip
+        assert metadata["annotations"][constants.ANNOTATION_RUN_INPUT] != "{}"
+        assert metadata["labels"] == body["metadata"]["labels"] | {"c": "d"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"schedule": {"cron": "0 0 31 2 *"}}, "InvalidSchedule"),
+        ({"schedule": {"cron": "@daily", "timeZone": "Mars/Olympus"}}, "UnknownTimeZone"),
+        ({"server": {"hostPort": "http://x", "version": "0.9"}}, "UnsupportedServerVersion"),
+        ({"sourceConfig": {"config": {"x": "é" * 110_000}}}, "SourceConfigTooLarge"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_no_cronjob_can_be_made_of_is_rejected_with_its_reason(changes: Body, reason: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        cronjob(pipeline(**changes), settings(), NOW)
+    assert caught.value.reason == reason
+    assert "spec." in caught.value.message
