@@ -4,10 +4,11 @@ Starts the test cluster, installs the operator, a database and a double of OpenM
 IngestionPipeline that fires within the minute, and follows its run.
 """
 
+import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ NAMESPACE = "demo"
 NAME = "shop-metadata"
 _LEAD = timedelta(seconds=8)
 _RUN_SECONDS = 180
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FINISHED = ("success", "partialSuccess", "failed", "stopped")
 
 
@@ -94,22 +96,28 @@ def _follow(site: Site) -> dict[str, Any]:
 
 
 def _print_log(site: Site, pod: str) -> None:
-    for line in _interesting(site.kubectl("logs", "-f", pod, timeout=_RUN_SECONDS).splitlines()):
-        say(f"          | {line[:150]}")
-
-
-def _interesting(lines: list[str]) -> Iterator[str]:
-    """The first and the last lines: enough to see that it is the real thing."""
-    shown = 12
-    yield from lines[:shown]
-    if len(lines) > 2 * shown:
-        yield f"… {len(lines) - 2 * shown} more lines: kubectl -n {NAMESPACE} logs -l ingestion.openmetadata.org/pipeline={NAME}"
-    yield from lines[max(shown, len(lines) - shown) :]
+    """Print the first lines of the log as they come, and the last ones at the end: it is the real thing."""
+    shown, count = 12, 0
+    last: deque[str] = deque(maxlen=shown)
+    for line in site.cluster.lines("-n", NAMESPACE, "logs", "-f", pod):
+        count += 1
+        if count <= shown:
+            say(f"          | {_COLOUR.sub('', line)[:140]}")
+        else:
+            last.append(line)
+    if count > 2 * shown:
+        say(f"          | … {count - 2 * shown} more lines; all: kubectl -n {NAMESPACE} logs {pod}")
+    for line in last:
+        say(f"          | {_COLOUR.sub('', line)[:140]}")
 
 
 def _seconds(run: dict[str, Any]) -> float:
     start, end = (datetime.fromisoformat(run[key]) for key in ("startTime", "endTime"))
     return (end - start).total_seconds()
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(CHECKOUT) if path.is_relative_to(CHECKOUT) else path
 
 
 def main() -> int:
@@ -125,10 +133,12 @@ def main() -> int:
     except (TestBedError, AssertionError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    kubeconfig = Path(bed.kubeconfig)
-    shown = kubeconfig.relative_to(CHECKOUT) if kubeconfig.is_relative_to(CHECKOUT) else kubeconfig
-    kubectl = f"kubectl --kubeconfig {shown} -n {NAMESPACE}"
     say(f"The demo took {time.monotonic() - started:.0f} s. Try next:")
+    if (link := CHECKOUT / ".cluster" / "kubectl").exists():
+        say(f"  export KUBECONFIG={_short(bed.kubeconfig)} PATH=$PWD/{_short(link.parent)}:$PATH")
+    else:
+        say(f"  export KUBECONFIG={bed.kubeconfig}")
+    kubectl = f"kubectl -n {NAMESPACE}"
     say(f"  {kubectl} describe omip {NAME}")
     say(f"  {kubectl} create job again --from=cronjob/{NAME}      # a run by hand, with an id of its own")
     say(f"""  {kubectl} patch omip {NAME} --type merge -p '{{"spec":{{"suspend":true}}}}'""")

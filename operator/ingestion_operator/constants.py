@@ -25,6 +25,9 @@ MANAGED_BY: Final = "ingestion-operator"
 LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
 """On CronJobs, Jobs and Pods: the pipeline's CronJob name (<= 52 characters, one per pipeline)."""
 
+LABEL_VERSION: Final = "app.kubernetes.io/version"
+"""On pods: the version of openmetadata-ingestion in the runner's image."""
+
 LABEL_PIPELINE_TYPE: Final = f"{GROUP}/pipeline-type"
 
 ANNOTATION_PIPELINE_NAME: Final = f"{GROUP}/pipeline-name"

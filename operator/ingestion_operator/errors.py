@@ -2,6 +2,7 @@
 
 OperatorError
 ├── Rejected      the user has to change something; retrying alone does not help
+├── LogRangeError the page of a log that was asked for is not there
 └── ClusterError  the API server answered with an error
     ├── NotFound
     ├── Conflict     the object changed since it was read: recompute
@@ -25,6 +26,10 @@ class Rejected(OperatorError):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+class LogRangeError(OperatorError):
+    """The page asked for is not there; the text names the pages that are."""
 
 
 class ClusterError(OperatorError):

@@ -7,6 +7,7 @@ from ingestion_operator.constants import CRONJOB_NAME_LIMIT
 
 _HASH_LENGTH = 8
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_DERIVED = re.compile(rf".*--[0-9a-f]{{{_HASH_LENGTH}}}")
 
 
 def short_hash(text: str) -> str:
@@ -18,10 +19,12 @@ def cronjob_name(pipeline_name: str) -> str:
     """Return the name of a pipeline's CronJob, which is also the value of its pipeline label.
 
     A pipeline's name is a DNS subdomain of up to 253 characters. One that is a DNS label of at most 52
-    characters is kept; any other is cut, cleaned of dots and told apart by a hash of the whole.
+    characters is kept; any other is cut, cleaned of dots and told apart by a hash of the whole. A name that looks
+    as if it was derived like this is derived again, so that no two pipelines meet.
     """
-    if len(pipeline_name) <= CRONJOB_NAME_LIMIT and _DNS_LABEL.fullmatch(pipeline_name):
+    is_label = len(pipeline_name) <= CRONJOB_NAME_LIMIT and _DNS_LABEL.fullmatch(pipeline_name)
+    if is_label and not _DERIVED.fullmatch(pipeline_name):
         return pipeline_name
-    room = CRONJOB_NAME_LIMIT - _HASH_LENGTH - 1
+    room = CRONJOB_NAME_LIMIT - _HASH_LENGTH - 2
     stem = re.sub(r"[^a-z0-9-]", "-", pipeline_name.lower())[:room].strip("-")
-    return f"{stem}-{short_hash(pipeline_name)}".lstrip("-")
+    return f"{stem}--{short_hash(pipeline_name)}".lstrip("-")

@@ -10,7 +10,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.types import format_timestamp, parse_timestamp
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, SECRETS, ClusterApi
-from ingestion_operator.render.cronjob import cronjob
+from ingestion_operator.render.cronjob import cronjob, is_paused
 from ingestion_operator.settings import Settings
 
 
@@ -26,7 +26,13 @@ class Reconciler:
         Repeatable at any point: each write stands alone. Raises Rejected for what the user has to change,
         ClusterError for what the API server could not do now (Conflict: try again shortly).
         """
-        desired = cronjob(pipeline, settings, now)
+        try:
+            return self._apply(pipeline, cronjob(pipeline, settings, now), now)
+        except Rejected:
+            self._pause_at_least(pipeline, now)
+            raise
+
+    def _apply(self, pipeline: Pipeline, desired: dict[str, Any], now: datetime) -> dict[str, Any]:
         live = self._cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
         if live is not None:
             _check_owner(live, pipeline)
@@ -59,6 +65,16 @@ class Reconciler:
                 "RefusedByKubernetes", f"Kubernetes refuses the CronJob of this pipeline: {error}"
             ) from error
 
+    def _pause_at_least(self, pipeline: Pipeline, now: datetime) -> None:
+        """Suspend the CronJob of an earlier spec where the present, unusable one says that nothing must fire."""
+        if not is_paused(pipeline, now):
+            return
+        live = self._cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        if live is None or live["spec"].get("suspend") or not is_owned(live, pipeline):
+            return
+        patch = {"metadata": {"uid": live["metadata"]["uid"]}, "spec": {"suspend": True}}
+        self._cluster.merge_patch(CRONJOBS, pipeline.namespace, pipeline.cronjob_name, patch)
+
     def check_secrets(self, pipeline: Pipeline) -> None:
         """Raise Rejected (SecretNotFound, SecretKeyNotFound) when a run would wait for a Secret for ever."""
         spec = pipeline.spec
@@ -86,10 +102,19 @@ class Reconciler:
             )
 
 
+def is_owned(live: dict[str, Any], pipeline: Pipeline) -> bool:
+    """Tell whether an object belongs to this very pipeline, not to an earlier one of its name."""
+    owner = _controller(live)
+    return owner is not None and bool(owner["uid"] == pipeline.uid)
+
+
+def _controller(live: dict[str, Any]) -> dict[str, Any] | None:
+    return next((o for o in live["metadata"].get("ownerReferences", []) if o.get("controller")), None)
+
+
 def _check_owner(live: dict[str, Any], pipeline: Pipeline) -> None:
     name = f"CronJob {pipeline.namespace}/{live['metadata']['name']}"
-    owner = next((o for o in live["metadata"].get("ownerReferences", []) if o.get("controller")), None)
-    is_ours = owner is not None and owner["uid"] == pipeline.uid
+    owner, is_ours = _controller(live), is_owned(live, pipeline)
     was_ours = owner is not None and (owner["kind"], owner["name"]) == (constants.KIND, pipeline.name)
     if live["metadata"].get("deletionTimestamp") or (was_ours and not is_ours):
         raise Conflict(f"{name} is still being deleted: waiting for it to go", code=409)

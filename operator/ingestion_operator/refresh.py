@@ -11,18 +11,28 @@ from ingestion_operator.errors import ClusterError, Forbidden, Rejected
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.naming import short_hash
+from ingestion_operator.naming import cronjob_name, short_hash
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi
-from ingestion_operator.reconcile import Reconciler
+from ingestion_operator.reconcile import Reconciler, is_owned
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.schedule import next_boundary
 from ingestion_operator.settings import Settings
-from ingestion_operator.status import Announcement, Findings, announcements, next_look, pipeline_status
+from ingestion_operator.status import (
+    Announcement,
+    Findings,
+    announcements,
+    next_look,
+    pipeline_status,
+    unreadable_status,
+)
 
 _logger = logging.getLogger(__name__)
 
-RECHECK_SECONDS: Final = 5
-"""How soon a pipeline that is not ready is looked at again: its cause may be gone without an event of its own."""
+_RECHECK_SECONDS: Final = (5, 30)
+"""How soon a pipeline that is not ready is looked at again: its cause may be gone without an event of its own.
+The longer pause is for one that has not been ready for minutes."""
+
+_LONG_NOT_READY: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, order=True)
@@ -56,14 +66,13 @@ class Refresher:
         try:
             pipeline = Pipeline.parse(body)
         except Rejected as rejected:
-            _logger.warning("Pipeline %s/%s cannot be read: %s", key.namespace, key.name, rejected)
+            self._write(body, parse_status(body), unreadable_status(body, rejected, now))
             return None
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
-        if status != parse_status(body):
-            self._write(pipeline, status)
+        self._write(body, pipeline.status, status)
         if findings.rejected is not None:
-            return now + timedelta(seconds=RECHECK_SECONDS)
+            return now + _recheck_pause(status, now)
         schedule = pipeline.spec.schedule
         boundary = next_boundary(schedule.start_date, schedule.end_date, now) if schedule else None
         return next_look(status, boundary)
@@ -93,43 +102,42 @@ class Refresher:
             live = self._cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
         except Forbidden:
             return None
-        owners = live["metadata"].get("ownerReferences", []) if live else []
-        return live if any(owner["uid"] == pipeline.uid for owner in owners) else None
+        return live if live is not None and is_owned(live, pipeline) else None
 
-    def _write(self, pipeline: Pipeline, status: PipelineStatus) -> None:
+    def _write(self, pipeline: dict[str, Any], before: PipelineStatus, status: PipelineStatus) -> None:
+        """Write the status if it changed, and tell what changed; a stale writer is refused with Conflict."""
+        if status == before:
+            return
+        metadata = pipeline["metadata"]
         body = {
             "apiVersion": constants.API_VERSION,
             "kind": constants.KIND,
-            "metadata": {
-                "namespace": pipeline.namespace,
-                "name": pipeline.name,
-                "resourceVersion": pipeline.resource_version,
-            },
+            "metadata": {key: metadata[key] for key in ("namespace", "name", "resourceVersion")},
             "status": status.model_dump(by_alias=True, exclude_none=True, mode="json"),
         }
         self._cluster.apply(PIPELINES, body, field_manager=constants.STATUS_FIELD_MANAGER, subresource="status")
-        for announcement in announcements(pipeline.status, status):
-            self._announce(pipeline, announcement)
+        for announcement in announcements(before, status):
+            self._announce(metadata, announcement)
 
-    def _announce(self, pipeline: Pipeline, announcement: Announcement) -> None:
+    def _announce(self, pipeline: dict[str, Any], announcement: Announcement) -> None:
         """Post an Event; losing one is no reason to fail, since the status says the same."""
         now = self._clock.now()
         timestamp = format_timestamp(now)
-        unique = short_hash(f"{pipeline.uid}{announcement}{now.timestamp()}")
+        unique = short_hash(f"{pipeline['uid']}{announcement}{now.timestamp()}")
         body = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{pipeline.cronjob_name}.{unique}", "namespace": pipeline.namespace},
+            "metadata": {"name": f"{cronjob_name(pipeline['name'])}.{unique}", "namespace": pipeline["namespace"]},
             "type": announcement.type,
             "reason": announcement.reason,
             "message": announcement.message[: constants.MESSAGE_LIMIT_BYTES],
             "involvedObject": {
                 "apiVersion": constants.API_VERSION,
                 "kind": constants.KIND,
-                "namespace": pipeline.namespace,
-                "name": pipeline.name,
-                "uid": pipeline.uid,
-                "resourceVersion": pipeline.resource_version,
+                "namespace": pipeline["namespace"],
+                "name": pipeline["name"],
+                "uid": pipeline["uid"],
+                "resourceVersion": pipeline["resourceVersion"],
             },
             "source": {"component": constants.MANAGED_BY},
             "reportingComponent": constants.MANAGED_BY,
@@ -141,5 +149,11 @@ class Refresher:
             self._cluster.create(EVENTS, body)
         except ClusterError as error:
             _logger.warning(
-                "Event %s on %s/%s was lost: %s", announcement.reason, pipeline.namespace, pipeline.name, error
+                "Event %s on %s/%s was lost: %s", announcement.reason, pipeline["namespace"], pipeline["name"], error
             )
+
+
+def _recheck_pause(status: PipelineStatus, now: datetime) -> timedelta:
+    since = next((c.last_transition_time for c in status.conditions if c.type == "Ready"), now)
+    soon, later = _RECHECK_SECONDS
+    return timedelta(seconds=later if now - since > _LONG_NOT_READY else soon)

@@ -21,7 +21,7 @@ class RunnerImage(KubernetesModel):
     """An image and the version of openmetadata-ingestion in it."""
 
     image: Annotated[str, Field(min_length=1)]
-    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+")]
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(\.[0-9a-z]+)*$", max_length=63)]
 
 
 class ServiceLayer(KubernetesModel):

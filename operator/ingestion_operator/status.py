@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.texts import cut
@@ -41,7 +41,7 @@ def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> Pi
     if last is not None:
         succeeded = last.state in ("success", "partialSuccess")
         text = f"Run {last.id}: {last.message}"
-        conditions.append(_condition(pipeline, "LastRunSucceeded", succeeded, last.reason, text, now))
+        conditions.append(_of(pipeline, "LastRunSucceeded", succeeded, last.reason, text, now))
     successes = [run.end_time for run in findings.runs if run.state in ("success", "partialSuccess") and run.end_time]
     before = pipeline.status.last_successful_time
     return PipelineStatus(
@@ -56,6 +56,14 @@ def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> Pi
     )
 
 
+def unreadable_status(body: dict[str, Any], rejected: Rejected, now: datetime) -> PipelineStatus:
+    """Return the status of a pipeline whose stored spec no longer fits the model: what it was, and not ready."""
+    before, generation = parse_status(body), int(body["metadata"]["generation"])
+    ready = _condition(before, generation, "Ready", False, rejected.reason, rejected.message, now)
+    others = [condition for condition in before.conditions if condition.type != "Ready"]
+    return before.model_copy(update={"observed_generation": generation, "conditions": [ready, *others]})
+
+
 def next_look(status: PipelineStatus, boundary: datetime | None) -> datetime | None:
     """Return when the pipeline must be looked at again though nothing has happened to it."""
     tick = status.next_schedule_time + _TICK_GRACE if status.next_schedule_time else None
@@ -64,36 +72,51 @@ def next_look(status: PipelineStatus, boundary: datetime | None) -> datetime | N
 
 def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
     if findings.rejected is not None:
-        return _condition(pipeline, "Ready", False, findings.rejected.reason, findings.rejected.message, now)
+        return _condition(
+            pipeline.status,
+            pipeline.generation,
+            "Ready",
+            False,
+            findings.rejected.reason,
+            findings.rejected.message,
+            now,
+        )
     message = "The CronJob is in place"
     if pipeline.spec.retry.on_out_of_memory is not None:
         message += "; spec.retry.onOutOfMemory has no effect in this version"
-    return _condition(pipeline, "Ready", True, "Reconciled", message, now)
+    if pipeline.spec.concurrency.max_active_runs > 1:
+        message += "; spec.concurrency.maxActiveRuns does not limit scheduled runs in this version"
+    return _of(pipeline, "Ready", True, "Reconciled", message, now)
 
 
 def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
     schedule = pipeline.spec.schedule
+    live = findings.cronjob["spec"] if findings.cronjob else None
     if schedule is None:
         reason, message = "OnDemand", "No spec.schedule: runs start on demand"
-    elif pipeline.spec.suspend:
+    elif pipeline.spec.suspend and (live is None or live.get("suspend")):
         reason, message = "Suspended", "spec.suspend is true: set it to false to resume the schedule"
-    elif findings.cronjob is None or (findings.rejected and findings.rejected.reason == "NameTaken"):
+    elif live is None:
         reason, message = "NotReady", "No CronJob: see the Ready condition"
     elif schedule.start_date is not None and now < schedule.start_date:
         reason, message = "NotStarted", f"Starts at {schedule.start_date.isoformat()}"
     elif schedule.end_date is not None and now > schedule.end_date:
         reason, message = "Ended", f"endDate {schedule.end_date.isoformat()} is over: move it to go on"
-    elif findings.cronjob["spec"].get("suspend"):
+    elif live.get("suspend"):
         reason, message = "NotReady", "The CronJob is still suspended: see the Ready condition"
     else:
-        live = findings.cronjob["spec"]
         message = f"Runs at {live['schedule']} ({live['timeZone']})"
-        return _condition(pipeline, "Scheduled", True, "Scheduled", message, now)
-    return _condition(pipeline, "Scheduled", False, reason, message, now)
+        return _of(pipeline, "Scheduled", True, "Scheduled", message, now)
+    return _of(pipeline, "Scheduled", False, reason, message, now)
+
+
+def _of(pipeline: Pipeline, kind: str, status: bool, reason: str, message: str, now: datetime) -> Condition:
+    return _condition(pipeline.status, pipeline.generation, kind, status, reason, message, now)
 
 
 def _condition(
-    pipeline: Pipeline,
+    known: PipelineStatus,
+    generation: int,
     kind: str,
     status: bool,
     reason: str,
@@ -102,12 +125,12 @@ def _condition(
 ) -> Condition:
     """Return the condition; its transition time moves only when the status does."""
     value: Literal["True", "False"] = "True" if status else "False"
-    before = next((c for c in pipeline.status.conditions if c.type == kind), None)
+    before = next((c for c in known.conditions if c.type == kind), None)
     since = before.last_transition_time if before is not None and before.status == value else now
     return Condition(
         type=kind,
         status=value,
-        observed_generation=pipeline.generation,
+        observed_generation=generation,
         last_transition_time=since,
         reason=reason,
         message=cut(message, constants.MESSAGE_LIMIT_BYTES),

@@ -42,6 +42,20 @@ class Cluster(ABC):
         """Standard output of a kubectl command. Raises CommandError with what kubectl said."""
         return run(self._kubectl(*arguments), stdin=stdin, env=_DIRECT, timeout=timeout)
 
+    def lines(self, *arguments: str) -> Iterator[str]:
+        """The lines of a kubectl command as they come, until it ends."""
+        with subprocess.Popen(
+            self._kubectl(*arguments),
+            env=environment(_DIRECT),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield line.rstrip("\n")
+
     def _kubectl(self, *arguments: str) -> list[str]:
         return [self.kubectl_path, "--kubeconfig", str(self.kubeconfig), *arguments]
 

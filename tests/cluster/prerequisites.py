@@ -58,6 +58,12 @@ def missing(packages: Iterable[Package]) -> list[str]:
     return [package.name for package in packages if not package.present()]
 
 
+TESTS = (
+    # Tests compare the seed with a PostgreSQL of their own, without a cluster.
+    Package("postgresql-15", lambda: Path("/usr/lib/postgresql/15/bin/initdb").exists()),
+)
+
+
 def install_command(names: Iterable[str]) -> str:
     """The one command that installs packages."""
     return f"apt-get update && apt-get install -y --no-install-recommends {' '.join(names)}"
@@ -82,7 +88,7 @@ def setup() -> list[str]:
 
     Raises TestBedError without root, without apt-get, or when apt-get fails.
     """
-    names = missing((*CLUSTER, *IMAGES))
+    names = missing((*CLUSTER, *IMAGES, *TESTS))
     if not names:
         return []
     if os.geteuid() != 0 or commands.find("apt-get") is None:

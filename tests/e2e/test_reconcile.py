@@ -18,7 +18,9 @@ def ready(site: Site, name: str) -> bool:
 def test_cronjob_edited_or_deleted_by_hand_is_repaired(site: Site) -> None:
     site.apply(sites.pipeline("drifting", schedule={"cron": "@daily"}))
     wait_for("the pipeline", lambda: ready(site, "drifting"), timeout=30)
-    site.kubectl("patch", "cronjob", "drifting", "--type=merge", "-p", '{"spec":{"schedule":"* * * * *","suspend":true}}')
+    site.kubectl(
+        "patch", "cronjob", "drifting", "--type=merge", "-p", '{"spec":{"schedule":"* * * * *","suspend":true}}'
+    )
 
     def spec() -> tuple[str, bool] | None:
         found = site.get("cronjob", "drifting")
@@ -57,7 +59,9 @@ def test_missing_secret_is_named_and_repaired_within_seconds(site: Site) -> None
     events = [event for event in site.list("events") if event["involvedObject"]["name"] == "waiting"]
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "SecretNotFound")]
     site.apply(sites.secret("late-secret", "another-key", "x"))
-    wait_for("the key to be named", lambda: site.condition("waiting", "Ready")["reason"] == "SecretKeyNotFound", timeout=15)
+    wait_for(
+        "the key to be named", lambda: site.condition("waiting", "Ready")["reason"] == "SecretKeyNotFound", timeout=15
+    )
     site.apply(sites.secret("late-secret", "connection.yaml", "x"))
     wait_for("the repair", lambda: ready(site, "waiting"), timeout=15)
 

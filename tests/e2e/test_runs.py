@@ -12,7 +12,9 @@ from tests.support.waiting import wait_for
 
 def test_scheduled_run_catalogues_every_seeded_object(site: Site) -> None:
     site.apply(sites.pipeline("nightly", schedule={"cron": minutes_from_now(1), "timeZone": "UTC"}))
-    run_id = wait_for("the tick", lambda: next((r["id"] for r in site.status("nightly").get("runs", [])), None), timeout=100)
+    run_id = wait_for(
+        "the tick", lambda: next((r["id"] for r in site.status("nightly").get("runs", [])), None), timeout=100
+    )
     run = site.wait_for_end("nightly", run_id)
     assert (run["state"], run["reason"], run["trigger"]) == ("success", "Succeeded", "scheduled")
     assert run["summary"]["records"] > 0
@@ -57,7 +59,9 @@ def test_deleted_pod_ends_as_failed_and_interrupted_within_its_grace_period(site
     site.apply(sites.pipeline("interrupted"))
     run_id = site.start_run("interrupted", "interrupted-1")
     fqn = f"{SERVICE}.interrupted"
-    wait_for("the workflow's own row", lambda: [r for r in site.double.runs(fqn) if r["state"] == "running"], timeout=60)
+    wait_for(
+        "the workflow's own row", lambda: [r for r in site.double.runs(fqn) if r["state"] == "running"], timeout=60
+    )
     site.kubectl("delete", "pod", "-l", "batch.kubernetes.io/job-name=interrupted-1", "--timeout=30s")
     row = site.double.wait_for_run(fqn, timeout=10, run_id=run_id)
     assert row["state"] == "failed"
@@ -76,12 +80,21 @@ def test_run_that_outgrows_its_memory_is_recorded_as_out_of_memory(site: Site) -
     assert run["attempts"][0]["exitCode"] == 137
 
 
-def test_unsupported_pipeline_type_is_refused_by_the_runner_and_not_repeated(site: Site) -> None:
-    site.apply(sites.pipeline("report", pipelineType="dataInsight", retry={"limit": 3}))
-    run_id = site.start_run("report", "report-1")
-    run = site.wait_for_end("report", run_id)
-    assert (run["state"], run["reason"]) == ("failed", "UnsupportedPipelineType")
+def test_wrong_configuration_is_named_and_not_repeated(site: Site) -> None:
+    wrong = {"config": {"type": "DatabaseMetadata", "includeTabels": True}}
+    site.apply(sites.pipeline("misspelt", sourceConfig=wrong, retry={"limit": 3}))
+    run_id = site.start_run("misspelt", "misspelt-1")
+    run = site.wait_for_end("misspelt", run_id)
+    assert (run["state"], run["reason"]) == ("failed", "InvalidConfiguration")
+    assert "includeTabels" in run["message"]
     assert [attempt["exitCode"] for attempt in run["attempts"]] == [2]
+
+
+def test_pipeline_type_without_a_workflow_is_refused_before_it_runs(site: Site) -> None:
+    site.apply(sites.pipeline("report", pipelineType="dataInsight"))
+    ready = wait_for("the condition", lambda: site.condition("report", "Ready"), timeout=30)
+    assert (ready["status"], ready["reason"]) == ("False", "UnsupportedPipelineType")
+    assert "use metadata" in ready["message"]
 
 
 def test_tick_fires_while_the_operator_is_down(site: Site) -> None:

@@ -47,11 +47,15 @@ def test_changed_schedule_zone_and_suspension_reach_the_cronjob(site: Site) -> N
     spec = cronjob_spec(site, "changing")
     assert (spec["schedule"], spec["timeZone"]) == ("15 3 * * 0", "Europe/Zurich")
     condition = wait_for(
-        "the condition", lambda: c if (c := site.condition("changing", "Scheduled"))["status"] == "False" else None, timeout=10
+        "the condition",
+        lambda: c if (c := site.condition("changing", "Scheduled"))["status"] == "False" else None,
+        timeout=10,
     )
     assert (condition["reason"], condition["observedGeneration"]) == ("Suspended", 2)
     site.apply(sites.pipeline("changing"))
-    wait_for("the schedule to be gone", lambda: site.condition("changing", "Scheduled")["reason"] == "OnDemand", timeout=30)
+    wait_for(
+        "the schedule to be gone", lambda: site.condition("changing", "Scheduled")["reason"] == "OnDemand", timeout=30
+    )
     assert cronjob_spec(site, "changing")["suspend"] is True
 
 

@@ -151,18 +151,31 @@ def accepted() -> list[Case]:
         Case("smallest", spec(schedule=None)),
         Case("every field", full()),
         Case("every field, source config from a Secret", _with_secret_source()),
-        *(Case(f"pipeline type {kind}", spec(pipelineType=kind)) for kind in schema()["properties"]["pipelineType"]["enum"]),
+        *(
+            Case(f"pipeline type {kind}", spec(pipelineType=kind))
+            for kind in schema()["properties"]["pipelineType"]["enum"]
+        ),
         *(
             Case(f"service type {kind}", spec(service={"type": kind, "name": "x"}))
             for kind in schema()["properties"]["service"]["properties"]["type"]["enum"]
         ),
         *(
             Case(f"cron {cron}", spec(schedule={"cron": cron}))
-            for cron in ("@daily", "@hourly", "* * * * *", "*/5 * * * *", "0  2  * * 7", "0 2 * * 0-7/2", "5/10 * * * SUN")
+            for cron in (
+                "@daily",
+                "@hourly",
+                "* * * * *",
+                "*/5 * * * *",
+                "0  2  * * 7",
+                "0 2 * * 0-7/2",
+                "5/10 * * * SUN",
+            )
         ),
         *(Case(f"time zone {zone}", _schedule(timeZone=zone)) for zone in ("UTC", "Etc/GMT+5", "America/New_York")),
         *(Case(f"ttl {ttl}", spec(history={"ttl": ttl})) for ttl in ("600s", "10m", "1h", "999999d")),
-        Case("dates of other offsets", _schedule(startDate="2026-01-01T00:00:00+14:00", endDate="2026-01-01T00:00:00Z")),
+        Case(
+            "dates of other offsets", _schedule(startDate="2026-01-01T00:00:00+14:00", endDate="2026-01-01T00:00:00Z")
+        ),
         Case("an end date that never comes", _schedule(endDate="9999-12-31T23:59:59Z")),
         Case("a start date that is not yet in the year 9999", _schedule(endDate="9999-12-31T23:59:59-12:00")),
         Case("policy Allow with one run", spec(concurrency={"policy": "Allow"})),
@@ -173,7 +186,10 @@ def accepted() -> list[Case]:
         Case("a mount beside the operator's", _container(volumeMounts=[{"name": "a", "mountPath": "/ingestion-data"}])),
         Case("one mount per path", _container(volumeMounts=[{"name": "a", "mountPath": f"/{n}"} for n in "ab"])),
         Case("a whole number as quantity", _container(resources={"limits": {"cpu": 2, "memory": "2147483648"}})),
-        Case("null for a default", spec() | {"suspend": None, "history": None, "podTemplate": {"container": {"env": None}}}),
+        Case(
+            "null for a default",
+            spec() | {"suspend": None, "history": None, "podTemplate": {"container": {"env": None}}},
+        ),
         Case("null for what is optional", spec() | {"displayName": None, "timeout": None}),
         Case("an empty volume", _pod(volumes=[{"name": "a", "emptyDir": {}}])),
     ]
@@ -253,10 +269,14 @@ def _rules() -> Iterator[Case]:
         ("imagePullSecrets", _pod(imagePullSecrets=[{"name": "a"}] * 2)),
         ("hostAliases", _pod(hostAliases=[{"ip": "1.1.1.1", "hostnames": ["a"]}] * 2)),
     ):
-        yield Case(f"an item twice in {field}", one, field, "Duplicate value", "appears more than once: remove or rename")
+        yield Case(
+            f"an item twice in {field}", one, field, "Duplicate value", "appears more than once: remove or rename"
+        )
     for value in (-1, "-1", "1x", "1.5.5", "", 1.5, "1e3"):
         bad = _container(resources={"limits": {"cpu": value}})
-        yield Case(f"quantity {value!r}", bad, "limits", "spec.podTemplate.container.resources.limits.cpu", "limits.cpu")
+        yield Case(
+            f"quantity {value!r}", bad, "limits", "spec.podTemplate.container.resources.limits.cpu", "limits.cpu"
+        )
 
 
 def _from_schema(base: Body, only: str) -> Iterator[Case]:

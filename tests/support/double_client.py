@@ -7,13 +7,9 @@ with start_double_process(token="secret") as double:
     assert double.runs("shop.nightly")[0]["terminalStates"] == ["success"]
 """
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +19,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import ProxyHandler, Request, build_opener
+
+from tests.support.environments import Lock, python_of
 
 SOURCE = Path(__file__).parent / "double"
 LOCK = SOURCE / "requirements.lock"
@@ -218,42 +216,5 @@ def _announced_port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 def double_python() -> Path:
     """The interpreter of the double's environment, which is made on first use (some 10 seconds)."""
-    key = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ingestion-operator")
-    cache = Path(os.environ.get("INGESTION_OPERATOR_CACHE") or default)
-    home = cache / "venvs" / f"double-{key}"
-    complete = home / "complete"
-    if not complete.exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with home.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not complete.exists():
-                _make_environment(home)
-                complete.touch()
-    return home / "bin" / "python"
-
-
-def _make_environment(home: Path) -> None:
-    started = time.monotonic()
-    shutil.rmtree(home, ignore_errors=True)
-    python = str(home / "bin" / "python")
     # Without dependencies: the lock is complete for what the double imports, see uv.toml.
-    install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--require-hashes",
-    ]
-    for title, command in (
-        ("making the environment", [sys.executable, "-m", "venv", str(home)]),
-        ("installing the models", [python, *install, "-r", str(LOCK)]),
-        ("compiling", [python, "-m", "compileall", "-q", str(home / "lib")]),
-    ):
-        print(f"[{time.monotonic() - started:5.1f} s] OpenMetadata double: {title}", file=sys.stderr, flush=True)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode and title != "compiling":  # packages carry templates that are no Python
-            raise DoubleError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    print(f"[{time.monotonic() - started:5.1f} s] OpenMetadata double: ready", file=sys.stderr, flush=True)
+    return python_of("double", [Lock(LOCK, ("--no-deps",))])

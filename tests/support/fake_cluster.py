@@ -81,13 +81,18 @@ class FakeCluster:
         self._faults.append(_Fault(verb, plural, None, action, 1, after=False))
 
     def put(self, kind: Kind, body: Body) -> Body:
-        """Store an object as it is, without a call being counted; uid and resourceVersion are filled in."""
+        """Store an object as it is, without a call being counted.
+
+        What the server keeps stays (uid, status) or is filled in (uid, generation, resourceVersion).
+        """
         key = _key(kind, body["metadata"]["namespace"], body["metadata"]["name"])
-        stored = deepcopy(body)
+        stored, before = deepcopy(body), self._objects.get(key)
         metadata = stored["metadata"]
+        if before is not None and "uid" not in metadata:
+            metadata |= {field: before["metadata"][field] for field in ("uid", "creationTimestamp")}
+            stored |= {"status": before["status"]} if "status" in before else {}
         metadata.setdefault("uid", f"uid-{next(self._uids)}")
         metadata.setdefault("creationTimestamp", f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}")
-        before = self._objects.get(key)
         changed = before is None or before.get("spec") != stored.get("spec")
         metadata["generation"] = (before["metadata"]["generation"] if before else 0) + changed
         metadata["resourceVersion"] = str(next(self._versions))
@@ -125,8 +130,7 @@ class FakeCluster:
             return [
                 deepcopy(body)
                 for key, body in self._objects.items()
-                if key[:2] == (kind.plural, namespace)
-                and labels.items() <= body["metadata"].get("labels", {}).items()
+                if key[:2] == (kind.plural, namespace) and labels.items() <= body["metadata"].get("labels", {}).items()
             ]
 
         return self._call(Call("list", kind.plural, ""), found)
@@ -246,8 +250,9 @@ def _leaves(value: Any, field: str = "", path: Path = ()) -> set[Path]:
         return set().union(*(_leaves(child, key, (*path, key)) for key, child in value.items()))
     if isinstance(value, list) and value and field in _LIST_KEYS:
         key = _LIST_KEYS[field]
-        items = [_leaves(item, "", (*path, f"{key}={item[key]}")) | {(*path, f"{key}={item[key]}")} for item in value]
-        return set().union(*items)
+        paths = [(*path, f"{key}={item[key]}") for item in value]
+        bare = [{name: child for name, child in item.items() if name != key} for item in value]
+        return set(paths).union(*(_leaves(item, "", below) for item, below in zip(bare, paths, strict=True)))
     return {path}
 
 

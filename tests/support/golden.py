@@ -14,10 +14,13 @@ _LAYERED: Final[Body] = {
             "imagePullSecrets": [{"name": "registry"}],
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         },
-        "container": {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}, {"name": "LEVEL", "value": "all"}]},
+        "container": {
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}, {"name": "LEVEL", "value": "all"}]
+        },
     },
     "podTemplatesByPipelineType": {
-        "profiler": {"container": {"resources": {"limits": {"memory": "4096Mi"}, "requests": {"cpu": "1000m"}}}}
+        "metadata": {"container": {"resources": {"limits": {"memory": "4096Mi"}, "requests": {"cpu": "1000m"}}}},
+        "profiler": {"container": {"resources": {"limits": {"memory": "16Gi"}}}},
     },
     "podTemplatesByService": [
         {
@@ -53,9 +56,8 @@ GOLDEN: Final[dict[str, tuple[Settings, Body]]] = {
     "layers": (
         settings(**_LAYERED),
         {
-            "pipelineType": "profiler",
-            "fullyQualifiedName": 'shop."Nächtliches Profil"',
-            "displayName": "Nächtliches Profil",
+            "fullyQualifiedName": 'shop."Nächtlicher Lauf"',
+            "displayName": "Nächtlicher Lauf",
             "timeout": "90m",
             "schedule": {
                 "cron": "0 2 * * 1-5,7",

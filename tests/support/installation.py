@@ -61,7 +61,13 @@ def wait_for_rollout(cluster: Cluster, namespace: str, deployment: str) -> None:
     target = f"deployment/{deployment}"
     try:
         cluster.kubectl(
-            "-n", namespace, "rollout", "status", target, f"--timeout={_ROLLOUT_SECONDS}s", timeout=_ROLLOUT_SECONDS + 10
+            "-n",
+            namespace,
+            "rollout",
+            "status",
+            target,
+            f"--timeout={_ROLLOUT_SECONDS}s",
+            timeout=_ROLLOUT_SECONDS + 10,
         )
     except CommandError as error:
         log = cluster.kubectl("-n", namespace, "logs", target, "--tail=20", "--all-pods", "--ignore-errors")

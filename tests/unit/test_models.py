@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -93,7 +93,10 @@ def test_a_pipeline_is_read_with_its_identity() -> None:
     assert len(read.cronjob_name) <= 52
 
 
-@given(st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.timezones()))  # noqa: DTZ001
+OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=OFFSETS))  # noqa: DTZ001
 def test_a_timestamp_means_the_same_moment_after_being_written_and_read(moment: datetime) -> None:
     whole = moment.replace(microsecond=0)
     assert parse_timestamp(format_timestamp(whole)) == whole

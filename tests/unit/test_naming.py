@@ -28,12 +28,18 @@ def test_a_short_plain_name_is_kept(length: int) -> None:
 
 def test_a_name_of_53_characters_is_cut_and_told_apart_by_a_hash() -> None:
     name = "a" * 53
-    assert cronjob_name(name) == f"{'a' * 43}-{short_hash(name)}"
+    assert cronjob_name(name) == f"{'a' * 42}--{short_hash(name)}"
 
 
 def test_a_dotted_name_does_not_take_the_name_of_its_dashed_neighbour() -> None:
-    assert cronjob_name("shop.nightly").startswith("shop-nightly-")
+    assert cronjob_name("shop.nightly").startswith("shop-nightly--")
     assert cronjob_name("shop.nightly") != cronjob_name("shop-nightly")
+
+
+@given(PIPELINE_NAME)
+def test_a_pipeline_named_like_the_cronjob_of_another_gets_a_cronjob_of_its_own(name: str) -> None:
+    taken = cronjob_name(name)
+    assert taken == name or cronjob_name(taken) != taken
 
 
 def test_a_name_that_leaves_nothing_to_keep_still_gives_a_label() -> None:
@@ -42,4 +48,4 @@ def test_a_name_that_leaves_nothing_to_keep_still_gives_a_label() -> None:
 
 def test_hash_is_stable_over_versions() -> None:
     # Changing it would rename the CronJobs that exist.
-    assert cronjob_name("shop.nightly") == "shop-nightly-eca9d331"
+    assert cronjob_name("shop.nightly") == "shop-nightly--eca9d331"

@@ -41,6 +41,7 @@ def test_an_empty_section_is_an_absent_one(tmp_path: Path) -> None:
             "defaultServerVersion '2.0' has no entry in runnerImages: add one",
         ),
         ("{runnerImages: {'2.0': {image: x, version: '2'}}, defaultServerVersion: '2.0'}", "runnerImages.2.0.version"),
+        ("{runnerImages: {'2.0': {image: x, version: 2.0.6 b}}, defaultServerVersion: '2.0'}", "runnerImages.2.0.version"),
         (
             "{runnerImages: {'2.0': {image: x, version: 2.0.6}}, defaultServerVersion: '2.0', allowedServiceAccount: [a]}",
             "allowedServiceAccount: Extra inputs are not permitted",

@@ -1,5 +1,6 @@
 """What is watched. Every event only marks its pipeline: the queue's workers read the cluster anew."""
 
+from collections.abc import Collection
 from typing import Any
 
 import kopf
@@ -9,8 +10,8 @@ from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.refresh import PipelineKey
 
 
-def register(registry: kopf.OperatorRegistry, queue: RefreshQueue) -> None:
-    """Put the watches of the operator into `registry`."""
+def register(registry: kopf.OperatorRegistry, queue: RefreshQueue) -> Collection[PipelineKey]:
+    """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date."""
     generations: dict[PipelineKey, tuple[str, int]] = {}
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
@@ -26,15 +27,16 @@ def register(registry: kopf.OperatorRegistry, queue: RefreshQueue) -> None:
             generations[key] = seen
             queue.mark(key)
 
-    async def child_changed(event: kopf.RawEvent, **_: Any) -> None:
+    async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
         body = dict(event["object"])
         if (key := _pipeline_of(body)) is not None:
-            queue.mark(key, pod=body if body.get("kind") == "Pod" else None)
+            queue.mark(key, pod=body if resource.plural == "pods" else None)
 
     for group, version, plural in (("batch", "v1", "cronjobs"), ("batch", "v1", "jobs"), ("", "v1", "pods")):
         kopf.on.event(
             group, version, plural, labels={constants.LABEL_PIPELINE: kopf.PRESENT}, id=plural, registry=registry
         )(child_changed)
+    return generations.keys()
 
 
 def _pipeline_of(body: dict[str, Any]) -> PipelineKey | None:

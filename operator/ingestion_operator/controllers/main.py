@@ -17,7 +17,7 @@ from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.login import read_login
 from ingestion_operator.ports import PIPELINES, ClusterApi
-from ingestion_operator.refresh import Refresher
+from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.settings import load_settings
 from ingestion_operator.settings_file import SettingsFile
 
@@ -25,6 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 _WAIT_SECONDS: Final = 2
+_SETTINGS_SECONDS: Final = 5
 
 
 class SystemClock:
@@ -50,6 +51,17 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.scanning.disabled = True  # no rights on CRDs and namespaces of the whole cluster
     settings.peering.standalone = True  # one replica, strategy Recreate; peering is no leader election
     settings.process.ultimate_exiting_timeout = 20  # below the pod's grace period
+
+
+async def _follow_settings(file: SettingsFile, queue: RefreshQueue, pipelines: Collection[PipelineKey]) -> None:
+    """Look at every pipeline again when the settings have changed: images and layers are theirs."""
+    known = file.current()
+    while True:
+        await asyncio.sleep(_SETTINGS_SECONDS)
+        if (current := file.current()) is not known:
+            known = current
+            for key in list(pipelines):
+                queue.mark(key)
 
 
 def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
@@ -85,7 +97,7 @@ def run_operator(
 
     async def main() -> None:
         queue = RefreshQueue(refresher.refresh, clock)
-        register(registry, queue)
+        pipelines = register(registry, queue)
 
         @kopf.on.login(registry=registry, retries=3)
         def login(**_: Any) -> kopf.ConnectionInfo:
@@ -100,10 +112,16 @@ def run_operator(
             )
 
         @kopf.on.probe(id="queue", registry=registry)
-        async def queue_is_alive(**_: Any) -> bool:
-            return not worker.done()
+        async def queue_is_alive(**_: Any) -> str:
+            if any(task.done() for task in tasks):
+                # A false answer would count as healthy; so would an error that kopf believes to pass.
+                raise kopf.PermanentError("the queue has stopped")
+            return "alive"
 
-        worker = asyncio.create_task(queue.run())
+        tasks = [
+            asyncio.create_task(queue.run()),
+            asyncio.create_task(_follow_settings(settings_file, queue, pipelines)),
+        ]
         try:
             await kopf.operator(
                 registry=registry,
@@ -116,8 +134,9 @@ def run_operator(
                 liveness_endpoint=liveness,
             )
         finally:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     _logger.info("Operator starts for %s", ", ".join(namespaces) or "all namespaces")
     asyncio.run(main())

@@ -49,12 +49,17 @@ class Pipeline:
     @property
     def fully_qualified_name(self) -> str:
         """The pipeline's name in OpenMetadata."""
-        return self.spec.fully_qualified_name or f"{self.spec.service.name}.{self.name}"
+        return self.spec.fully_qualified_name or f"{_quoted(self.spec.service.name)}.{_quoted(self.name)}"
 
     @property
     def cronjob_name(self) -> str:
         """The name of the CronJob, which is the value of the pipeline label too."""
         return cronjob_name(self.name)
+
+
+def _quoted(name: str) -> str:
+    """Write one part of a fully qualified name as OpenMetadata does: in quotes when it holds a dot."""
+    return f'"{name}"' if "." in name and not name.startswith('"') else name
 
 
 def parse_status(body: dict[str, Any]) -> PipelineStatus:

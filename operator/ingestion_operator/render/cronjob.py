@@ -54,6 +54,16 @@ def job_spec(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     }
 
 
+def is_paused(pipeline: Pipeline, now: datetime) -> bool:
+    """Tell whether nothing may fire: without a schedule, suspended, before startDate or after endDate."""
+    schedule = pipeline.spec.schedule
+    return (
+        schedule is None
+        or pipeline.spec.suspend
+        or window(schedule.start_date, schedule.end_date, now) is not Window.OPEN
+    )
+
+
 def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, Any]:
     """Return the CronJob of a pipeline, for server-side apply.
 
@@ -64,11 +74,10 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
     """
     spec, schedule = pipeline.spec, pipeline.spec.schedule
     annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
-    cron, time_zone, state = _ON_DEMAND_SCHEDULE, "UTC", Window.ENDED
+    cron, time_zone = _ON_DEMAND_SCHEDULE, "UTC"
     if schedule is not None:
         cron, time_zone = normalise_cron(schedule.cron), zone(schedule.time_zone).key
-        state = window(schedule.start_date, schedule.end_date, now)
-        if state is Window.NOT_STARTED and schedule.start_date is not None and not spec.suspend:
+        if schedule.start_date is not None and now < schedule.start_date and not spec.suspend:
             annotations[constants.ANNOTATION_OPENS_AT] = format_timestamp(schedule.start_date)
     body: dict[str, Any] = {
         "apiVersion": "batch/v1",
@@ -83,7 +92,7 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
         "spec": {
             "schedule": cron,
             "timeZone": time_zone,
-            "suspend": spec.suspend or state is not Window.OPEN,
+            "suspend": is_paused(pipeline, now),
             "concurrencyPolicy": spec.concurrency.policy,
             "successfulJobsHistoryLimit": spec.history.successful,
             "failedJobsHistoryLimit": spec.history.failed,

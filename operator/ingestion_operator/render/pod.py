@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
+from ingestion_operator.models.pipeline import PipelineType
 from ingestion_operator.models.pod_template import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.render.layers import merge
@@ -13,6 +14,9 @@ from ingestion_operator.settings import Settings
 
 _TERMINATION_GRACE_SECONDS: Final = 30
 """Time for the runner to end the workflow and to report that it was interrupted."""
+
+RUNNABLE_PIPELINE_TYPES: Final[tuple[PipelineType, ...]] = ("metadata",)
+"""Types that the runner has a workflow template for."""
 
 _BUILT_IN_LAYER: Final[dict[str, Any]] = {
     # Importing openmetadata-ingestion alone takes 265-270 MB; 2,000 tables took 430 MB.
@@ -36,6 +40,7 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     settings do not allow, an input too large.
     """
     spec = pipeline.spec
+    _check_pipeline_type(spec.pipeline_type)
     merged = _BUILT_IN_LAYER
     for layer in settings.pod_template_layers(spec.pipeline_type, spec.service.type, spec.service.name):
         merged = merge(merged, layer)
@@ -66,7 +71,9 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
         pod_spec["activeDeadlineSeconds"] = duration_seconds(spec.timeout)
     return {
         "metadata": {
-            "labels": _without_own(metadata.get("labels", {})) | labels(pipeline),
+            "labels": _without_own(metadata.get("labels", {}))
+            | labels(pipeline)
+            | {constants.LABEL_VERSION: settings.runner_image(spec.server.version).version},
             "annotations": _without_own(metadata.get("annotations", {}))
             | {
                 constants.ANNOTATION_PIPELINE_NAME: pipeline.name,
@@ -75,6 +82,15 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
         },
         "spec": pod_spec,
     }
+
+
+def _check_pipeline_type(pipeline_type: PipelineType) -> None:
+    if pipeline_type not in RUNNABLE_PIPELINE_TYPES:
+        raise Rejected(
+            "UnsupportedPipelineType",
+            f"spec.pipelineType {pipeline_type!r} cannot be run by this version of the runner: "
+            f"use {', '.join(RUNNABLE_PIPELINE_TYPES)}",
+        )
 
 
 def _without_own(entries: dict[str, str]) -> dict[str, str]:

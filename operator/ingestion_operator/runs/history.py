@@ -51,7 +51,7 @@ def _lost(run: Run, now: datetime) -> Run:
         update={
             "state": "failed",
             "reason": "JobDeleted",
-            "message": f"Job {run.job} was deleted before the run ended",
+            "message": f"Job {run.job} is gone, and nobody saw the run end",
             "end_time": now,
         }
     )

@@ -149,7 +149,7 @@ def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
             constants.ANNOTATION_PIPELINE_NAME, constants.ANNOTATION_RUN_INPUT, "a",
         }  # fmt: skip
         assert metadata["annotations"][constants.ANNOTATION_RUN_INPUT] != "{}"
-        assert metadata["labels"] == body["metadata"]["labels"] | {"c": "d"}
+        assert metadata["labels"] == body["metadata"]["labels"] | {"c": "d", constants.LABEL_VERSION: "2.0.6.0"}
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,7 @@ def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
         ({"schedule": {"cron": "@daily", "timeZone": "Mars/Olympus"}}, "UnknownTimeZone"),
         ({"server": {"hostPort": "http://x", "version": "0.9"}}, "UnsupportedServerVersion"),
         ({"sourceConfig": {"config": {"x": "é" * 110_000}}}, "SourceConfigTooLarge"),
+        ({"pipelineType": "usage"}, "UnsupportedPipelineType"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

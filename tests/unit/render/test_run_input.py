@@ -50,7 +50,13 @@ def test_what_is_not_set_is_left_out() -> None:
     secret = {"name": "s", "key": "k"}
     document = json.loads(run_input(pipeline(schedule=None, sourceConfig=None, sourceConfigSecretRef=secret)))
     assert document.keys() == {"version", "pipelineType", "fullyQualifiedName", "service", "server", "loggerLevel"}
-    assert document["server"] == {"hostPort": "http://openmetadata:8585/api"}
+    assert document["server"] == {"hostPort": "http://openmetadata:8585/api", "verifySSL": "no-ssl"}
+
+
+@pytest.mark.parametrize(("scheme", "verification"), [("http", "no-ssl"), ("https", "validate")])
+def test_the_servers_certificate_is_checked_by_default_where_there_is_one(scheme: str, verification: str) -> None:
+    document = json.loads(run_input(pipeline(server={"hostPort": f"{scheme}://openmetadata/api"})))
+    assert document["server"]["verifySSL"] == verification
 
 
 def test_an_input_up_to_the_limit_is_taken_and_a_byte_more_is_rejected_with_the_way_out() -> None:

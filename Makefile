@@ -1,0 +1,62 @@
+# Every target sets up what it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+FAST := tests/unit tests/component runner-image/tests
+
+.PHONY: help demo test test-fast lint format cluster-up cluster-down images crds locks clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): locks/dev.txt pyproject.toml
+	@echo "preparing $(VENV) (locks/dev.txt) …"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## Run one real ingestion on a real Kubernetes and watch it
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tools.demo
+
+test: lint ## Run all that CI runs
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m pytest
+
+test-fast: $(READY) ## Run the tests that need no cluster
+	@$(PYTHON) -m pytest $(FAST)
+
+lint: $(READY) ## Check style, types, import rings and generated files
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(PYTHON) -m tools.generate_crds --check
+
+format: $(READY) ## Format the code and mend what can be mended
+	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
+
+cluster-up: $(READY) ## Start the test cluster, or repair it
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tests.cluster up
+
+cluster-down: $(READY) ## Remove the test cluster without a trace
+	@$(PYTHON) -m tests.cluster down
+
+images: $(READY) ## Build all images
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tools.images all
+
+crds: $(READY) ## Generate crds/ from the models
+	@$(PYTHON) -m tools.generate_crds
+
+locks: $(READY) ## Resolve the operator's dependencies anew
+	@$(UV_COMPILE) --upgrade pyproject.toml --group dev -o locks/dev.txt
+	@$(UV_COMPILE) pyproject.toml --constraint locks/dev.txt -o locks/operator.txt
+
+clean: cluster-down ## Remove the cluster and everything git ignores; the cache outside stays
+	@git clean -fdXq

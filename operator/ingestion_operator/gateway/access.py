@@ -1,0 +1,78 @@
+"""What goes around every request: its id, its line in the log, its share of the metrics, and a last catch."""
+
+import logging
+import re
+import time
+import uuid
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ingestion_operator.gateway.answers import failure
+from ingestion_operator.gateway.logs import request_id
+from ingestion_operator.gateway.metrics import Metrics
+from ingestion_operator.gateway.paths import endpoint_of, is_open
+
+_logger = logging.getLogger(__name__)
+
+_GOOD_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_PATH_LIMIT: Final = 200
+
+
+class AccessLog:
+    """Logs method, path, code and duration: never a query, a header or a body, which may hold secrets."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request; nothing escapes."""
+        answered = 0
+        current = _id_of(scope)
+        token = request_id.set(current)
+        begin = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = current
+            await send(message)
+
+        try:
+            with self._metrics.in_flight.track_inprogress():
+                await self._app(scope, receive, send_with_id)
+        except Exception:
+            _logger.exception("Request failed")
+            if not answered:
+                await failure(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send_with_id)
+        finally:
+            self._account(scope, answered, time.perf_counter() - begin)
+            request_id.reset(token)
+
+    def _account(self, scope: Scope, code: int, seconds: float) -> None:
+        method, path = scope["method"], scope["path"]
+        endpoint = endpoint_of(path)
+        self._metrics.requests.labels(endpoint, str(code)).inc()
+        self._metrics.seconds.labels(endpoint).observe(seconds)
+        # A load balancer may ask for `health` every second.
+        level = logging.DEBUG if is_open(method, path) and code == HTTPStatus.OK else logging.INFO
+        fields = {
+            "method": method,
+            "path": path[:_PATH_LIMIT],
+            "code": code,
+            "seconds": round(seconds, 4),
+            "client": scope["client"][0] if scope.get("client") else None,
+        }
+        _logger.log(level, "Request", extra={"fields": fields})
+
+
+def _id_of(scope: Scope) -> str:
+    """Return the caller's id, if it is harmless in a log, or a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _GOOD_ID.fullmatch(text := value.decode("latin-1")):
+            return text
+    return uuid.uuid4().hex

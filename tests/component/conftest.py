@@ -1,0 +1,28 @@
+import pytest
+
+from ingestion_operator.refresh import Refresher
+from ingestion_operator.settings import Settings
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.objects import settings
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def cluster(clock: FakeClock) -> FakeCluster:
+    return FakeCluster(clock)
+
+
+@pytest.fixture
+def settings_in_force() -> list[Settings]:
+    """The last item is what the refresher uses."""
+    return [settings()]
+
+
+@pytest.fixture
+def refresher(cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings]) -> Refresher:
+    return Refresher(cluster, lambda: settings_in_force[-1], clock)

@@ -1,0 +1,267 @@
+"""The Reconciler over an API server in memory: what it writes, and above all what it does not."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Conflict, Invalid, Rejected
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.plan import contains
+from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
+from ingestion_operator.reconcile import Reconciler
+from ingestion_operator.render.cronjob import cronjob
+from tests.support.fake_cluster import Call, FakeCluster
+from tests.support.golden import GOLDEN
+from tests.support.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
+
+SETTINGS = settings()
+
+
+@pytest.fixture
+def reconciler(cluster: FakeCluster) -> Reconciler:
+    return Reconciler(cluster)
+
+
+def stored(cluster: FakeCluster, **changes: Any) -> Pipeline:
+    """Apply a pipeline and read it back."""
+    return Pipeline.parse(cluster.put(PIPELINES, manifest(**changes)))
+
+
+def live(cluster: FakeCluster) -> Body:
+    (found,) = cluster.all(CRONJOBS)
+    return found
+
+
+def template(body: Body) -> Any:
+    return body["spec"]["jobTemplate"]["spec"]["template"]
+
+
+def container(body: Body) -> Any:
+    return template(body)["spec"]["containers"][0]
+
+
+def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    found = stored(cluster)
+    returned = reconciler.reconcile(found, SETTINGS, NOW)
+    assert returned == live(cluster)
+    assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
+    assert cluster.writes == [Call("apply", "cronjobs", NAME)]
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_an_unchanged_pipeline_costs_one_read_and_no_write(
+    cluster: FakeCluster, reconciler: Reconciler, name: str
+) -> None:
+    used, changes = GOLDEN[name]
+    found = stored(cluster, **changes)
+    reconciler.reconcile(found, used, NOW)
+    cluster.calls.clear()
+    for _ in range(3):
+        reconciler.reconcile(found, used, NOW + timedelta(minutes=1))
+    assert [call.verb for call in cluster.calls] == ["get"] * 3
+
+
+DRIFTS: dict[str, Callable[[Body], object]] = {
+    "the schedule was edited": lambda body: body["spec"].update(schedule="* * * * *"),
+    "the schedule was suspended by hand": lambda body: body["spec"].update(suspend=True),
+    "the deadline was removed": lambda body: body["spec"].pop("startingDeadlineSeconds"),
+    "the image was edited": lambda body: container(body).update(image="evil"),
+    "a variable was removed": lambda body: container(body)["env"].pop(0),
+    "a variable was edited": lambda body: container(body)["env"][-1].update(value="/root"),
+    "a variable was added": lambda body: container(body)["env"].append({"name": "EXTRA", "value": "x"}),
+    "a container was added": lambda body: template(body)["spec"]["containers"].append({"name": "miner", "image": "x"}),
+    "all labels were removed": lambda body: body["metadata"]["labels"].clear(),
+    "a label was edited": lambda body: body["metadata"]["labels"].update({constants.LABEL_PIPELINE: "other"}),
+    "the fingerprint was removed": lambda body: body["metadata"]["annotations"].pop(constants.ANNOTATION_FINGERPRINT),
+    "the root file system was made writable": lambda body: container(body)["securityContext"].update(
+        readOnlyRootFilesystem=False
+    ),
+    "the pod's input was edited": lambda body: template(body)["metadata"]["annotations"].update(
+        {constants.ANNOTATION_RUN_INPUT: "{}"}
+    ),
+}
+
+
+@pytest.mark.parametrize("drift", sorted(DRIFTS))
+def test_drift_is_repaired_and_then_nothing_more_is_written(
+    cluster: FakeCluster, reconciler: Reconciler, drift: str
+) -> None:
+    found = stored(cluster)
+    reconciler.reconcile(found, SETTINGS, NOW)
+    cluster.edit(CRONJOBS, NAMESPACE, NAME, DRIFTS[drift])
+    reconciler.reconcile(found, SETTINGS, NOW)
+    assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
+    cluster.calls.clear()
+    reconciler.reconcile(found, SETTINGS, NOW)
+    assert cluster.writes == []
+
+
+def test_what_others_added_beside_our_fields_is_left_alone(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    found = stored(cluster)
+    reconciler.reconcile(found, SETTINGS, NOW)
+    cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body["metadata"]["labels"].update(theirs="x"))
+    cluster.calls.clear()
+    reconciler.reconcile(found, SETTINGS, NOW)
+    assert cluster.writes == []
+    assert live(cluster)["metadata"]["labels"]["theirs"] == "x"
+
+
+def test_a_deleted_cronjob_comes_back(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    found = stored(cluster)
+    reconciler.reconcile(found, SETTINGS, NOW)
+    cluster.delete(CRONJOBS, NAMESPACE, NAME)
+    reconciler.reconcile(found, SETTINGS, NOW)
+    assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
+
+
+def test_a_field_that_the_spec_no_longer_sets_goes_away(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    env = {"container": {"env": [{"name": "A", "value": "1"}]}, "spec": {"nodeSelector": {"disk": "ssd"}}}
+    reconciler.reconcile(stored(cluster, podTemplate=env, timeout="1h"), SETTINGS, NOW)
+    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    pod = template(live(cluster))["spec"]
+    assert "A" not in {item["name"] for item in container(live(cluster))["env"]}
+    assert "nodeSelector" not in pod or pod["nodeSelector"] == {}
+    assert "activeDeadlineSeconds" not in pod
+
+
+def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    found = stored(cluster)
+    reconciler.reconcile(found, SETTINGS, NOW)
+    newer = settings(runnerImages={"2.0": {"image": "runner:2.0-fixed", "version": "2.0.7.0"}})
+    reconciler.reconcile(found, newer, NOW)
+    assert container(live(cluster))["image"] == "runner:2.0-fixed"
+
+
+@pytest.mark.parametrize(
+    "owners",
+    [
+        [],
+        [{"kind": "Deployment", "name": "x", "uid": "other", "controller": True}],
+        [{"kind": constants.KIND, "name": "another-pipeline", "uid": "other", "controller": True}],
+        [{"kind": constants.KIND, "name": NAME, "uid": "other"}],
+    ],
+    ids=["nobody's", "another controller's", "another pipeline's", "not controlled by its owner"],
+)
+def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
+    cluster: FakeCluster, reconciler: Reconciler, owners: list[Body]
+) -> None:
+    foreign = cluster.put(
+        CRONJOBS,
+        {"metadata": {"name": NAME, "namespace": NAMESPACE, "ownerReferences": owners}, "spec": {"schedule": "1 1 1 1 1"}},
+    )
+    for changes in ({}, {"suspend": True}):
+        with pytest.raises(Rejected, match="delete or rename it, or rename the pipeline") as caught:
+            reconciler.reconcile(stored(cluster, **changes), SETTINGS, NOW)
+        assert caught.value.reason == "NameTaken"
+    assert live(cluster) == foreign
+    assert cluster.writes == []
+
+
+def test_a_cronjob_of_an_earlier_pipeline_of_the_same_name_is_waited_for(
+    cluster: FakeCluster, reconciler: Reconciler
+) -> None:
+    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    before = live(cluster)
+    successor = Pipeline.parse(cluster.edit(PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(uid="new")))
+    cluster.calls.clear()
+    with pytest.raises(Conflict, match="waiting for it to go"):
+        reconciler.reconcile(successor, SETTINGS, NOW)
+    assert (live(cluster), cluster.writes) == (before, [])
+    cluster.delete(CRONJOBS, NAMESPACE, NAME)
+    reconciler.reconcile(successor, SETTINGS, NOW)
+    assert live(cluster)["metadata"]["ownerReferences"][0]["uid"] == "new"
+
+
+def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    found = stored(cluster)
+    reconciler.reconcile(found, SETTINGS, NOW)
+    cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
+    cluster.calls.clear()
+    with pytest.raises(Conflict, match="still being deleted"):
+        reconciler.reconcile(found, SETTINGS, NOW)
+    assert cluster.writes == []
+
+
+def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
+    cluster: FakeCluster, reconciler: Reconciler
+) -> None:
+    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+
+    def replace() -> None:
+        cluster.delete(CRONJOBS, NAMESPACE, NAME)
+        cluster.put(CRONJOBS, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"schedule": "1 1 1 1 1"}})
+
+    cluster.interleave("apply", replace)
+    with pytest.raises(Conflict):
+        reconciler.reconcile(stored(cluster, timeout="1h"), SETTINGS, NOW)
+    assert live(cluster)["spec"] == {"schedule": "1 1 1 1 1"}
+
+
+def test_what_kubernetes_refuses_is_rejected_with_its_words(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    cluster.fail("apply", Invalid("spec.template.spec.containers[0].resources: must be less than limit", code=422))
+    with pytest.raises(Rejected, match="must be less than limit") as caught:
+        reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    assert caught.value.reason == "RefusedByKubernetes"
+
+
+REJECTED = {"schedule": {"cron": "0 2 * * *", "timeZone": "Mars/Olympus"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspended"),
+    [
+        ({"suspend": True, **REJECTED}, True),
+        ({"schedule": None, "server": {"hostPort": "http://x", "version": "0.9"}}, True),
+        (REJECTED, False),
+    ],
+    ids=["paused", "made on demand", "not paused"],
+)
+def test_an_unusable_spec_that_says_pause_pauses_the_cronjob_of_the_earlier_one(
+    cluster: FakeCluster, reconciler: Reconciler, changes: Body, suspended: bool
+) -> None:
+    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    for _ in range(2):
+        with pytest.raises(Rejected):
+            reconciler.reconcile(stored(cluster, **changes), SETTINGS, NOW)
+    assert live(cluster)["spec"]["suspend"] is suspended
+    assert len([call for call in cluster.writes if call.verb == "merge_patch"]) == suspended
+
+
+def test_an_unusable_spec_without_a_cronjob_writes_nothing(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    with pytest.raises(Rejected):
+        reconciler.reconcile(stored(cluster, suspend=True, **REJECTED), SETTINGS, NOW)
+    assert cluster.writes == []
+
+
+SECRET_FIELDS: dict[str, Body] = {
+    "server.tokenSecretRef": {"server": {"hostPort": "http://x", "tokenSecretRef": {"name": "s", "key": "k"}}},
+    "connectionSecretRef": {"connectionSecretRef": {"name": "s", "key": "k"}},
+    "sourceConfigSecretRef": {"sourceConfig": None, "sourceConfigSecretRef": {"name": "s", "key": "k"}},
+}
+
+
+@pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
+def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
+    cluster: FakeCluster, reconciler: Reconciler, field: str
+) -> None:
+    found = stored(cluster, **SECRET_FIELDS[field])
+    with pytest.raises(Rejected, match=f"spec.{field} names Secret data/s, which does not exist: create it") as caught:
+        reconciler.check_secrets(found)
+    assert caught.value.reason == "SecretNotFound"
+    secret = cluster.put(SECRETS, {"metadata": {"name": "s", "namespace": NAMESPACE}, "data": {"other": "eA=="}})
+    with pytest.raises(Rejected, match="add it, or name one of other") as caught:
+        reconciler.check_secrets(found)
+    assert caught.value.reason == "SecretKeyNotFound"
+    cluster.put(SECRETS, secret | {"data": {}})
+    with pytest.raises(Rejected, match="it has none"):
+        reconciler.check_secrets(found)
+    cluster.put(SECRETS, secret | {"data": {"k": "eA=="}})
+    reconciler.check_secrets(found)
+
+
+def test_a_pipeline_without_secrets_reads_none(cluster: FakeCluster, reconciler: Reconciler) -> None:
+    reconciler.check_secrets(stored(cluster))
+    assert cluster.calls == []

@@ -1,0 +1,405 @@
+"""One look at one pipeline, over an API server in memory: what is written, in which order, and when to look again."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingestion_operator import constants
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Unavailable
+from ingestion_operator.models.resource import parse_status
+from ingestion_operator.models.status import Condition, PipelineStatus, Run
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.settings import Settings
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import Call, FakeCluster
+from tests.support.objects import NAME, NAMESPACE, NOW, Body, job, manifest, pod, settings
+
+KEY = PipelineKey(NAMESPACE, NAME)
+STATUS = Call("apply", "ingestionpipelines", NAME, "status")
+
+
+def status(cluster: FakeCluster) -> PipelineStatus:
+    (body,) = cluster.all(PIPELINES)
+    return parse_status(body)
+
+
+def ready(cluster: FakeCluster) -> Condition:
+    return next(condition for condition in status(cluster).conditions if condition.type == "Ready")
+
+
+def only_run(cluster: FakeCluster) -> Run:
+    (run,) = status(cluster).runs
+    return run
+
+
+def reasons(cluster: FakeCluster) -> list[str]:
+    return [event["reason"] for event in cluster.all(EVENTS)]
+
+
+def look(refresher: Refresher, *observed: Body) -> datetime | None:
+    return refresher.refresh(KEY, list(observed))
+
+
+def test_a_new_pipeline_gets_cronjob_then_status_then_event(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    assert [(call.verb, call.plural) for call in cluster.writes] == [
+        ("apply", "cronjobs"),
+        ("apply", "ingestionpipelines"),
+        ("create", "events"),
+    ]
+    assert (ready(cluster).status, ready(cluster).reason) == ("True", "Reconciled")
+    assert status(cluster).observed_generation == 1
+    assert status(cluster).cron_job_name == NAME
+
+
+def test_a_second_look_writes_nothing_when_nothing_changed(
+    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job(condition="Complete"))
+    cluster.put(PODS, pod(exit_code=0))
+    look(refresher)
+    cluster.calls.clear()
+    for _ in range(3):
+        clock.forward(seconds=90)
+        look(refresher)
+    assert cluster.writes == []
+
+
+def test_a_restarted_operator_writes_nothing_either(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job())
+    look(refresher)
+    cluster.calls.clear()
+    Refresher(cluster, settings, clock).refresh(KEY, [])
+    assert cluster.writes == []
+
+
+@pytest.mark.parametrize("gone", ["never there", "being deleted"])
+def test_a_pipeline_that_is_gone_is_not_looked_at(cluster: FakeCluster, refresher: Refresher, gone: str) -> None:
+    if gone == "being deleted":
+        cluster.put(PIPELINES, manifest())
+        cluster.edit(PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
+    assert look(refresher) is None
+    assert [call.verb for call in cluster.calls] == ["get"]
+
+
+def test_the_next_look_is_after_the_next_tick_or_at_the_next_boundary(
+    cluster: FakeCluster, refresher: Refresher
+) -> None:
+    cluster.put(PIPELINES, manifest(schedule={"cron": "30 12 * * *"}))
+    assert look(refresher) == NOW + timedelta(minutes=30, seconds=10)
+    cluster.put(PIPELINES, manifest(schedule={"cron": "30 12 * * *", "endDate": "2026-03-01T12:10:00Z"}))
+    assert look(refresher) == NOW + timedelta(minutes=10, seconds=1)
+    cluster.put(PIPELINES, manifest(schedule=None))
+    assert look(refresher) is None
+
+
+def test_a_window_opens_and_closes_by_itself(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    dates = {"startDate": "2026-03-01T13:00:00Z", "endDate": "2026-03-01T14:00:00Z"}
+    cluster.put(PIPELINES, manifest(schedule={"cron": "@hourly"} | dates))
+    seen = []
+    again = look(refresher)
+    while again is not None:
+        (cronjob,) = cluster.all(CRONJOBS)
+        seen.append((clock.moment.strftime("%H:%M:%S"), cronjob["spec"]["suspend"]))
+        clock.moment = again
+        again = look(refresher)
+    assert seen == [("12:00:00", True), ("13:00:00", False), ("14:00:01", True)][: len(seen)]
+    (cronjob,) = cluster.all(CRONJOBS)
+    assert cronjob["spec"]["suspend"] is True
+    assert {c.type: c.reason for c in status(cluster).conditions}["Scheduled"] == "Ended"
+
+
+def test_a_missing_secret_makes_a_pipeline_not_ready_until_it_is_created(
+    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
+    assert look(refresher) == NOW + timedelta(seconds=5)
+    assert (ready(cluster).status, ready(cluster).reason) == ("False", "SecretNotFound")
+    assert len(cluster.all(CRONJOBS)) == 1
+    cluster.put(SECRETS, {"metadata": {"name": "shop", "namespace": NAMESPACE}, "data": {"connection": "eA=="}})
+    clock.forward(seconds=5)
+    again = look(refresher)
+    assert again is not None
+    assert again > clock.moment + timedelta(seconds=30)
+    assert ready(cluster).status == "True"
+    assert reasons(cluster) == ["SecretNotFound", "Reconciled"]
+
+
+def test_a_pipeline_that_is_not_ready_for_minutes_is_looked_at_less_often(
+    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
+    look(refresher)
+    clock.forward(minutes=6)
+    assert look(refresher) == clock.moment + timedelta(seconds=30)
+    assert reasons(cluster) == ["SecretNotFound"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"schedule": {"cron": "@daily", "timeZone": "Mars/Olympus"}}, "UnknownTimeZone"),
+        ({"schedule": {"cron": "0 0 31 2 *"}}, "InvalidSchedule"),
+        ({"server": {"hostPort": "http://x", "version": "0.9"}}, "UnsupportedServerVersion"),
+        ({"podTemplate": {"spec": {"serviceAccountName": "admin"}}}, "ServiceAccountNotAllowed"),
+    ],
+)
+def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(
+    cluster: FakeCluster, refresher: Refresher, clock: FakeClock, changes: Body, reason: str
+) -> None:
+    cluster.put(PIPELINES, manifest(**changes))
+    for _ in range(3):
+        look(refresher)
+        clock.forward(seconds=5)
+    assert (ready(cluster).status, ready(cluster).reason) == ("False", reason)
+    assert "spec." in ready(cluster).message or "podTemplate.spec." in ready(cluster).message
+    assert cluster.all(CRONJOBS) == []
+    assert reasons(cluster) == [reason]
+    assert cluster.writes == [STATUS, Call("create", "events", cluster.all(EVENTS)[0]["metadata"]["name"])]
+
+
+def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest(pipelineType="of-old"))
+    assert look(refresher) is None
+    assert (ready(cluster).reason, ready(cluster).observed_generation) == ("InvalidSpec", 1)
+    assert reasons(cluster) == ["InvalidSpec"]
+    cluster.calls.clear()
+    look(refresher)
+    assert cluster.writes == []
+
+
+def test_a_foreign_cronjob_is_told_and_left_alone(cluster: FakeCluster, refresher: Refresher) -> None:
+    foreign = cluster.put(CRONJOBS, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"schedule": "1 1 1 1 1"}})
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    assert ready(cluster).reason == "NameTaken"
+    assert cluster.all(CRONJOBS) == [foreign]
+    assert status(cluster).cron_job_name is None
+    assert status(cluster).next_schedule_time is None
+
+
+def test_runs_go_on_being_recorded_while_the_spec_is_unusable(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    cluster.put(PIPELINES, manifest(schedule={"cron": "@daily", "timeZone": "Mars/Olympus"}))
+    cluster.put(JOBS, job(condition="Complete"))
+    look(refresher)
+    assert ready(cluster).reason == "UnknownTimeZone"
+    assert only_run(cluster).state == "success"
+    assert status(cluster).cron_job_name == NAME
+
+
+def test_a_run_is_followed_from_queue_to_end_with_one_event_for_start_and_end(
+    cluster: FakeCluster, refresher: Refresher
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job())
+    look(refresher)
+    assert only_run(cluster).state == "queued"
+    cluster.put(PODS, pod(running=True))
+    look(refresher)
+    assert only_run(cluster).state == "running"
+    assert status(cluster).active_runs == ["uid-nightly-1"]
+    cluster.put(PODS, pod(exit_code=0))
+    look(refresher)
+    assert only_run(cluster).state == "success"
+    cluster.put(JOBS, job(condition="Complete"))
+    look(refresher)
+    assert reasons(cluster) == ["Reconciled", "RunStarted", "RunEnded"]
+
+
+def test_a_pod_seen_only_by_the_watch_counts_with_its_end(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job(condition="Failed", reason="DeadlineExceeded"))
+    look(refresher, pod(exit_code=143, status_reason="DeadlineExceeded"))
+    run = only_run(cluster)
+    assert [attempt.exit_code for attempt in run.attempts] == [143]
+    assert (run.state, run.reason) == ("failed", "DeadlineExceeded")
+
+
+def test_a_listed_pod_beats_what_the_watch_saw_of_it_earlier(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job())
+    cluster.put(PODS, pod(exit_code=0))
+    look(refresher, pod(running=True))
+    assert only_run(cluster).state == "success"
+
+
+def test_a_run_whose_job_was_deleted_is_told_as_failed_and_stays(
+    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job())
+    cluster.put(PODS, pod(running=True))
+    look(refresher)
+    cluster.delete(JOBS, NAMESPACE, "nightly-1")
+    clock.forward(minutes=1)
+    look(refresher)
+    run = only_run(cluster)
+    assert (run.state, run.reason, run.end_time) == ("failed", "JobDeleted", clock.moment)
+    assert [attempt.pod for attempt in run.attempts] == ["nightly-1-a"]
+    clock.forward(minutes=1)
+    cluster.calls.clear()
+    look(refresher)
+    assert cluster.writes == []
+
+
+def test_a_deleted_cronjob_comes_back_at_the_next_look(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    cluster.delete(CRONJOBS, NAMESPACE, NAME)
+    look(refresher)
+    assert [body["metadata"]["name"] for body in cluster.all(CRONJOBS)] == [NAME]
+
+
+def test_new_settings_reach_the_cronjob_at_the_next_look(
+    cluster: FakeCluster, refresher: Refresher, settings_in_force: list[Settings]
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    settings_in_force.append(settings(runnerImages={"2.0": {"image": "newer", "version": "2.0.7.0"}}))
+    look(refresher)
+    (body,) = cluster.all(CRONJOBS)
+    assert body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] == "newer"
+
+
+def test_jobs_and_pods_of_another_pipeline_are_not_ours(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job("other-1", pipeline_name="other"))
+    look(refresher)
+    assert status(cluster).runs == []
+
+
+def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+
+    def somebody_is_faster() -> None:
+        cluster.put(PIPELINES, manifest(suspend=True))
+
+    cluster.interleave("apply", somebody_is_faster, plural="ingestionpipelines")
+    with pytest.raises(Conflict):
+        look(refresher)
+    assert status(cluster) == PipelineStatus()
+    assert cluster.all(EVENTS) == []
+    look(refresher)
+    assert {c.type: c.reason for c in status(cluster).conditions}["Scheduled"] == "Suspended"
+    assert status(cluster).observed_generation == 2
+
+
+def test_a_pipeline_deleted_meanwhile_is_not_brought_back(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.interleave("apply", lambda: cluster.delete(PIPELINES, NAMESPACE, NAME), plural="ingestionpipelines")
+    with pytest.raises(ClusterError):
+        look(refresher)
+    assert cluster.all(PIPELINES) == []
+    assert look(refresher) is None
+
+
+@pytest.mark.parametrize("error", [Forbidden("no", code=403), Unavailable("away", code=503), Conflict("taken", code=409)])
+def test_a_lost_event_does_no_harm(cluster: FakeCluster, refresher: Refresher, error: Exception) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.fail("create", error)
+    assert look(refresher) is not None
+    assert ready(cluster).status == "True"
+    cluster.calls.clear()
+    look(refresher)
+    assert cluster.writes == []
+
+
+def test_an_event_is_posted_only_after_the_status_was_written(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.fail("apply", Unavailable("away", code=503), plural="ingestionpipelines")
+    with pytest.raises(Unavailable):
+        look(refresher)
+    assert cluster.all(EVENTS) == []
+    look(refresher)
+    assert reasons(cluster) == ["Reconciled"]
+
+
+def test_an_event_is_on_the_pipeline_and_bounded(cluster: FakeCluster, refresher: Refresher) -> None:
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    (event,) = cluster.all(EVENTS)
+    (body,) = cluster.all(PIPELINES)
+    assert event["involvedObject"]["uid"] == body["metadata"]["uid"]
+    assert event["involvedObject"]["kind"] == constants.KIND
+    assert event["metadata"]["namespace"] == NAMESPACE
+    assert len(event["message"]) <= 1024
+
+
+@pytest.mark.parametrize("verb", ["apply", "get"])
+def test_a_missing_permission_on_cronjobs_is_told_in_the_status(
+    cluster: FakeCluster, refresher: Refresher, verb: str
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    cluster.fail(verb, Forbidden("cronjobs is forbidden", code=403), plural="cronjobs", times=2)
+    assert look(refresher) == NOW + timedelta(seconds=5)
+    assert (ready(cluster).status, ready(cluster).reason) == ("False", "PermissionMissing")
+    assert "cronjobs is forbidden" in ready(cluster).message
+    cluster.put(PIPELINES, manifest())
+    look(refresher)
+    look(refresher)
+    assert ready(cluster).status == "True"
+
+
+FAULTS: list[Any] = [
+    pytest.param(error, id=name)
+    for name, error in {
+        "conflict": Conflict("changed meanwhile", code=409),
+        "overload": Unavailable("too many requests", code=429),
+        "server error": Unavailable("internal error", code=500),
+        "timeout": Unavailable("timed out"),
+    }.items()
+]
+VERBS = [
+    ("get", "ingestionpipelines"), ("get", "cronjobs"), ("get", "secrets"), ("list", "jobs"), ("list", "pods"),
+    ("apply", "cronjobs"), ("merge_patch", "cronjobs"), ("apply", "ingestionpipelines"), ("create", "events"),
+]  # fmt: skip
+
+
+def _settled(cluster: FakeCluster) -> list[Any]:
+    """What must be the same in the end, whatever went wrong on the way."""
+    (cronjob,) = cluster.all(CRONJOBS)
+    return [cronjob["spec"], cronjob.get("status"), status(cluster)]
+
+
+def _busy(cluster: FakeCluster) -> None:
+    """A pipeline that is unsuspended while a run of it has ended: every verb is used."""
+    cluster.put(SECRETS, {"metadata": {"name": "shop", "namespace": NAMESPACE}, "data": {"k": "eA=="}})
+    cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "k"}))
+    cluster.put(JOBS, job(condition="Complete"))
+    cluster.put(PODS, pod(exit_code=0))
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["the request", "the answer"])
+@pytest.mark.parametrize(("verb", "plural"), VERBS)
+@pytest.mark.parametrize("error", FAULTS)
+def test_a_call_that_fails_once_does_not_change_where_things_end(
+    clock: FakeClock, error: Exception, verb: str, plural: str, lost: bool
+) -> None:
+    outcomes = []
+    for faulty in (False, True):
+        cluster = FakeCluster(clock)
+        refresher = Refresher(cluster, settings, clock)
+        cluster.put(PIPELINES, manifest(suspend=True, connectionSecretRef={"name": "shop", "key": "k"}))
+        look(refresher)
+        _busy(cluster)
+        cluster.calls.clear()
+        if faulty:
+            cluster.fail(verb, error, plural=plural, after=lost)
+        for _ in range(3):  # the queue looks again after an error
+            try:
+                look(refresher)
+            except ClusterError:
+                continue
+        assert faulty or (verb, plural) in {(call.verb, call.plural) for call in cluster.calls}
+        outcomes.append(_settled(cluster))
+        cluster.calls.clear()
+        look(refresher)
+        assert cluster.writes == []
+    assert outcomes[0] == outcomes[1]

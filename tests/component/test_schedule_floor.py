@@ -1,0 +1,199 @@
+"""What must not run late: ticks that passed while paused, before startDate or under another schedule.
+
+Kubernetes makes up for the newest tick since the CronJob's lastScheduleTime (or its creation) when it is
+unsuspended or edited; the reconciler moves that time before it lets the CronJob fire.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.ports import CRONJOBS, PIPELINES
+from ingestion_operator.reconcile import Reconciler
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import Call, FakeCluster
+from tests.support.objects import NAME, NAMESPACE, at, manifest, settings
+
+DAILY = {"cron": "0 2 * * *"}
+STATUS_THEN_SPEC = [Call("merge_patch", "cronjobs", NAME, "status"), Call("apply", "cronjobs", NAME)]
+SPEC_ALONE = [Call("apply", "cronjobs", NAME)]
+
+
+class Scene:
+    """One pipeline whose spec is changed step by step, while time passes."""
+
+    def __init__(self, cluster: FakeCluster, clock: FakeClock) -> None:
+        self.cluster = cluster
+        self.clock = clock
+        self.reconciler = Reconciler(cluster)
+
+    def apply(self, **changes: Any) -> None:
+        """Apply the spec and let the operator look."""
+        self.cluster.put(PIPELINES, manifest(**changes))
+        self.look()
+
+    def look(self) -> None:
+        body = self.cluster.get(PIPELINES, NAMESPACE, NAME)
+        assert body is not None
+        self.cluster.calls.clear()
+        self.reconciler.reconcile(Pipeline.parse(body), settings(), self.clock.now())
+
+    def ticked(self, seconds: float) -> None:
+        """Kubernetes has started a Job for a tick."""
+        self.cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body.update(status={"lastScheduleTime": at(seconds)}))
+
+    @property
+    def floor(self) -> str | None:
+        (body,) = self.cluster.all(CRONJOBS)
+        floor: str | None = body.get("status", {}).get("lastScheduleTime")
+        return floor
+
+    @property
+    def suspended(self) -> bool:
+        (body,) = self.cluster.all(CRONJOBS)
+        return bool(body["spec"]["suspend"])
+
+
+@pytest.fixture
+def scene(cluster: FakeCluster, clock: FakeClock) -> Scene:
+    return Scene(cluster, clock)
+
+
+def test_a_new_cronjob_needs_no_floor_since_kubernetes_counts_from_its_creation(scene: Scene) -> None:
+    scene.apply(schedule=DAILY)
+    assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, None)
+
+
+def test_ticks_missed_while_paused_do_not_run_when_the_pause_ends(scene: Scene) -> None:
+    scene.apply(schedule=DAILY, suspend=True)
+    scene.clock.forward(days=3)
+    scene.apply(schedule=DAILY)
+    assert scene.cluster.writes == STATUS_THEN_SPEC
+    assert scene.floor == at(3 * 86400)
+    assert not scene.suspended
+
+
+def test_the_floor_replaces_an_older_last_tick_but_never_a_newer_one(scene: Scene) -> None:
+    scene.apply(schedule=DAILY, suspend=True)
+    scene.ticked(10)
+    scene.clock.forward(seconds=5)
+    scene.apply(schedule=DAILY)
+    assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, at(10))
+    scene.apply(schedule=DAILY, suspend=True)
+    scene.clock.forward(hours=1)
+    scene.apply(schedule=DAILY)
+    assert scene.floor == at(3605)
+
+
+def test_pausing_needs_no_floor(scene: Scene) -> None:
+    scene.apply(schedule=DAILY)
+    scene.apply(schedule=DAILY, suspend=True)
+    assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, None)
+
+
+def test_a_pipeline_on_demand_that_gets_a_schedule_runs_no_tick_of_the_past(scene: Scene) -> None:
+    scene.apply(schedule=None)
+    scene.clock.forward(hours=5)
+    scene.apply(schedule={"cron": "0 * * * *"})
+    assert scene.floor == at(5 * 3600)
+
+
+@pytest.mark.parametrize("late", [0, 1, 3600])
+def test_a_window_that_opens_by_itself_lets_ticks_since_its_start_run_however_late_it_is_seen(
+    scene: Scene, late: int
+) -> None:
+    opening = DAILY | {"startDate": at(600)}
+    scene.apply(schedule=opening)
+    assert scene.suspended
+    scene.clock.forward(seconds=600 + late)
+    scene.look()
+    assert not scene.suspended
+    assert scene.cluster.writes == STATUS_THEN_SPEC
+    assert scene.floor == at(599)
+
+
+def test_a_start_date_that_is_moved_to_the_past_runs_no_tick_of_the_past(scene: Scene) -> None:
+    scene.apply(schedule=DAILY | {"startDate": at(86400 * 30)})
+    scene.clock.forward(days=2)
+    scene.apply(schedule=DAILY | {"startDate": at(3600)})
+    assert scene.floor == at(2 * 86400)
+
+
+def test_a_start_date_that_is_removed_runs_no_tick_of_the_past(scene: Scene) -> None:
+    scene.apply(schedule=DAILY | {"startDate": at(86400 * 30)})
+    scene.clock.forward(days=2)
+    scene.apply(schedule=DAILY)
+    assert scene.floor == at(2 * 86400)
+
+
+def test_a_pause_that_ends_after_the_window_opened_runs_no_tick_of_the_pause(scene: Scene) -> None:
+    opening = DAILY | {"startDate": at(600)}
+    scene.apply(schedule=opening, suspend=True)
+    scene.clock.forward(days=1)
+    scene.apply(schedule=opening)
+    assert scene.floor == at(86400)
+
+
+def test_a_pause_that_ends_before_the_window_opens_does_not_matter(scene: Scene) -> None:
+    opening = DAILY | {"startDate": at(600)}
+    scene.apply(schedule=opening, suspend=True)
+    scene.apply(schedule=opening)
+    scene.clock.forward(seconds=700)
+    scene.look()
+    assert scene.floor == at(599)
+
+
+def test_a_window_that_opens_together_with_another_schedule_runs_no_tick_of_the_past(scene: Scene) -> None:
+    scene.apply(schedule=DAILY | {"startDate": at(600)})
+    scene.clock.forward(seconds=700)
+    scene.apply(schedule={"cron": "*/5 * * * *", "startDate": at(600)})
+    assert scene.floor == at(700)
+
+
+def test_an_end_date_that_is_moved_runs_no_tick_of_the_closed_time(scene: Scene) -> None:
+    scene.apply(schedule=DAILY | {"endDate": at(60)})
+    scene.clock.forward(days=1)
+    scene.look()
+    assert scene.suspended
+    scene.clock.forward(days=1)
+    scene.apply(schedule=DAILY | {"endDate": at(86400 * 30)})
+    assert scene.floor == at(2 * 86400)
+
+
+@pytest.mark.parametrize("edited", [{"cron": "30 11 * * *"}, {"cron": "0 2 * * *", "timeZone": "Asia/Tokyo"}])
+def test_another_schedule_or_zone_runs_no_tick_that_it_would_have_had(scene: Scene, edited: dict[str, str]) -> None:
+    scene.apply(schedule=DAILY)
+    scene.ticked(-3600)
+    scene.clock.forward(hours=2)
+    scene.apply(schedule=edited)
+    assert scene.cluster.writes == STATUS_THEN_SPEC
+    assert scene.floor == at(7200)
+
+
+def test_another_spelling_of_the_same_schedule_moves_nothing(scene: Scene) -> None:
+    scene.apply(schedule={"cron": "0 2 * * 7"})
+    scene.ticked(-3600)
+    scene.apply(schedule={"cron": "0 2 * * 0"}, timeout="1h")
+    assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, at(-3600))
+
+
+def test_an_edit_of_anything_else_leaves_a_tick_missed_by_an_outage_to_kubernetes(scene: Scene) -> None:
+    scene.apply(schedule=DAILY)
+    scene.ticked(-3600)
+    scene.clock.forward(minutes=5)
+    scene.apply(schedule=DAILY, timeout="1h", loggerLevel="DEBUG")
+    assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, at(-3600))
+
+
+def test_a_schedule_that_somebody_edited_or_suspended_by_hand_is_repaired_without_ticks_of_the_past(
+    scene: Scene,
+) -> None:
+    scene.apply(schedule=DAILY)
+    for minutes, drift in enumerate(({"schedule": "* * * * *"}, {"timeZone": "Asia/Tokyo"}, {"suspend": True}), 1):
+        scene.cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body, drift=drift: body["spec"].update(drift))
+        scene.clock.moment += timedelta(minutes=1)
+        scene.look()
+        assert scene.cluster.writes == STATUS_THEN_SPEC
+        assert scene.floor == at(60 * minutes)

@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from ingestion_operator.runs.pods import read_pod
+from tests.support.objects import Body, pod
+
+OUTCOME = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed"})
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (pod(exit_code=137, status_reason="Evicted", disrupted="X", terminated_reason="OOMKilled", message=OUTCOME), "Evicted"),
+        (pod(exit_code=137, disrupted="PreemptionByScheduler", terminated_reason="OOMKilled"), "PreemptionByScheduler"),
+        (pod(exit_code=137, terminated_reason="OOMKilled", message=OUTCOME), "OutOfMemory"),
+        (pod(exit_code=1, message=OUTCOME), "WorkflowFailed"),
+        (pod(exit_code=1, message="no account"), "Error"),
+        (pod(exit_code=1, terminated_reason="ContainerCannotRun"), "ContainerCannotRun"),
+        (pod(exit_code=0), "Completed"),
+        (pod(running=True), None),
+        (pod(), None),
+    ],
+)
+def test_the_reason_of_an_end_is_the_kubelets_then_the_kernels_then_the_runners(body: Body, reason: str | None) -> None:
+    assert read_pod(body).attempt.reason == reason
+
+
+def test_a_pod_that_the_kubelet_has_not_seen_yet_waits() -> None:
+    body = pod()
+    del body["status"], body["spec"]
+    read = read_pod(body)
+    assert (read.is_running, read.is_finished, read.waiting_reason, read.attempt.node) == (False, False, "Pending", None)
+
+
+def test_only_the_runners_container_counts() -> None:
+    body = pod()
+    body["status"]["containerStatuses"] = [{"name": "sidecar", "state": {"terminated": {"exitCode": 1}}}]
+    assert not read_pod(body).is_finished
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_finished_phase_ends_an_attempt_without_container_status(phase: str) -> None:
+    assert read_pod(pod(phase=phase)).is_finished

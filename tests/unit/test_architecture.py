@@ -1,0 +1,79 @@
+"""Rules about the code itself that are easy to break without noticing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "operator"
+MODULES = sorted(SOURCES.rglob("*.py"))
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, input="{}", capture_output=True, text=True, check=False
+    )
+
+
+def test_the_source_root_is_no_package_since_it_would_shadow_a_module_of_the_standard_library() -> None:
+    assert not (SOURCES / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("module", ["json.tool", "collections", "pytest"])
+def test_python_starts_at_the_root_of_the_checkout(module: str) -> None:
+    done = _run("-m", module, "--version") if module == "pytest" else _run("-m", module)
+    assert done.returncode == 0 or "cannot be directly executed" in done.stderr, done.stderr
+    assert "ImportError" not in done.stderr
+
+
+def test_the_operator_module_is_the_standard_librarys() -> None:
+    done = _run("-c", "import operator; print(operator.__file__, operator.eq(1, 1))")
+    assert str(ROOT) not in done.stdout
+    assert done.stdout.strip().endswith("True")
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    assert [path for path in MODULES if len(path.read_text().splitlines()) > 400] == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    nothing = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert [path for path in MODULES if path.stem in nothing or path.parent.name in nothing] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "only_in"), [("kopf", "controllers"), ("kubernetes", "kube"), ("cronsim", "schedule.py"), ("yaml", "settings.py")]
+)
+def test_a_library_is_known_in_one_place_alone(package: str, only_in: str) -> None:
+    importers = [path.relative_to(SOURCES / "ingestion_operator") for path in MODULES if package in _imports(path)]
+    assert importers
+    assert [path for path in importers if path.parts[0] != only_in] == []
+
+
+def test_pure_modules_neither_look_at_the_clock_nor_touch_the_outside() -> None:
+    pure = ["naming", "schedule", "plan", "status", "runs", "render", "models"]
+    outside = {"os", "time", "threading", "asyncio", "socket", "subprocess", "urllib3", "logging", "random"}
+    for path in MODULES:
+        if path.relative_to(SOURCES / "ingestion_operator").parts[0].removesuffix(".py") in pure:
+            assert not _imports(path) & outside, path
+            assert ".now(" not in path.read_text(), path
+
+
+def test_no_module_swallows_every_error_without_a_reason_beside_it() -> None:
+    for path in MODULES:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.strip().startswith(("except Exception", "except:", "except BaseException")):
+                assert "# noqa: BLE001" in line, f"{path}:{number}"
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
