@@ -20,6 +20,9 @@ FIELD_MANAGER: Final = "ingestion-operator"
 STATUS_FIELD_MANAGER: Final = "ingestion-operator-status"
 """Owner of the fields of a pipeline's status."""
 
+CLIENT_FIELD_MANAGER: Final = "ingestion-pipeline-service"
+"""Owner of what K8sPipelineServiceClient writes."""
+
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "ingestion-operator"
 LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
@@ -52,6 +55,41 @@ ANNOTATION_SCHEDULED_AT: Final = "batch.kubernetes.io/cronjob-scheduled-timestam
 
 LABEL_JOB_UID: Final = "batch.kubernetes.io/controller-uid"
 
+LABEL_DEPLOYED_BY: Final = f"{GROUP}/deployed-by"
+"""On pipelines and Secrets that K8sPipelineServiceClient made. What lacks it was applied by somebody else."""
+
+DEPLOYED_BY: Final = "pipeline-service"
+
+ANNOTATION_ENTITY_NAME: Final = f"{GROUP}/entity-name"
+"""On pipelines that were deployed: the pipeline's bare name in OpenMetadata, any Unicode."""
+
+ANNOTATION_ENTITY_FQN: Final = f"{GROUP}/entity-fqn"
+ANNOTATION_ENTITY_ID: Final = f"{GROUP}/entity-id"
+
+ANNOTATION_INEFFECTIVE: Final = f"{GROUP}/ineffective"
+"""On pipelines that were deployed: fields of the entity that were asked for and have no effect, comma-separated."""
+
+ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
+"""On Jobs that wait in the queue for the operator to admit them: when the run was asked for, in microseconds."""
+
+ANNOTATION_ADMITTED_AT: Final = f"{GROUP}/admitted-at"
+"""On Jobs that the operator has admitted; one that somebody suspends later is left alone."""
+
+ANNOTATION_HOLD: Final = f"{GROUP}/hold"
+"""On a Job whose Secret is still to be written: it must not be admitted."""
+
+ANNOTATION_STOP: Final = f"{GROUP}/stop"
+"""On a Job that must end: when that was asked for, in whole seconds."""
+
+LABEL_QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
+"""On a Job that Kueue admits, not this operator."""
+
+LEASE_NAME: Final = "ingestion-operator"
+"""The operator's sign of life."""
+
+SOURCE_CONFIG_KEY: Final = "source-config"
+TOKEN_KEY: Final = "token"  # noqa: S105  the key of a Secret, not a token
+
 RUNNER_CONTAINER: Final = "ingestion"
 RUNNER_USER: Final = 65532
 PIPELINE_DIRECTORY: Final = "/ingestion/pipeline"
@@ -77,3 +115,6 @@ ATTEMPTS_LIMIT: Final = 32
 """Attempts kept of one run, the last ones: a drained pod is repeated without end."""
 RUN_ID_LIMIT: Final = 64
 MESSAGE_LIMIT_BYTES: Final = 1024
+
+LOG_PAGE_CHARACTERS: Final = 2_000_000
+"""What OpenMetadata's user interface takes at a time."""

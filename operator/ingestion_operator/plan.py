@@ -12,6 +12,8 @@ _SUFFIXES: Final = {
     "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
 _QUANTITY_FIELDS: Final = frozenset({"requests", "limits", "sizeLimit"})
+_ABSENT_IS_FALSE: Final = frozenset({"readOnly"})
+"""Booleans that the API server leaves out when they are false; elsewhere absent means its default, often true."""
 _SMALLEST: Final = Decimal("0.001")
 """The API server rounds CPU, memory and the like up to this."""
 _LARGEST: Final = Decimal(2**63 - 1)
@@ -27,7 +29,7 @@ def fingerprint(desired: dict[str, Any]) -> str:
 def contains(live: Any, desired: Any, *, quantities: bool = False) -> bool:
     """Tell whether a live object has every field that is desired, with that value.
 
-    The API server adds defaults, leaves out zero values and rewrites quantities (1000m becomes 1); none of
+    The API server adds defaults, leaves out what is empty and rewrites quantities (1000m becomes 1); none of
     these is a difference. Lists must have the same length, item by item.
     """
     if isinstance(desired, dict):
@@ -37,6 +39,7 @@ def contains(live: Any, desired: Any, *, quantities: bool = False) -> bool:
             else isinstance(live, dict)
             and all(
                 contains(live.get(key), value, quantities=quantities or key in _QUANTITY_FIELDS)
+                or (value is False and key in _ABSENT_IS_FALSE and key not in live)
                 for key, value in desired.items()
             )
         )
@@ -49,7 +52,7 @@ def contains(live: Any, desired: Any, *, quantities: bool = False) -> bool:
             and all(contains(*pair, quantities=quantities) for pair in zip(live, desired, strict=True))
         )
     if live is None:
-        return not desired  # False, 0, "" and null are what an absent field says
+        return desired is None or desired == ""
     return same_quantity(live, desired) if quantities else bool(live == desired)
 
 

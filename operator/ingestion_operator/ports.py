@@ -1,9 +1,9 @@
 """What the services need from outside; adapters in `kube` provide it, tests bring their own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from ingestion_operator import constants
 
@@ -23,6 +23,11 @@ JOBS: Final = Kind("batch/v1", "Job", "jobs")
 PODS: Final = Kind("v1", "Pod", "pods")
 SECRETS: Final = Kind("v1", "Secret", "secrets")
 EVENTS: Final = Kind("v1", "Event", "events")
+LEASES: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
+NODES: Final = Kind("v1", "Node", "nodes")
+"""Not in any namespace: ask with an empty one."""
+
+Propagation = Literal["Background", "Foreground"]
 
 
 class ClusterApi(Protocol):
@@ -34,19 +39,51 @@ class ClusterApi(Protocol):
     def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the object or None."""
 
-    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the objects that carry all the labels, in any order."""
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str], *, without: str = "") -> list[dict[str, Any]]:
+        """Return the objects that carry all the labels, and not the label whose key is `without`, in any order."""
 
-    def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+    def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object. Raises Conflict if the name is taken."""
 
     def apply(self, kind: Kind, body: dict[str, Any], *, field_manager: str, subresource: str = "") -> dict[str, Any]:
         """Server-side apply with force. Raises Conflict if the body's uid or resourceVersion is not the live one."""
 
     def merge_patch(
-        self, kind: Kind, namespace: str, name: str, patch: dict[str, Any], *, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        patch: dict[str, Any],
+        *,
+        subresource: str = "",
+        field_manager: str = "",
     ) -> dict[str, Any]:
-        """Apply a JSON merge patch. Raises NotFound."""
+        """Apply a JSON merge patch. Raises NotFound; Conflict if its uid or resourceVersion is not the live one."""
+
+    def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        propagation: Propagation,
+        uid: str = "",
+        resource_version: str = "",
+    ) -> None:
+        """Ask for the object's end; one that is not there is no error. Raises Conflict as `merge_patch` does."""
+
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        """Tell whether this program has a permission."""
+
+
+class PodLogs(Protocol):
+    """Logs of pods."""
+
+    def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+        """Yield what the runner's container has written so far, in pieces of any size, never all at once.
+
+        Raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable.
+        """
 
 
 class Clock(Protocol):

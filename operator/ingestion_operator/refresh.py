@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.admission import Admission
 from ingestion_operator.errors import ClusterError, Forbidden, Rejected
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import PipelineStatus
@@ -51,6 +52,7 @@ class Refresher:
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster)
+        self._admission = Admission(cluster)
 
     def refresh(self, key: PipelineKey, observed_pods: list[dict[str, Any]]) -> datetime | None:
         """Look at a pipeline once; return when to look again though nothing happens, None for never.
@@ -71,11 +73,12 @@ class Refresher:
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
         self._write(body, pipeline.status, status)
+        held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
         if findings.rejected is not None:
             return now + _recheck_pause(status, now)
         schedule = pipeline.spec.schedule
         boundary = next_boundary(schedule.start_date, schedule.end_date, now) if schedule else None
-        return next_look(status, boundary)
+        return min((moment for moment in (next_look(status, boundary), held_until) if moment), default=None)
 
     def _look(self, pipeline: Pipeline, observed_pods: list[dict[str, Any]], now: datetime) -> Findings:
         cronjob, rejected = None, None
@@ -94,7 +97,7 @@ class Refresher:
         if jobs:
             pods |= {pod["metadata"]["name"]: pod for pod in self._cluster.list(PODS, pipeline.namespace, selector)}
         runs = runs_of(jobs, list(pods.values()), pipeline.status.runs, now)
-        return Findings(cronjob=cronjob, runs=runs, rejected=rejected)
+        return Findings(cronjob=cronjob, runs=runs, rejected=rejected, jobs=jobs)
 
     def _owned_cronjob(self, pipeline: Pipeline) -> dict[str, Any] | None:
         """Return the CronJob that an earlier, valid spec has left in place, if any."""

@@ -95,6 +95,8 @@ def normalise_cron(text: str) -> str:
 def _normalise_weekday(item: str) -> str:
     days, _, step = item.partition("/")
     first, dash, last = days.partition("-")
+    if step and not dash and first not in ("*", "7"):
+        return f"{first}-6/{step}"  # to Saturday, as Kubernetes counts; others count to Sunday
     if "7" not in (first, last):
         return item
     start, end = _weekday_number(first), _weekday_number(last) if dash else 7

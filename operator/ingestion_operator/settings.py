@@ -5,15 +5,16 @@ pipeline's own podTemplate.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from ingestion_operator.documents import parse_document
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.base import KubernetesModel
 from ingestion_operator.models.pipeline import PipelineType, ServiceType
 from ingestion_operator.models.pod_template import PodTemplate
+from ingestion_operator.models.types import DnsLabel
 from ingestion_operator.models.validation import describe_error
 
 
@@ -32,6 +33,17 @@ class ServiceLayer(KubernetesModel):
     pod_template: PodTemplate
 
 
+class PipelineServiceSettings(KubernetesModel):
+    """What an administrator decides about pipelines that come from OpenMetadata."""
+
+    workflow_timeout_unit: Literal["seconds", "days"] = "seconds"
+    """What `airflowConfig.workflowTimeout` counts: seconds as documented, or days as Airflow's plugin took it."""
+    host_ip: Annotated[str, Field(max_length=255)] | None = None
+    """The address that runs come from, shown to people who have to let it through a firewall."""
+    operator_namespace: DnsLabel | None = None
+    """Where the operator's Lease is; default: the namespace of the pipelines."""
+
+
 class Settings(KubernetesModel):
     """What an administrator decides for all pipelines."""
 
@@ -41,6 +53,7 @@ class Settings(KubernetesModel):
     pod_templates_by_pipeline_type: dict[PipelineType, PodTemplate] = {}
     pod_templates_by_service: list[ServiceLayer] = []
     allowed_service_accounts: list[str] = []
+    pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
 
     @model_validator(mode="after")
     def _default_has_image(self) -> "Settings":
@@ -87,10 +100,10 @@ def load_settings(path: Path) -> Settings:
     """
     try:
         # A misspelt field would otherwise be a setting that silently does nothing.
-        return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")), extra="forbid")
+        return Settings.model_validate(parse_document(path.read_text(encoding="utf-8")), extra="forbid")
     except OSError as error:
         raise Rejected("InvalidSettings", f"settings file {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Rejected("InvalidSettings", f"settings file {path} is not YAML: {error}") from error
     except ValidationError as error:
         raise Rejected("InvalidSettings", f"settings file {path}: {describe_error(error)}") from error
+    except ValueError as error:
+        raise Rejected("InvalidSettings", f"settings file {path} is not YAML: {error}") from error

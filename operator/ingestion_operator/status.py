@@ -1,5 +1,6 @@
 """The status of a pipeline from what was found, and the Events that a change of it deserves; pure functions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -23,6 +24,7 @@ class Findings:
     cronjob: dict[str, Any] | None
     runs: list[Run]
     rejected: Rejected | None
+    jobs: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True)

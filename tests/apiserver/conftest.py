@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def bed() -> Cluster:
-    """The cluster that is up; its absence is an error that names the command to start one."""
-    found = cluster.current()
+    """The cluster that the test bed provides, with this checkout's definition; started if it is not up."""
+    found = cluster.up()
     found.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "crds" / CRD))
     found.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(ROOT / "crds" / CRD))
     return found

@@ -72,6 +72,7 @@ DRIFTS: dict[str, Callable[[Body], object]] = {
     "a variable was removed": lambda body: container(body)["env"].pop(0),
     "a variable was edited": lambda body: container(body)["env"][-1].update(value="/root"),
     "a variable was added": lambda body: container(body)["env"].append({"name": "EXTRA", "value": "x"}),
+    "the API token was let in": lambda body: template(body)["spec"].pop("automountServiceAccountToken"),
     "a container was added": lambda body: template(body)["spec"]["containers"].append({"name": "miner", "image": "x"}),
     "all labels were removed": lambda body: body["metadata"]["labels"].clear(),
     "a label was edited": lambda body: body["metadata"]["labels"].update({constants.LABEL_PIPELINE: "other"}),
@@ -150,7 +151,10 @@ def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
 ) -> None:
     foreign = cluster.put(
         CRONJOBS,
-        {"metadata": {"name": NAME, "namespace": NAMESPACE, "ownerReferences": owners}, "spec": {"schedule": "1 1 1 1 1"}},
+        {
+            "metadata": {"name": NAME, "namespace": NAMESPACE, "ownerReferences": owners},
+            "spec": {"schedule": "1 1 1 1 1"},
+        },
     )
     for changes in ({}, {"suspend": True}):
         with pytest.raises(Rejected, match="delete or rename it, or rename the pipeline") as caught:

@@ -69,7 +69,9 @@ def test_a_second_look_writes_nothing_when_nothing_changed(
     assert cluster.writes == []
 
 
-def test_a_restarted_operator_writes_nothing_either(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_a_restarted_operator_writes_nothing_either(
+    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     look(refresher)
@@ -82,7 +84,9 @@ def test_a_restarted_operator_writes_nothing_either(cluster: FakeCluster, refres
 def test_a_pipeline_that_is_gone_is_not_looked_at(cluster: FakeCluster, refresher: Refresher, gone: str) -> None:
     if gone == "being deleted":
         cluster.put(PIPELINES, manifest())
-        cluster.edit(PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
+        cluster.edit(
+            PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z")
+        )
     assert look(refresher) is None
     assert [call.verb for call in cluster.calls] == ["get"]
 
@@ -174,7 +178,9 @@ def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(cluster: Fak
 
 
 def test_a_foreign_cronjob_is_told_and_left_alone(cluster: FakeCluster, refresher: Refresher) -> None:
-    foreign = cluster.put(CRONJOBS, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"schedule": "1 1 1 1 1"}})
+    foreign = cluster.put(
+        CRONJOBS, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"schedule": "1 1 1 1 1"}}
+    )
     cluster.put(PIPELINES, manifest())
     look(refresher)
     assert ready(cluster).reason == "NameTaken"
@@ -300,7 +306,9 @@ def test_a_pipeline_deleted_meanwhile_is_not_brought_back(cluster: FakeCluster, 
     assert look(refresher) is None
 
 
-@pytest.mark.parametrize("error", [Forbidden("no", code=403), Unavailable("away", code=503), Conflict("taken", code=409)])
+@pytest.mark.parametrize(
+    "error", [Forbidden("no", code=403), Unavailable("away", code=503), Conflict("taken", code=409)]
+)
 def test_a_lost_event_does_no_harm(cluster: FakeCluster, refresher: Refresher, error: Exception) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.fail("create", error)

@@ -69,8 +69,7 @@ def test_missing_secret_is_named_and_repaired_within_seconds(site: Site) -> None
 def test_operator_restart_over_unchanged_pipelines_writes_nothing(site: Site) -> None:
     names = [f"steady-{number}" for number in range(5)]
     site.apply(*(sites.pipeline(name, schedule={"cron": "@daily"}) for name in names))
-    for name in names:
-        wait_for(f"{name}", lambda name=name: ready(site, name), timeout=30)
+    wait_for("all to be ready", lambda: all(ready(site, name) for name in names), timeout=30)
     run_id = site.start_run(names[0], "steady-run")
     site.wait_for_end(names[0], run_id)
     wait_for("the Job's own end", lambda: site.get("job", "steady-run")["status"].get("succeeded"), timeout=20)  # type: ignore[index]

@@ -20,7 +20,7 @@ LOCKS = [
 def test_what_the_runner_renders_and_reports_fits_the_real_library() -> None:
     python = python_of("runner-2.0", LOCKS)
     # The library's own warnings are not ours to mend.
-    command = [python, "-m", "pytest", "-q", "-W", "default", "runner-image/tests/real"]
+    command = [str(python), "-m", "pytest", "-q", "-W", "default", "runner-image/tests/real"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

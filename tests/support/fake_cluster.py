@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ingestion_operator.errors import Conflict, NotFound
-from ingestion_operator.ports import Kind
+from ingestion_operator.ports import Kind, Propagation
 from tests.support.fake_clock import FakeClock
 
 Body = dict[str, Any]
@@ -29,7 +29,7 @@ _LIST_KEYS: Final = {
     "containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath", "imagePullSecrets": "name",
     "ownerReferences": "uid", "conditions": "type", "hostAliases": "ip",
 }  # fmt: skip
-_WRITES: Final = frozenset({"create", "apply", "merge_patch"})
+_WRITES: Final = frozenset({"create", "apply", "merge_patch", "delete"})
 
 
 class Call(NamedTuple):
@@ -62,6 +62,8 @@ class FakeCluster:
         self._versions = itertools.count(1)
         self._uids = itertools.count(1)
         self._faults: list[_Fault] = []
+        self.denied: set[tuple[str, str]] = set()
+        """Verbs and resources that `may` denies."""
 
     # What tests look at and set up.
 
@@ -90,7 +92,8 @@ class FakeCluster:
         metadata = stored["metadata"]
         if before is not None and "uid" not in metadata:
             metadata |= {field: before["metadata"][field] for field in ("uid", "creationTimestamp")}
-            stored |= {"status": before["status"]} if "status" in before else {}
+            stored = {key: before[key] for key in ("status",) if key in before} | stored
+            metadata = stored["metadata"]
         metadata.setdefault("uid", f"uid-{next(self._uids)}")
         metadata.setdefault("creationTimestamp", f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}")
         changed = before is None or before.get("spec") != stored.get("spec")
@@ -106,15 +109,12 @@ class FakeCluster:
         change(body)
         return self.put(kind, body)
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """Remove an object and what it owns."""
-        key = _key(kind, namespace, name)
+    def _remove(self, key: tuple[str, str, str]) -> None:
         uid = self._objects.pop(key)["metadata"]["uid"]
         self._owners.pop(key)
         for other, body in list(self._objects.items()):
-            if any(owner.get("uid") == uid for owner in body["metadata"].get("ownerReferences", [])):
-                self._objects.pop(other, None)
-                self._owners.pop(other, None)
+            if other in self._objects and any(o.get("uid") == uid for o in body["metadata"].get("ownerReferences", [])):
+                self._remove(other)
 
     def all(self, kind: Kind) -> list[Body]:
         """Every object of a kind, in the order of creation."""
@@ -125,25 +125,27 @@ class FakeCluster:
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         return self._call(Call("get", kind.plural, name), lambda: self._read(kind, namespace, name))
 
-    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Body]:
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str], *, without: str = "") -> list[Body]:
         def found() -> list[Body]:
             return [
                 deepcopy(body)
                 for key, body in self._objects.items()
-                if key[:2] == (kind.plural, namespace) and labels.items() <= body["metadata"].get("labels", {}).items()
+                if key[:2] == (kind.plural, namespace)
+                and labels.items() <= body["metadata"].get("labels", {}).items()
+                and without not in body["metadata"].get("labels", {})
             ]
 
         return self._call(Call("list", kind.plural, ""), found)
 
-    def create(self, kind: Kind, body: Body) -> Body:
+    def create(self, kind: Kind, body: Body, *, field_manager: str = "") -> Body:
         metadata = body["metadata"]
 
         def created() -> Body:
             key = _key(kind, metadata["namespace"], metadata["name"])
             if key in self._objects:
-                raise Conflict(f"{kind.plural} {metadata['name']} exists", code=409)
+                raise Conflict(f"{kind.plural} {metadata['name']} already exists", code=409)
             stored = self.put(kind, body)
-            self._owners[key]["creator"] = _leaves(body)
+            self._owners[key][field_manager or "creator"] = _leaves(body)
             return stored
 
         return self._call(Call("create", kind.plural, metadata["name"]), created)
@@ -156,9 +158,8 @@ class FakeCluster:
             live = self._objects.get(key)
             if live is None and (subresource or {"uid", "resourceVersion"} & metadata.keys()):
                 raise (NotFound if subresource else Conflict)(f"{key} is not there", code=404 if subresource else 409)
-            for field in ("uid", "resourceVersion"):
-                if live is not None and metadata.get(field, live["metadata"][field]) != live["metadata"][field]:
-                    raise Conflict(f"{key}: {field} is {live['metadata'][field]}", code=409)
+            if live is not None:
+                _check_preconditions(live, metadata)
             wanted = _of_subresource(body, subresource)
             merged = _merge(deepcopy(live) if live else {"metadata": {}}, wanted)
             owners = self._owners.setdefault(key, {})
@@ -171,16 +172,55 @@ class FakeCluster:
 
         return self._call(Call("apply", kind.plural, metadata["name"], subresource), applied)
 
-    def merge_patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, subresource: str = "") -> Body:
+    def merge_patch(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        patch: Body,
+        *,
+        subresource: str = "",
+        field_manager: str = "",
+    ) -> Body:
+        del field_manager  # who owns what matters to `apply` alone
+
         def patched() -> Body:
             live = self._objects.get(_key(kind, namespace, name))
             if live is None:
                 raise NotFound(f"{kind.plural} {name} is not there", code=404)
-            if patch.get("metadata", {}).get("uid", live["metadata"]["uid"]) != live["metadata"]["uid"]:
-                raise Conflict(f"{kind.plural} {name}: another uid", code=409)
+            _check_preconditions(live, patch.get("metadata", {}))
             return self._store(kind, live, _merge_patch(live, _of_subresource(patch, subresource)))
 
         return self._call(Call("merge_patch", kind.plural, name, subresource), patched)
+
+    def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        propagation: Propagation | None = None,
+        uid: str = "",
+        resource_version: str = "",
+    ) -> None:
+        """Remove an object and what it owns; without `propagation` somebody else does, and no call is counted."""
+        key = _key(kind, namespace, name)
+
+        def deleted() -> None:
+            if (live := self._objects.get(key)) is not None:
+                wanted = {"uid": uid, "resourceVersion": resource_version}
+                _check_preconditions(live, {field: value for field, value in wanted.items() if value})
+                self._remove(key)
+
+        if propagation is None:
+            self._remove(key)
+        else:
+            self._call(Call("delete", kind.plural, name), deleted)
+
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        del namespace
+        resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
+        return self._call(Call("may", resource, verb), lambda: (verb, resource) not in self.denied)
 
     # How it works.
 
@@ -211,6 +251,13 @@ class FakeCluster:
 
 def _key(kind: Kind, namespace: str, name: str) -> tuple[str, str, str]:
     return kind.plural, namespace, name
+
+
+def _check_preconditions(live: Body, metadata: Mapping[str, Any]) -> None:
+    for field in ("uid", "resourceVersion"):
+        if metadata.get(field, live["metadata"][field]) != live["metadata"][field]:
+            name = live["metadata"]["name"]
+            raise Conflict(f"{name}: {field} is {live['metadata'][field]}, not {metadata[field]}", code=409)
 
 
 def _of_subresource(body: Body, subresource: str) -> Body:

@@ -40,6 +40,26 @@ def manifests(cluster: Cluster, namespace: str, images: dict[str, str]) -> list[
     return objects
 
 
+def install_gateway(cluster: Cluster, namespace: str, images: dict[str, str], *, username: str, password: str) -> None:
+    """Install the gateway beside the operator, with one pair of credentials."""
+    objects = list(yaml.safe_load_all((CHECKOUT / "manifests" / "gateway.yaml").read_text()))
+    for body in objects:
+        body["metadata"]["namespace"] = namespace
+        if body["kind"] == "Deployment":
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = images["operator"]
+        if body["kind"] == "RoleBinding":
+            body["subjects"][0]["namespace"] = namespace
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/basic-auth",
+        "metadata": {"name": "ingestion-gateway-credentials", "namespace": namespace},
+        "stringData": {"username": username, "password": password},
+    }
+    apply(cluster, secret, *objects)
+    wait_for_rollout(cluster, namespace, "ingestion-gateway")
+
+
 def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
     """kubectl apply, on the server's side, in the order given."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

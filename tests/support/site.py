@@ -47,6 +47,7 @@ class Site:
     namespace: str
     double: DoubleClient
     credentials: Credentials
+    images: dict[str, str]
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
         """kubectl in the namespace."""
@@ -135,7 +136,7 @@ def open_site(cluster: Cluster, namespace: str, images: dict[str, str], credenti
     for deployment in (manifests.DOUBLE, manifests.POSTGRES):
         wait_for_rollout(cluster, namespace, deployment)
     with cluster.forward(namespace, manifests.DOUBLE, manifests.DOUBLE_PORT) as port:
-        site = Site(cluster, namespace, DoubleClient(f"http://127.0.0.1:{port}"), credentials)
+        site = Site(cluster, namespace, DoubleClient(f"http://127.0.0.1:{port}"), credentials, images)
         site.apply(secret(TOKEN_SECRET["name"], TOKEN_SECRET["key"], credentials.token))
         register_service(site, SERVICE, credentials.password)
         yield site

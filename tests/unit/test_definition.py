@@ -48,7 +48,17 @@ def test_only_the_source_config_is_free_form() -> None:
 
 
 def test_nothing_that_json_schema_knows_and_a_structural_schema_does_not_is_left() -> None:
-    forbidden = {"$ref", "$defs", "title", "const", "oneOf", "allOf", "exclusiveMinimum", "exclusiveMaximum", "nullable"}
+    forbidden = {
+        "$ref",
+        "$defs",
+        "title",
+        "const",
+        "oneOf",
+        "allOf",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "nullable",
+    }
     assert {path: node.keys() & forbidden for path, node in NODES.items() if node.keys() & forbidden} == {}
     assert all("anyOf" not in node or "x-kubernetes-int-or-string" in node for node in NODES.values())
 
@@ -68,7 +78,7 @@ def test_every_text_list_and_map_of_the_spec_has_a_bound_so_that_rules_stay_chea
 
 
 def test_no_default_contradicts_the_schema_it_stands_in() -> None:
-    for path, node in NODES.items():
+    for node in NODES.values():
         if "default" in node:
             jsonschema.Draft7Validator(node).validate(node["default"])
 

@@ -31,7 +31,9 @@ def test_a_spec_without_schedule_is_on_demand() -> None:
 
 
 def test_a_spec_survives_being_written_and_read_again() -> None:
-    first = PipelineSpec.model_validate(full() | {"schedule": {"cron": "@daily", "endDate": "2026-12-31T23:59:59+01:00"}})
+    first = PipelineSpec.model_validate(
+        full() | {"schedule": {"cron": "@daily", "endDate": "2026-12-31T23:59:59+01:00"}}
+    )
     written = first.model_dump(by_alias=True, exclude_none=True, mode="json")
     assert PipelineSpec.model_validate(written, extra="forbid") == first
 
@@ -88,7 +90,13 @@ def test_a_pipeline_is_read_with_its_identity() -> None:
     body = manifest("a.b")
     body["metadata"] |= {"uid": "u", "generation": 7, "resourceVersion": "42"}
     read = Pipeline.parse(body | {"status": {"observedGeneration": 6}})
-    assert (read.namespace, read.name, read.uid, read.generation, read.resource_version) == ("data", "a.b", "u", 7, "42")
+    assert (read.namespace, read.name, read.uid, read.generation, read.resource_version) == (
+        "data",
+        "a.b",
+        "u",
+        7,
+        "42",
+    )
     assert read.status.observed_generation == 6
     assert len(read.cronjob_name) <= 52
 
@@ -106,6 +114,12 @@ def test_a_timestamp_means_the_same_moment_after_being_written_and_read(moment: 
 def test_no_timestamp_is_none() -> None:
     assert parse_timestamp(None) is None
     assert parse_timestamp("") is None
+
+
+@pytest.mark.parametrize("text", ["yes", "2026-01-01", "2026-01-01T00:00:00"])
+def test_a_text_that_names_no_moment_is_no_timestamp(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  the words are Python's own
+        parse_timestamp(text)
 
 
 def test_an_end_date_beyond_the_last_moment_becomes_the_last_moment() -> None:

@@ -32,10 +32,22 @@ def test_comparing_never_fails_whatever_the_live_object_holds(desired: dict[str,
     assert contains(live, desired) in (True, False)
 
 
-@pytest.mark.parametrize("zero", [False, 0, "", None, {}, []])
-def test_a_zero_value_that_the_server_left_out_is_no_difference(zero: Any) -> None:
-    assert contains({}, {"field": zero})
-    assert contains({"field": None}, {"field": zero})
+@pytest.mark.parametrize("empty", ["", None, {}, []])
+def test_an_empty_value_that_the_server_left_out_is_no_difference(empty: Any) -> None:
+    assert contains({}, {"field": empty})
+    assert contains({"field": None}, {"field": empty})
+
+
+@pytest.mark.parametrize("field", ["automountServiceAccountToken", "backoffLimit", "suspend"])
+@pytest.mark.parametrize("zero", [False, 0])
+def test_a_zero_or_false_that_is_gone_is_a_difference_since_the_default_may_be_another(field: str, zero: Any) -> None:
+    assert not contains({}, {field: zero})
+
+
+def test_a_mount_that_is_not_read_only_does_not_say_so() -> None:
+    assert contains({"name": "a"}, {"name": "a", "readOnly": False})
+    assert not contains({"readOnly": True}, {"readOnly": False})
+    assert not contains({}, {"readOnly": True})
 
 
 @pytest.mark.parametrize("value", [True, 1, "x", {"a": "b"}, ["a"]])
@@ -96,7 +108,9 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
         parse_quantity(text)
 
 
-@given(st.integers(0, 10**6), st.sampled_from(["", "m", "k", "Ki", "M", "Mi", "G", "Gi", "T", "Ti", "P", "Pi", "n", "u"]))
+@given(
+    st.integers(0, 10**6), st.sampled_from(["", "m", "k", "Ki", "M", "Mi", "G", "Gi", "T", "Ti", "P", "Pi", "n", "u"])
+)
 def test_a_quantity_is_its_number_times_its_suffix(number: int, suffix: str) -> None:
     assert parse_quantity(f"{number}{suffix}") == Decimal(number) * parse_quantity(f"1{suffix}")
 

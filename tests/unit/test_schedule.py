@@ -1,3 +1,4 @@
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -28,6 +29,13 @@ MOMENTS = st.datetimes(
 ).map(lambda moment: moment.replace(microsecond=0))
 
 
+def _normal(text: str) -> str | None:
+    try:
+        return normalise_cron(text)
+    except Rejected:
+        return None
+
+
 @given(st.from_regex(CRON_PATTERN, fullmatch=True) | st.sampled_from(sorted(PRESETS)))
 @example("0 0 * * 7/2")
 @example("0 0 * * sUn-7,0-7/3,*/2")
@@ -35,11 +43,11 @@ def test_every_accepted_expression_is_either_refused_with_a_reason_or_becomes_on
     text: str,
 ) -> None:
     assert is_cron(text)
-    try:
-        normal = normalise_cron(text)
-    except Rejected as rejected:
-        assert rejected.reason == "InvalidSchedule"
-        assert repr(text) in rejected.message
+    normal = _normal(text)
+    if normal is None:
+        with pytest.raises(Rejected, match=re.escape(repr(text))) as caught:
+            normalise_cron(text)
+        assert caught.value.reason == "InvalidSchedule"
         return
     CronSim(normal, datetime(2026, 1, 1, tzinfo=UTC))
     assert normalise_cron(normal) == normal
@@ -48,10 +56,8 @@ def test_every_accepted_expression_is_either_refused_with_a_reason_or_becomes_on
 
 @given(st.text(max_size=30))
 def test_arbitrary_text_is_normalised_or_rejected_and_nothing_else_happens(text: str) -> None:
-    try:
+    with contextlib.suppress(Rejected):
         assert len(normalise_cron(text).split()) == 5
-    except Rejected:
-        pass
 
 
 @pytest.mark.parametrize(("preset", "fields"), sorted(PRESETS.items()))
@@ -75,7 +81,7 @@ def test_a_preset_is_spelled_out(preset: str, fields: str) -> None:
         ("7/2", "0"),
         ("*/7", "*/7"),
         ("mon-fri", "mon-fri"),
-        ("1/7", "1/7"),
+        ("1/7", "1-6/7"), ("fri/2", "fri-6/2"),
     ],
 )
 def test_weekday_7_becomes_0(weekday: str, normal: str) -> None:
@@ -85,11 +91,12 @@ def test_weekday_7_becomes_0(weekday: str, normal: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "@reboot",
-     "@every 1h", "TZ=UTC 0 2 * * *", "0 2 * * *\n", "0 2 * * ſun", "0\t2 * * *", "*/0 * * * *", "? * * * *", "0 0 L * *"],
+     "@every 1h", "TZ=UTC 0 2 * * *", "0 2 * * *\n", "0 2 * * \u017fun", "0\t2 * * *", "*/0 * * * *",
+     "? * * * *", "0 0 L * *"],
 )  # fmt: skip
 def test_what_is_no_five_field_expression_is_rejected_naming_the_value_and_the_fix(text: str) -> None:
     assert not is_cron(text)
-    with pytest.raises(Rejected, match="use e.g. '0 2") as caught:
+    with pytest.raises(Rejected, match=r"use e\.g\. '0 2") as caught:
         normalise_cron(text)
     assert repr(text) in caught.value.message
 
@@ -113,7 +120,7 @@ def test_any_other_duration_is_refused_with_examples(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "../etc/passwd", "/etc/localtime", "", "Europe", "\x00"])
 def test_an_unknown_time_zone_is_rejected_naming_examples(name: str) -> None:
-    with pytest.raises(Rejected, match="use e.g. Europe/Zurich or UTC") as caught:
+    with pytest.raises(Rejected, match=r"use e\.g\. Europe/Zurich or UTC") as caught:
         zone(name)
     assert caught.value.reason == "UnknownTimeZone"
 

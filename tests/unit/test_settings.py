@@ -7,6 +7,8 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.settings import load_settings
 from tests.support.objects import SETTINGS, settings
 
+GOOD = yaml.safe_dump(SETTINGS)
+
 
 def _file(folder: Path, text: str) -> Path:
     path = folder / "settings.yaml"
@@ -41,19 +43,20 @@ def test_an_empty_section_is_an_absent_one(tmp_path: Path) -> None:
             "defaultServerVersion '2.0' has no entry in runnerImages: add one",
         ),
         ("{runnerImages: {'2.0': {image: x, version: '2'}}, defaultServerVersion: '2.0'}", "runnerImages.2.0.version"),
-        ("{runnerImages: {'2.0': {image: x, version: 2.0.6 b}}, defaultServerVersion: '2.0'}", "runnerImages.2.0.version"),
         (
-            "{runnerImages: {'2.0': {image: x, version: 2.0.6}}, defaultServerVersion: '2.0', allowedServiceAccount: [a]}",
+            "{runnerImages: {'2.0': {image: x, version: 2.0.6 b}}, defaultServerVersion: '2.0'}",
+            "runnerImages.2.0.version",
+        ),
+        (
+            GOOD + "allowedServiceAccount: [a]",
             "allowedServiceAccount: Extra inputs are not permitted",
         ),
         (
-            "{runnerImages: {'2.0': {image: x, version: 2.0.6}}, defaultServerVersion: '2.0', "
-            "podTemplate: {spec: {hostNetwork: true}}}",
+            GOOD + "podTemplate: {spec: {hostNetwork: true}}",
             "podTemplate.spec.hostNetwork: Extra inputs are not permitted",
         ),
         (
-            "{runnerImages: {'2.0': {image: x, version: 2.0.6}}, defaultServerVersion: '2.0', "
-            "podTemplatesByPipelineType: {nosuch: {}}}",
+            GOOD + "podTemplatesByPipelineType: {nosuch: {}}",
             "podTemplatesByPipelineType.nosuch",
         ),
         ("{runnerImages: {2.0: {image: x, version: 2.0.6}}, defaultServerVersion: '2.0'}", "valid string"),
@@ -106,6 +109,9 @@ def test_layers_come_weakest_first_and_only_those_that_apply() -> None:
             {"type": "databaseService", "name": "other", "podTemplate": layer("other")},
         ],
     )
-    names = [found["metadata"]["labels"]["layer"] for found in read.pod_template_layers("metadata", "databaseService", "shop")]
+    names = [
+        found["metadata"]["labels"]["layer"]
+        for found in read.pod_template_layers("metadata", "databaseService", "shop")
+    ]
     assert names == ["all", "metadata", "every-service", "databases", "shop"]
     assert settings().pod_template_layers("usage", "databaseService", "shop") == [{}]

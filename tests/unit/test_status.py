@@ -111,16 +111,12 @@ def test_a_cronjob_of_an_earlier_spec_is_told_as_it_is() -> None:
 
 
 def test_a_cronjob_still_suspended_from_an_earlier_spec_is_not_said_to_have_ended() -> None:
-    status = pipeline_status(
-        pipeline(), Findings(cronjob(pipeline(suspend=True), settings(), NOW), [], REFUSED), NOW
-    )
+    status = pipeline_status(pipeline(), Findings(cronjob(pipeline(suspend=True), settings(), NOW), [], REFUSED), NOW)
     assert condition(status, "Scheduled").reason == "NotReady"
 
 
 def test_a_cronjob_still_running_though_the_spec_says_suspend_is_told_as_running() -> None:
-    status = pipeline_status(
-        pipeline(suspend=True), Findings(cronjob(pipeline(), settings(), NOW), [], REFUSED), NOW
-    )
+    status = pipeline_status(pipeline(suspend=True), Findings(cronjob(pipeline(), settings(), NOW), [], REFUSED), NOW)
     assert condition(status, "Scheduled").status == "True"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import kopf
 
 from ingestion_operator import constants
 from ingestion_operator.controllers.handlers import register
+from ingestion_operator.controllers.heartbeat import beat
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
@@ -93,6 +95,8 @@ def run_operator(
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings)
 
+    own_namespaces = namespaces or [os.environ.get("POD_NAMESPACE", "default")]
+
     _wait_for_definition(cluster, namespaces)
 
     async def main() -> None:
@@ -121,6 +125,7 @@ def run_operator(
         tasks = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(_follow_settings(settings_file, queue, pipelines)),
+            asyncio.create_task(beat(cluster, own_namespaces, clock, lambda: not tasks[0].done())),
         ]
         try:
             await kopf.operator(

@@ -7,7 +7,7 @@ import uuid
 from http import HTTPStatus
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingestion_operator.gateway.answers import failure
@@ -65,14 +65,12 @@ class AccessLog:
             "path": path[:_PATH_LIMIT],
             "code": code,
             "seconds": round(seconds, 4),
-            "client": scope["client"][0] if scope.get("client") else None,
+            "client": scope["client"][0].removeprefix("::ffff:") if scope.get("client") else None,
         }
         _logger.log(level, "Request", extra={"fields": fields})
 
 
 def _id_of(scope: Scope) -> str:
     """Return the caller's id, if it is harmless in a log, or a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _GOOD_ID.fullmatch(text := value.decode("latin-1")):
-            return text
-    return uuid.uuid4().hex
+    offered = Headers(scope=scope).get("x-request-id", "")
+    return offered if _GOOD_ID.fullmatch(offered) else uuid.uuid4().hex

@@ -1,8 +1,8 @@
 """The names and passwords that are let in, from a folder that a Secret is mounted at.
 
-Files come in pairs: `username` and `password`, as in a Secret of the type kubernetes.io/basic-auth, and
-`<anything>.username` and `<anything>.password`. All pairs are valid at once, so that a password is replaced
-without a moment in which neither is: add the new pair, change the servers, remove the old pair.
+Files come in pairs: `username` and `password`, and `<anything>.username` and `<anything>.password`. All pairs are
+valid at once, so that a password is replaced without a moment in which neither is: add the new pair, change the
+servers, remove the old pair.
 """
 
 import base64
@@ -24,7 +24,10 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class Credentials:
-    """Reread when a file changes. A folder that cannot be read keeps what was valid before; an empty one lets nobody in."""
+    """Reread when a file changes.
+
+    A folder that cannot be read keeps what was valid before; one without a pair lets nobody in.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Read the folder.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -35,7 +36,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     """
     body = await _read_body(request)
     try:
-        document = json.loads(body.decode(), parse_constant=_reject)
+        document = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
         if _SURROGATE.search(body):
             json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no character
     except (ValueError, RecursionError):
@@ -43,6 +44,13 @@ async def read_object(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         _reject("The body is not a JSON object")
     return document
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):  # NaN, Infinity, 1e999: Python would read what nobody else does
+        raise ValueError(text)
+    return value
 
 
 async def _read_body(request: Request) -> bytes:
@@ -72,6 +80,11 @@ def read_query(request: Request) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
+def is_uuid(text: str) -> bool:
+    """Whether it is a UUID in its usual form of 36 characters."""
+    return _UUID.fullmatch(text) is not None
+
+
 class Parameters:
     """Takes parameters out of a query or a body; `check` raises one Rejected with a line for each wrong one."""
 
@@ -79,6 +92,11 @@ class Parameters:
         self._values = values
         self._prefix = prefix
         self._problems: list[str] = [] if problems is None else problems
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of what was given."""
+        return frozenset(self._values)
 
     def pipeline_name(self, key: str = "dag_id") -> str:
         """Return the name of a pipeline, as OpenMetadata has it."""
@@ -119,7 +137,7 @@ class Parameters:
     def uuid(self, key: str) -> str | None:
         """Return a UUID in its usual form of 36 characters, unchanged; null is absent."""
         value = self._values.get(key)
-        if value is not None and not (isinstance(value, str) and _UUID.fullmatch(value)):
+        if value is not None and not (isinstance(value, str) and is_uuid(value)):
             self._wrong(key, "a UUID")
             return None
         return value

@@ -21,27 +21,19 @@ _TASKS: Final = {
 RESERVED_TASKS: Final = frozenset({"total", "after", "error"})
 """Keys of an answer that mean something else."""
 
-_FIRST_MAJOR_WITH_STOPPED: Final = 2
 
-
-def run_item(run: RunStatus, server_version: str) -> dict[str, Any]:
+def run_item(run: RunStatus) -> dict[str, Any]:
     """Return a run as an item of `status`.
 
     These keys and no other: the server's JSON reader throws at unknown ones, and then shows none at all.
     """
     return {
         "runId": run.run_id,
-        "pipelineState": _state(run.pipeline_state, server_version),
+        "pipelineState": run.pipeline_state,
         "startDate": run.start_date,
         "timestamp": run.timestamp,
         "endDate": run.end_date,
     }
-
-
-def _state(state: str, server_version: str) -> str:
-    """Return the state in words that a server of that version knows: `stopped` came with 2.0."""
-    known = int(server_version.partition(".")[0]) >= _FIRST_MAJOR_WITH_STOPPED
-    return "failed" if state == "stopped" and not known else state
 
 
 def log_answer(page: LogPage, task: str | None) -> dict[str, Any]:

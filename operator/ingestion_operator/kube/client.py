@@ -3,6 +3,7 @@
 Models are left alone on purpose: dicts are many times faster to read, and fields of newer servers do no harm.
 """
 
+import contextlib
 import json
 import logging
 import random
@@ -14,9 +15,9 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from ingestion_operator.errors import ClusterError, Unavailable
+from ingestion_operator.errors import ClusterError, NotFound, Unavailable
 from ingestion_operator.kube.translation import error_of
-from ingestion_operator.ports import Kind
+from ingestion_operator.ports import Kind, Propagation
 
 _logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _TIMEOUT_SECONDS: Final = (5.0, 20.0)
 _ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 0.3
 _PAGE_SIZE: Final = 500
+JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -58,8 +60,17 @@ def connect(configuration: client.Configuration, *, pool_size: int = 8) -> clien
 class KubernetesCluster:
     """One API server. Reads, applies and merge patches are repeated on passing faults; creates are not."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
+    def __init__(
+        self,
+        api_client: client.ApiClient,
+        *,
+        timeout_seconds: tuple[float, float] = _TIMEOUT_SECONDS,
+        attempts: int = _ATTEMPTS,
+    ) -> None:
+        """Bound each call: `timeout_seconds` to connect and to read, so often before it fails for good."""
         self._api = api_client
+        self._timeout_seconds = timeout_seconds
+        self._attempts = attempts
 
     def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the object or None."""
@@ -70,9 +81,10 @@ class KubernetesCluster:
                 return None
             raise
 
-    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the objects that carry all the labels, page by page."""
-        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items()), "limit": _PAGE_SIZE}
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str], *, without: str = "") -> list[dict[str, Any]]:
+        """Return the objects that carry all the labels and not the one `without`, page by page."""
+        selector = [f"{key}={value}" for key, value in labels.items()] + ([f"!{without}"] if without else [])
+        query = {"labelSelector": ",".join(selector), "limit": _PAGE_SIZE}
         items: list[dict[str, Any]] = []
         while True:
             page = self._repeated("GET", _path(kind, namespace), query)
@@ -81,9 +93,10 @@ class KubernetesCluster:
                 return items
             query = {**query, "continue": token}
 
-    def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+    def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object."""
-        return self._call("POST", _path(kind, body["metadata"]["namespace"]), {}, body, "application/json")
+        query = {"fieldManager": field_manager} if field_manager else {}
+        return self._call("POST", _path(kind, body["metadata"]["namespace"]), query, body, JSON)
 
     def apply(self, kind: Kind, body: dict[str, Any], *, field_manager: str, subresource: str = "") -> dict[str, Any]:
         """Server-side apply with force."""
@@ -91,10 +104,51 @@ class KubernetesCluster:
         return self._repeated("PATCH", path, {"fieldManager": field_manager, "force": "true"}, body, APPLY_PATCH)
 
     def merge_patch(
-        self, kind: Kind, namespace: str, name: str, patch: dict[str, Any], *, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        patch: dict[str, Any],
+        *,
+        subresource: str = "",
+        field_manager: str = "",
     ) -> dict[str, Any]:
         """Apply a JSON merge patch."""
-        return self._repeated("PATCH", _path(kind, namespace, name, subresource), {}, patch, MERGE_PATCH)
+        query = {"fieldManager": field_manager} if field_manager else {}
+        return self._repeated("PATCH", _path(kind, namespace, name, subresource), query, patch, MERGE_PATCH)
+
+    def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        propagation: Propagation,
+        uid: str = "",
+        resource_version: str = "",
+    ) -> None:
+        """Ask for the object's end."""
+        conditions = {"uid": uid, "resourceVersion": resource_version}
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+            "preconditions": {key: value for key, value in conditions.items() if value},
+        }
+        with contextlib.suppress(NotFound):
+            self._repeated("DELETE", _path(kind, namespace, name), {}, options)
+
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        """Ask the API server for this program's own permission."""
+        group = kind.api_version.rpartition("/")[0]
+        attributes = {"verb": verb, "group": group, "resource": kind.plural, "namespace": namespace}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes | ({"subresource": subresource} if subresource else {})},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return bool(self._repeated("POST", path, {}, review).get("status", {}).get("allowed"))
 
     def _repeated(
         self,
@@ -102,9 +156,9 @@ class KubernetesCluster:
         path: str,
         query: Mapping[str, Any] | None = None,
         body: dict[str, Any] | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
     ) -> dict[str, Any]:
-        for attempt in range(1, _ATTEMPTS):
+        for attempt in range(1, self._attempts):
             try:
                 return self._call(method, path, query or {}, body, content_type)
             except Unavailable as error:
@@ -116,7 +170,7 @@ class KubernetesCluster:
     def _call(
         self, method: str, path: str, query: Mapping[str, Any], body: dict[str, Any] | None, content_type: str
     ) -> dict[str, Any]:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": JSON}
         if body is not None:
             headers["Content-Type"] = content_type
         serialized = self._api.param_serialize(
@@ -128,7 +182,7 @@ class KubernetesCluster:
             auth_settings=["BearerToken"],
         )
         try:
-            response = self._api.call_api(*serialized, _request_timeout=_TIMEOUT_SECONDS)
+            response = self._api.call_api(*serialized, _request_timeout=self._timeout_seconds)
             data = response.read()
             if not 200 <= response.status < 300:  # noqa: PLR2004  the HTTP codes of success
                 raise error_of(method, path, response.status, data)
@@ -142,5 +196,5 @@ class KubernetesCluster:
 
 def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
     root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
-    parts = [root, "namespaces", namespace, kind.plural, name, subresource]
+    parts = [root, f"namespaces/{namespace}" if namespace else "", kind.plural, name, subresource]
     return "/".join(part for part in parts if part)

@@ -124,10 +124,6 @@ class Schedule(KubernetesModel):
             raise ValueError(_WINDOW_MESSAGE)
         return self
 
-    def window_dates(self) -> tuple[datetime | None, datetime | None]:
-        """Return startDate and endDate."""
-        return self.start_date, self.end_date
-
 
 class Concurrency(KubernetesModel):
     """Whether runs of one pipeline may overlap."""

@@ -54,8 +54,8 @@ class LogPage(ServiceModel):
     """A page of a run's log."""
 
     text: str
-    total: int = Field(ge=0)
-    """Number of pages there are now; grows while the run goes on."""
+    total: int = Field(ge=1)
+    """Number of pages there are now; grows while the run goes on. An empty log has one empty page."""
 
     after: int | None = None
     """Index of the next page; None on the last one."""

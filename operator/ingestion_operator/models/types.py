@@ -36,8 +36,13 @@ def _parse_timestamp(value: Any) -> Any:
 
 
 def parse_timestamp(text: str | None) -> datetime | None:
-    """Return the moment of a timestamp that Kubernetes wrote, None for none."""
-    return datetime.fromisoformat(text) if text else None
+    """Return the moment of a timestamp that Kubernetes wrote, None for none. Raises ValueError for other texts."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment
 
 
 def format_timestamp(moment: datetime) -> str:
@@ -73,9 +78,7 @@ DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_len
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", min_length=1, max_length=256)]
 LabelKey = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$", max_length=317
-    ),
+    StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$", max_length=317),
 ]
 LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$", max_length=63)

@@ -2,6 +2,7 @@
 
 Order of precedence, strongest first:
 
+0. Somebody asked for the Job's end (kill): a failure after that is no failure, the run is stopped.
 1. The Job is finished (condition Complete or Failed): the run is. The runner's own outcome tells success from
    partialSuccess and gives the reason of a failure, unless Kubernetes ended the pod (memory, eviction, deadline).
 2. The last attempt is finished and the Job can make no other: the run is finished, before the Job says so.
@@ -65,8 +66,12 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
         return _succeeded(last, _time(complete["lastTransitionTime"]))
     if failed := _condition(job, "Failed", "FailureTarget"):
         end = _time(failed["lastTransitionTime"])
+        if _was_stopped(job, last, failed.get("reason")):
+            return _stopped(job, last, end)
         return _failed(last, failed.get("reason", "Failed"), failed.get("message", ""), end)
     if job["spec"].get("suspend"):
+        if (stop := stop_time(job)) is not None:
+            return _stopped(job, None, stop)
         return "queued", "Queued", "Waits for a free slot", None
     if last is None:
         return "queued", "Pending", "Waits for its pod", None
@@ -85,6 +90,8 @@ def _attempt_ended(
     end = last.attempt.end_time
     if end is not None and last.attempt.exit_code == 0:
         return _succeeded(last, end)
+    if end is not None and _was_stopped(job, last, None):
+        return _stopped(job, last, end)
     failures = sum(a.is_finished and not a.is_disrupted and a.attempt.exit_code != 0 for a in attempts)
     is_repeated = last.is_disrupted or failures <= job["spec"].get("backoffLimit", 6)
     if end is not None and (last.attempt.exit_code in _NOT_REPEATED or not is_repeated):
@@ -112,6 +119,39 @@ def _failed(
         return "failed", reason[:64], f"Pod {last.attempt.pod}: {reason}{exit_code}. {job_message}".strip(), end
     state: RunState = "stopped" if last.outcome.state == "stopped" else "failed"
     return state, last.outcome.reason, last.outcome.message, end
+
+
+def stop_time(job: dict[str, Any]) -> datetime | None:
+    """Return when somebody asked for the end of the run, None if nobody did."""
+    text = job["metadata"].get("annotations", {}).get(constants.ANNOTATION_STOP)
+    try:
+        stop = parse_timestamp(text)
+    except ValueError:
+        stop = None
+    if text and (stop is None or stop.tzinfo is None):
+        return _time(job["metadata"]["creationTimestamp"])  # somebody's own word for it: the wish counts
+    return stop
+
+
+def _was_stopped(job: dict[str, Any], last: PodAttempt | None, job_reason: str | None) -> bool:
+    """Tell whether a run failed because it was asked to end; one that had failed before that has failed."""
+    stop = stop_time(job)
+    if stop is None:
+        return False
+    end = last.attempt.end_time if last else None
+    # The Job has no deadline but the one that ends it.
+    return job_reason == "DeadlineExceeded" or (end is not None and end >= stop)
+
+
+def _stopped(
+    job: dict[str, Any], last: PodAttempt | None, job_end: datetime
+) -> tuple[RunState, str, str, datetime | None]:
+    end = (last.attempt.end_time if last else None) or job_end
+    annotations = job["metadata"].get("annotations", {})
+    if constants.ANNOTATION_HOLD in annotations:
+        return "stopped", "Abandoned", "The run's own configuration was never written: start it again", end
+    started = last is not None and last.attempt.start_time is not None
+    return "stopped", "Killed", "Stopped on request" if started else "Stopped on request before it began", end
 
 
 def _condition(job: dict[str, Any], *kinds: str) -> dict[str, Any]:

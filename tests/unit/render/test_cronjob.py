@@ -12,7 +12,7 @@ from ingestion_operator.render.cronjob import cronjob
 from tests.support.golden import GOLDEN, rendered
 from tests.support.objects import NOW, Body, at, pipeline, refingerprint, settings
 
-WORD = st.from_regex("[A-Z][A-Z]{0,5}", fullmatch=True).filter(lambda w: w not in ("HOME",))
+WORD = st.from_regex("[A-Z][A-Z]{0,5}", fullmatch=True).filter(lambda word: word != "HOME")
 TEMPLATES = st.fixed_dictionaries(
     {},
     optional={
@@ -139,7 +139,9 @@ def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
         constants.LABEL_PIPELINE: "another",
         f"{constants.GROUP}/anything": "x",
     }
-    template = {"metadata": {"annotations": own | {"a": "b"}, "labels": {constants.LABEL_PIPELINE: "another", "c": "d"}}}
+    template = {
+        "metadata": {"annotations": own | {"a": "b"}, "labels": {constants.LABEL_PIPELINE: "another", "c": "d"}}
+    }
     for body in (
         cronjob(pipeline(podTemplate=template), settings(), NOW),
         cronjob(pipeline(), settings(podTemplate=template), NOW),

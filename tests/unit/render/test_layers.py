@@ -8,7 +8,9 @@ from ingestion_operator.render.layers import merge
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.integers() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 LAYERS = st.dictionaries(st.text("abc", min_size=1, max_size=2), VALUES, max_size=4)
@@ -29,7 +31,9 @@ def test_merging_leaves_both_layers_as_they_were(base: dict[str, Any], over: dic
 
 
 @given(LAYERS, LAYERS, LAYERS)
-def test_every_value_of_the_upper_layer_stands(base: dict[str, Any], middle: dict[str, Any], top: dict[str, Any]) -> None:
+def test_every_value_of_the_upper_layer_stands(
+    base: dict[str, Any], middle: dict[str, Any], top: dict[str, Any]
+) -> None:
     merged = merge(merge(base, middle), top)
     assert merge(merged, top) == merged
     assert base.keys() | middle.keys() | top.keys() == merged.keys()

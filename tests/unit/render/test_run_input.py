@@ -28,7 +28,11 @@ def test_the_document_says_what_the_runner_reads() -> None:
             pipeline(
                 displayName="Nightly",
                 server={"hostPort": "http://om/api", "version": "2.0", "verifySSL": "ignore"},
-                schedule={"cron": "@daily", "startDate": "2026-01-01T00:00:00+01:00", "endDate": "2026-02-01T00:00:00Z"},
+                schedule={
+                    "cron": "@daily",
+                    "startDate": "2026-01-01T00:00:00+01:00",
+                    "endDate": "2026-02-01T00:00:00Z",
+                },
             )
         )
     )

@@ -27,58 +27,158 @@ FAILED = job(condition="Failed")
 FINISHED = [
     row("complete without a word", COMPLETE, [pod(exit_code=0)], "success", "Succeeded", "exit code 0"),
     row("complete without pods", COMPLETE, [], "success", "Succeeded"),
-    row("complete: success", COMPLETE, [pod(exit_code=0, message=said("success", "Succeeded"))], "success", "Succeeded"),
-    row("complete: partial", COMPLETE, [pod(exit_code=0, message=said("partialSuccess", "Partial"))], "partialSuccess",
-        "Partial", "it was partialSuccess"),
-    row("complete, though the runner said failed", COMPLETE, [pod(exit_code=0, message=said("failed"))], "success",
-        "Succeeded"),
+    row(
+        "complete: success", COMPLETE, [pod(exit_code=0, message=said("success", "Succeeded"))], "success", "Succeeded"
+    ),
+    row(
+        "complete: partial",
+        COMPLETE,
+        [pod(exit_code=0, message=said("partialSuccess", "Partial"))],
+        "partialSuccess",
+        "Partial",
+        "it was partialSuccess",
+    ),
+    row(
+        "complete, though the runner said failed",
+        COMPLETE,
+        [pod(exit_code=0, message=said("failed"))],
+        "success",
+        "Succeeded",
+    ),
     row("success criteria met", job(condition="SuccessCriteriaMet"), [pod(exit_code=0)], "success", "Succeeded"),
     row("failed without pods", FAILED, [], "failed", "BackoffLimitExceeded", "reached the specified backoff limit"),
     row("failure target", job(condition="FailureTarget"), [], "failed", "BackoffLimitExceeded"),
-    row("failed with outcome", FAILED, [pod(exit_code=1, message=said("failed"))], "failed", "WorkflowFailed", "it was failed"),
-    row("stopped by the runner", FAILED, [pod(exit_code=3, message=said("stopped", "OutsideSchedule"))], "stopped",
-        "OutsideSchedule"),
-    row("failed without outcome", FAILED, [pod(exit_code=1)], "failed", "Error", "Pod nightly-1-a: Error, exit code 1."),
-    row("out of memory beats the outcome", FAILED,
-        [pod(exit_code=137, terminated_reason="OOMKilled", message=said("failed"))], "failed", "OutOfMemory", "exit code 137"),
-    row("eviction beats the outcome", FAILED, [pod(exit_code=143, status_reason="Evicted", message=said("failed", "Interrupted"))],
-        "failed", "Evicted"),
-    row("deadline of the attempt", FAILED, [pod(exit_code=143, status_reason="DeadlineExceeded")], "failed", "DeadlineExceeded"),
-    row("evicted without container status", FAILED, [pod(phase="Failed", status_reason="Evicted")], "failed", "Evicted",
-        "Pod nightly-1-a: Evicted. Job has"),
-    row("deadline of the Job, pod gone", job(condition="Failed", reason="DeadlineExceeded"), [], "failed", "DeadlineExceeded"),
+    row(
+        "failed with outcome",
+        FAILED,
+        [pod(exit_code=1, message=said("failed"))],
+        "failed",
+        "WorkflowFailed",
+        "it was failed",
+    ),
+    row(
+        "stopped by the runner",
+        FAILED,
+        [pod(exit_code=3, message=said("stopped", "OutsideSchedule"))],
+        "stopped",
+        "OutsideSchedule",
+    ),
+    row(
+        "failed without outcome", FAILED, [pod(exit_code=1)], "failed", "Error", "Pod nightly-1-a: Error, exit code 1."
+    ),
+    row(
+        "out of memory beats the outcome",
+        FAILED,
+        [pod(exit_code=137, terminated_reason="OOMKilled", message=said("failed"))],
+        "failed",
+        "OutOfMemory",
+        "exit code 137",
+    ),
+    row(
+        "eviction beats the outcome",
+        FAILED,
+        [pod(exit_code=143, status_reason="Evicted", message=said("failed", "Interrupted"))],
+        "failed",
+        "Evicted",
+    ),
+    row(
+        "deadline of the attempt",
+        FAILED,
+        [pod(exit_code=143, status_reason="DeadlineExceeded")],
+        "failed",
+        "DeadlineExceeded",
+    ),
+    row(
+        "evicted without container status",
+        FAILED,
+        [pod(phase="Failed", status_reason="Evicted")],
+        "failed",
+        "Evicted",
+        "Pod nightly-1-a: Evicted. Job has",
+    ),
+    row(
+        "deadline of the Job, pod gone",
+        job(condition="Failed", reason="DeadlineExceeded"),
+        [],
+        "failed",
+        "DeadlineExceeded",
+    ),
     row("complete beats a running pod", COMPLETE, [pod(running=True)], "success", "Succeeded"),
     row("failed beats suspended", job(condition="Failed", suspended=True), [], "failed", "BackoffLimitExceeded"),
-]  # fmt: skip
+]
 BEFORE_THE_JOB_SAYS_SO = [
     row("exit 0", job(), [pod(exit_code=0, message=said("success", "Succeeded"))], "success", "Succeeded"),
     row("no retry left", job(), [pod(exit_code=1, message=said("failed"))], "failed", "WorkflowFailed"),
-    row("last retry used", job(backoff_limit=1), [pod("a", exit_code=1), pod("b", created=9, exit_code=1)], "failed", "Error"),
-    row("wrong configuration", job(backoff_limit=5), [pod(exit_code=2, message=said("failed", "InvalidConfiguration"))],
-        "failed", "InvalidConfiguration"),
-    row("outside schedule", job(backoff_limit=5), [pod(exit_code=3, message=said("stopped", "OutsideSchedule"))], "stopped",
-        "OutsideSchedule"),
-    row("wrong configuration in a drained pod", job(), [pod(exit_code=2, disrupted="EvictionByEvictionAPI")], "failed",
-        "EvictionByEvictionAPI"),
-]  # fmt: skip
+    row(
+        "last retry used",
+        job(backoff_limit=1),
+        [pod("a", exit_code=1), pod("b", created=9, exit_code=1)],
+        "failed",
+        "Error",
+    ),
+    row(
+        "wrong configuration",
+        job(backoff_limit=5),
+        [pod(exit_code=2, message=said("failed", "InvalidConfiguration"))],
+        "failed",
+        "InvalidConfiguration",
+    ),
+    row(
+        "outside schedule",
+        job(backoff_limit=5),
+        [pod(exit_code=3, message=said("stopped", "OutsideSchedule"))],
+        "stopped",
+        "OutsideSchedule",
+    ),
+    row(
+        "wrong configuration in a drained pod",
+        job(),
+        [pod(exit_code=2, disrupted="EvictionByEvictionAPI")],
+        "failed",
+        "EvictionByEvictionAPI",
+    ),
+]
 ACTIVE = [
     row("retry follows", job(backoff_limit=1), [pod(exit_code=1)], "running", "Retrying", "Attempt 1 ended (Error)"),
-    row("a drained pod is repeated without counting", job(), [pod(exit_code=143, disrupted="EvictionByEvictionAPI")],
-        "running", "Retrying", "EvictionByEvictionAPI"),
-    row("a drained pod uses up no retry", job(backoff_limit=1),
-        [pod("a", exit_code=143, disrupted="PreemptionByScheduler"), pod("b", created=9, exit_code=1)], "running", "Retrying"),
+    row(
+        "a drained pod is repeated without counting",
+        job(),
+        [pod(exit_code=143, disrupted="EvictionByEvictionAPI")],
+        "running",
+        "Retrying",
+        "EvictionByEvictionAPI",
+    ),
+    row(
+        "a drained pod uses up no retry",
+        job(backoff_limit=1),
+        [pod("a", exit_code=143, disrupted="PreemptionByScheduler"), pod("b", created=9, exit_code=1)],
+        "running",
+        "Retrying",
+    ),
     row("phase Failed, end unknown", job(), [pod(phase="Failed")], "running", "Retrying"),
     row("runs", job(), [pod(running=True)], "running", "Running", "Attempt 1 runs in pod nightly-1-a"),
-    row("second attempt runs", job(backoff_limit=1), [pod("a", exit_code=1), pod("b", created=9, running=True)], "running",
-        "Running", "Attempt 2 runs in pod b"),
+    row(
+        "second attempt runs",
+        job(backoff_limit=1),
+        [pod("a", exit_code=1), pod("b", created=9, running=True)],
+        "running",
+        "Running",
+        "Attempt 2 runs in pod b",
+    ),
     row("suspended beats pods", job(suspended=True), [pod(running=True)], "queued", "Queued", "Waits for a free slot"),
     row("no pod yet", job(), [], "queued", "Pending", "Waits for its pod"),
     row("pod pending", job(), [pod()], "queued", "Pending"),
-    row("image cannot be pulled", job(), [pod(waiting=("ImagePullBackOff", "no such image"))], "queued", "ImagePullBackOff",
-        "Pod nightly-1-a waits: ImagePullBackOff: no such image"),
+    row(
+        "image cannot be pulled",
+        job(),
+        [pod(waiting=("ImagePullBackOff", "no such image"))],
+        "queued",
+        "ImagePullBackOff",
+        "Pod nightly-1-a waits: ImagePullBackOff: no such image",
+    ),
     row("no node fits", job(), [pod(unschedulable="0/3 nodes are available")], "queued", "Unschedulable", "0/3 nodes"),
     row("waits without message", job(), [pod(waiting=("ContainerCreating", ""))], "queued", "ContainerCreating"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("found", "pods", "state", "reason", "message"), FINISHED + BEFORE_THE_JOB_SAYS_SO + ACTIVE)
@@ -142,11 +242,26 @@ TEXT = st.text(max_size=2000)
 
 
 @given(
-    st.sampled_from([None, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"]), st.booleans(), st.integers(0, 3), TEXT,
-    st.lists(st.fixed_dictionaries({"exit_code": st.none() | st.integers(0, 255), "message": TEXT, "running": st.booleans(),
-        "waiting": st.none() | st.tuples(TEXT, TEXT), "status_reason": st.none() | TEXT, "disrupted": st.none() | TEXT,
-        "unschedulable": st.none() | TEXT, "terminated_reason": st.none() | TEXT}), max_size=4),
-)  # fmt: skip
+    st.sampled_from([None, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"]),
+    st.booleans(),
+    st.integers(0, 3),
+    TEXT,
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "exit_code": st.none() | st.integers(0, 255),
+                "message": TEXT,
+                "running": st.booleans(),
+                "waiting": st.none() | st.tuples(TEXT, TEXT),
+                "status_reason": st.none() | TEXT,
+                "disrupted": st.none() | TEXT,
+                "unschedulable": st.none() | TEXT,
+                "terminated_reason": st.none() | TEXT,
+            }
+        ),
+        max_size=4,
+    ),
+)
 def test_whatever_job_and_pods_say_there_is_a_record_that_the_status_takes(
     condition: str | None, suspended: bool, backoff_limit: int, reason: str, described: list[dict[str, Any]]
 ) -> None:

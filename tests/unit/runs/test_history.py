@@ -135,6 +135,12 @@ def test_a_run_keeps_no_more_attempts_than_the_status_takes() -> None:
     assert run.attempts[-1].pod == "new"
 
 
+def test_runs_of_the_same_second_keep_their_order_whatever_the_order_of_listing() -> None:
+    jobs = [job(name) for name in ("a", "c", "b")]
+    orders = [[run.job for run in runs_of(listed, [], [], NOW)] for listed in (jobs, jobs[::-1])]
+    assert orders == [["c", "b", "a"], ["c", "b", "a"]]
+
+
 def test_pods_of_another_job_or_of_none_are_left_out() -> None:
     orphan = pod("orphan", running=True)
     del orphan["metadata"]["ownerReferences"]

@@ -33,13 +33,31 @@ def test_what_the_runner_did_not_know_is_left_open() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        None, "", " ", "Killed", "{", "null", "7", "[]", '"success"', "NaN", "{}", "[" * 4096, '{"a":' * 800,
-        json.dumps(GOOD | {"version": 2}), json.dumps(GOOD | {"version": "1"}), json.dumps(GOOD | {"state": "great"}),
-        json.dumps(GOOD | {"reason": "x" * 65}), json.dumps(GOOD | {"records": -1}), json.dumps(GOOD | {"records": 10**30}),
-        json.dumps(GOOD | {"records": "3"}), '{"version":1,"state":"success","reason":"\\ud800"}',
-        json.dumps({"version": 1, "state": "success"}), json.dumps(GOOD)[:-1],
+        None,
+        "",
+        " ",
+        "Killed",
+        "{",
+        "null",
+        "7",
+        "[]",
+        '"success"',
+        "NaN",
+        "{}",
+        "[" * 4096,
+        '{"a":' * 800,
+        json.dumps(GOOD | {"version": 2}),
+        json.dumps(GOOD | {"version": "1"}),
+        json.dumps(GOOD | {"state": "great"}),
+        json.dumps(GOOD | {"reason": "x" * 65}),
+        json.dumps(GOOD | {"records": -1}),
+        json.dumps(GOOD | {"records": 10**30}),
+        json.dumps(GOOD | {"records": "3"}),
+        '{"version":1,"state":"success","reason":"\\ud800"}',
+        json.dumps({"version": 1, "state": "success"}),
+        json.dumps(GOOD)[:-1],
     ],
-)  # fmt: skip
+)
 def test_a_message_that_is_no_account_counts_as_none(message: str | None) -> None:
     assert parse_outcome(message) is None
 
@@ -49,9 +67,16 @@ def test_any_text_is_read_without_failing(message: str) -> None:
     parse_outcome(message)
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "records", "message", "firstFailure"]), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x),
-    max_leaves=5)))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from([*GOOD, "records", "message", "firstFailure"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+            max_leaves=5,
+        ),
+    )
+)
 def test_any_json_object_is_read_without_failing(document: dict[str, Any]) -> None:
     parse_outcome(json.dumps(document))
     parse_outcome(json.dumps(GOOD | document))

@@ -11,7 +11,10 @@ OUTCOME = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (pod(exit_code=137, status_reason="Evicted", disrupted="X", terminated_reason="OOMKilled", message=OUTCOME), "Evicted"),
+        (
+            pod(exit_code=137, status_reason="Evicted", disrupted="X", terminated_reason="OOMKilled", message=OUTCOME),
+            "Evicted",
+        ),
         (pod(exit_code=137, disrupted="PreemptionByScheduler", terminated_reason="OOMKilled"), "PreemptionByScheduler"),
         (pod(exit_code=137, terminated_reason="OOMKilled", message=OUTCOME), "OutOfMemory"),
         (pod(exit_code=1, message=OUTCOME), "WorkflowFailed"),
@@ -30,7 +33,12 @@ def test_a_pod_that_the_kubelet_has_not_seen_yet_waits() -> None:
     body = pod()
     del body["status"], body["spec"]
     read = read_pod(body)
-    assert (read.is_running, read.is_finished, read.waiting_reason, read.attempt.node) == (False, False, "Pending", None)
+    assert (read.is_running, read.is_finished, read.waiting_reason, read.attempt.node) == (
+        False,
+        False,
+        "Pending",
+        None,
+    )
 
 
 def test_only_the_runners_container_counts() -> None:

@@ -1,0 +1,62 @@
+"""Letting waiting runs start, one pipeline at a time.
+
+The operator alone admits, and looks at a pipeline with one worker at a time: so the count of active runs is right
+when it decides. Every write carries the resourceVersion that the decision was made from.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ingestion_operator import constants
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Run
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.ports import JOBS, ClusterApi
+from ingestion_operator.runs.admission import Job, Limits, decide
+
+
+class Admission:
+    """Writes what `decide` decides."""
+
+    def __init__(self, cluster: ClusterApi) -> None:
+        self._cluster = cluster
+
+    def settle(
+        self, pipeline: Pipeline, jobs: Sequence[Job], recorded: Sequence[Run], now: datetime
+    ) -> datetime | None:
+        """Admit what may start; return when to call again though nothing happens, None for never.
+
+        `recorded` must be in the pipeline's status already: a run that was stopped while it waited loses its Job
+        here, and with it all trace but the record.
+
+        Raises Conflict when a Job has changed meanwhile: look again.
+        """
+        decisions = decide(jobs, recorded, Limits(pipeline.spec.concurrency.max_active_runs), now)
+        for job in decisions.remove:
+            metadata = job["metadata"]
+            self._cluster.delete(
+                JOBS,
+                pipeline.namespace,
+                metadata["name"],
+                propagation="Background",
+                uid=metadata["uid"],
+                resource_version=metadata["resourceVersion"],
+            )
+        for job in decisions.give_up:
+            self._annotate(pipeline, job, {constants.ANNOTATION_STOP: format_timestamp(now)}, {})
+        for job in decisions.put_back:
+            waits_since = {constants.ANNOTATION_REQUESTED_AT: job["metadata"]["creationTimestamp"]}
+            self._annotate(pipeline, job, waits_since, {"suspend": True})
+        for job in decisions.admit:
+            self._annotate(pipeline, job, {constants.ANNOTATION_ADMITTED_AT: format_timestamp(now)}, {"suspend": False})
+        return decisions.again_at
+
+    def _annotate(self, pipeline: Pipeline, job: Job, annotations: dict[str, str], spec: dict[str, Any]) -> None:
+        metadata = job["metadata"]
+        patch: dict[str, Any] = {
+            "metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": annotations}
+        }
+        if spec:
+            patch["spec"] = spec
+        self._cluster.merge_patch(JOBS, pipeline.namespace, metadata["name"], patch)

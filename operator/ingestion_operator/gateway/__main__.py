@@ -1,0 +1,108 @@
+"""`python -m ingestion_operator.gateway`: run the gateway."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from ingestion_operator import __version__
+from ingestion_operator.errors import OperatorError
+from ingestion_operator.gateway.certificate import Certificate
+from ingestion_operator.gateway.credentials import Credentials
+from ingestion_operator.gateway.logs import configure_logging
+from ingestion_operator.gateway.server import Gateway, listen, serve
+from ingestion_operator.gateway.work import THREADS
+from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.pipeline_service import K8sPipelineServiceClient
+from ingestion_operator.settings import load_settings
+from ingestion_operator.settings_file import SettingsFile
+
+_logger = logging.getLogger("ingestion_operator.gateway")
+
+_CALL_SECONDS: Final = (2.0, 5.0)
+_CALL_ATTEMPTS: Final = 2
+"""A person waits at the other end: a call to the API server gives up far sooner than the operator's own."""
+
+_PROBE_SECONDS: Final = (1.0, 2.0)
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Return the moment in UTC."""
+        return datetime.now(UTC)
+
+
+def main() -> int:
+    """Parse the command line, serve until a signal comes, return the exit code."""
+    arguments = _parser().parse_args()
+    if (arguments.tls_cert is None) is not (arguments.tls_key is None):
+        print("ingestion-gateway: give --tls-cert and --tls-key together", file=sys.stderr)  # noqa: T201  last words
+        return 2
+    configure_logging()
+    try:
+        asyncio.run(_serve(arguments))
+    except OperatorError as error:
+        _logger.error("%s", error)  # noqa: TRY400  the message says it all
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ingestion-gateway", description="Lets an OpenMetadata server run its pipelines on Kubernetes."
+    )
+    parser.add_argument("--settings", type=Path, required=True, help="YAML file with runner images and defaults")
+    parser.add_argument("--namespace", required=True, help="where the pipelines are")
+    parser.add_argument(
+        "--credentials", type=Path, required=True, help="folder with files `username` and `password`, or several pairs"
+    )
+    parser.add_argument("--tls-cert", type=Path, help="PEM file with the certificate chain; default: plain HTTP")
+    parser.add_argument("--tls-key", type=Path, help="PEM file with the private key")
+    parser.add_argument("--port", type=int, default=8080, help="for OpenMetadata (default %(default)s)")
+    parser.add_argument(
+        "--management-port", type=int, default=8081, help="for probes and metrics, plain HTTP (default %(default)s)"
+    )
+    parser.add_argument(
+        "--kubeconfig",
+        default=os.environ.get("KUBECONFIG"),
+        help="default: $KUBECONFIG, else the pod's service account",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    gateway = _gateway(arguments)
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    public, management = listen(arguments.port), listen(arguments.management_port)
+    _logger.info("The gateway serves namespace %s on port %d", arguments.namespace, arguments.port)
+    await serve(gateway, public, management, stop)
+
+
+def _gateway(arguments: argparse.Namespace) -> Gateway:
+    settings = SettingsFile(arguments.settings, load_settings(arguments.settings))
+    api = connect(read_configuration(arguments.kubeconfig), pool_size=THREADS)
+    service = K8sPipelineServiceClient(
+        KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS),
+        namespace=arguments.namespace,
+        settings=settings.current,
+        clock=SystemClock(),
+        logs=KubernetesPodLogs(api),
+        probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),
+    )
+    certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
+    return Gateway(service, settings.current, Credentials(arguments.credentials), certificate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

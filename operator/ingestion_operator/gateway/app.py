@@ -1,0 +1,76 @@
+"""The public port's application, put together."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp
+
+from ingestion_operator import __version__
+from ingestion_operator.gateway.access import AccessLog
+from ingestion_operator.gateway.answers import translate_errors
+from ingestion_operator.gateway.authentication import BasicAuthentication
+from ingestion_operator.gateway.credentials import Credentials
+from ingestion_operator.gateway.description import SECURITY, operation
+from ingestion_operator.gateway.metrics import Metrics
+from ingestion_operator.gateway.observing import Observing
+from ingestion_operator.gateway.operating import Operating
+from ingestion_operator.gateway.paths import ROOTS, CollapsedSlashes
+from ingestion_operator.gateway.service import PipelineService
+from ingestion_operator.gateway.work import Work
+from ingestion_operator.settings import Settings
+
+_TITLE = "ingestion gateway"
+
+
+def public_app(
+    service: PipelineService,
+    *,
+    settings: Callable[[], Settings],
+    credentials: Credentials,
+    metrics: Metrics,
+    work: Work,
+) -> ASGIApp:
+    """Return the application: endpoints under both roots, /docs and /openapi.json, behind Basic authentication."""
+    app = FastAPI(title=_TITLE, version=__version__, redoc_url=None, redirect_slashes=False)
+    translate_errors(app)
+    _add_routes(app, Observing(service, settings, work), Operating(service, work))
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
+    return CollapsedSlashes(AccessLog(BasicAuthentication(app, credentials), metrics))
+
+
+def _add_routes(app: FastAPI, observing: Observing, operating: Operating) -> None:
+    routes: list[tuple[str, str, Callable[..., Any], bool]] = [
+        ("GET", "health", observing.health, True),
+        ("GET", "health-auth", observing.health, True),
+        ("GET", "csrf-token", observing.csrf_token, True),
+        ("GET", "ip", observing.ip, True),
+        ("GET", "status", observing.status, True),
+        ("GET", "last_dag_logs", observing.last_dag_logs, True),
+        ("POST", "deploy", operating.deploy, True),
+        ("POST", "trigger", operating.trigger, True),
+        ("POST", "enable", operating.enable, True),
+        ("POST", "disable", operating.disable, True),
+        ("POST", "kill", operating.kill, True),
+        ("DELETE", "delete", operating.delete, True),
+        ("POST", "run_automation", operating.not_offered, False),
+        ("POST", "run_application", operating.not_offered, False),
+        ("POST", "test_connection", operating.not_offered, False),
+    ]
+    for root in ROOTS:
+        for method, name, endpoint, described in routes:
+            app.add_api_route(
+                f"{root}/{name}",
+                endpoint,
+                methods=[method],
+                response_model=None,
+                openapi_extra=operation(name),
+                include_in_schema=described and root == ROOTS[0],
+            )
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    document.setdefault("components", {})["securitySchemes"] = SECURITY
+    return document

@@ -1,0 +1,103 @@
+"""What the OpenAPI description says beyond the paths; requests are read by hand, so it is written by hand."""
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+_NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 256, "description": "The pipeline's bare name"}
+_TEXT: Final[Schema] = {"type": "string"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_MILLISECONDS: Final[Schema] = {"type": ["integer", "null"], "description": "Epoch milliseconds"}
+_FREE: Final[Schema] = {"type": ["object", "null"]}
+
+
+def _object(properties: dict[str, Schema], required: list[str] | None = None, **more: Any) -> Schema:
+    names = list(properties) if required is None else required
+    return {"type": "object", "properties": properties, "required": names, **more}
+
+
+_CLOSED: Final[Schema] = {"additionalProperties": False}
+_VERSION: Final = _object({"status": {"const": "healthy"}, "version": _TEXT}, **_CLOSED)
+_MESSAGE: Final = _object({"message": _TEXT}, **_CLOSED)
+_RUN: Final = _object(
+    {
+        "runId": _TEXT,
+        "pipelineState": {"enum": ["queued", "running", "success", "partialSuccess", "failed", "stopped"]},
+        "startDate": _MILLISECONDS,
+        "timestamp": {"type": "integer"},
+        "endDate": _MILLISECONDS,
+    },
+    **_CLOSED,
+)
+_LOG: Final = _object(
+    {"total": _COUNT, "after": _COUNT}, ["total"],
+    additionalProperties=_TEXT, description="The text under the key of its task, the number of pages, the next page",
+)  # fmt: skip
+_CONF: Final = _object(
+    {
+        "pipelineRunId": {"type": ["string", "null"], "format": "uuid"},
+        "appConfigOverride": _FREE,
+        "sourceConfigOverride": _FREE,
+    },
+    [],
+)
+_ONE_PIPELINE: Final = _object({"dag_id": _NAME})
+
+ANSWERS: Final[dict[str, Schema]] = {
+    "health": _VERSION,
+    "health-auth": _VERSION,
+    "csrf-token": _object({"csrf_token": _TEXT, "message": _TEXT}, **_CLOSED),
+    "ip": _object({"ip": _TEXT}, **_CLOSED),
+    "status": {"type": "array", "maxItems": 10, "items": _RUN},
+    "last_dag_logs": _LOG,
+}
+"""What 200 carries; the operations that are not here answer with a message."""
+
+BODIES: Final[dict[str, Schema]] = {
+    "deploy": {"type": "object", "description": "OpenMetadata's IngestionPipeline entity"},
+    "trigger": _object({"dag_id": _NAME, "conf": {**_CONF, "type": ["object", "null"]}}, ["dag_id"]),
+    "enable": _ONE_PIPELINE,
+    "disable": _ONE_PIPELINE,
+    "kill": _ONE_PIPELINE,
+}
+
+QUERIES: Final[dict[str, dict[str, Schema]]] = {
+    "delete": {"dag_id": _NAME},
+    "status": {"dag_id": _NAME, "only_queued": {"type": "boolean", "default": False}},
+    "last_dag_logs": {"dag_id": _NAME, "task_id": _TEXT, "after": {**_COUNT, "maximum": 999_999_999}},
+    "trigger": {"run_id": _TEXT},
+}
+
+_REFUSALS: Final = {
+    "400": "The request has to be changed",
+    "401": "No valid credentials",
+    "404": "No such pipeline, or nothing to do for it",
+    "500": "The gateway failed",
+    "503": "Kubernetes cannot be reached in time",
+}
+
+SECURITY: Final[Schema] = {"basic": {"type": "http", "scheme": "basic"}}
+
+
+def operation(endpoint: str) -> Schema:
+    """Return the OpenAPI description of an endpoint, without its path and texts."""
+    described: Schema = {
+        "operationId": endpoint.replace("-", "_"),
+        "parameters": [
+            {"name": name, "in": "query", "required": name == "dag_id", "schema": schema}
+            for name, schema in QUERIES.get(endpoint, {}).items()
+        ],
+        "responses": {
+            "200": {"description": "Done", "content": _json(ANSWERS.get(endpoint, _MESSAGE))},
+            **{code: {"description": text, "content": _json(_object({"error": _TEXT}, **_CLOSED))}
+               for code, text in _REFUSALS.items() if endpoint != "health" or code == "500"},
+        },
+        "security": [] if endpoint == "health" else [{"basic": []}],
+    }  # fmt: skip
+    if endpoint in BODIES:
+        described["requestBody"] = {"required": True, "content": _json(BODIES[endpoint])}
+    return described
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}

@@ -1,0 +1,52 @@
+"""The second port: for the kubelet, Prometheus and people inside the cluster. Not for the network outside."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ingestion_operator.errors import ClusterError
+from ingestion_operator.gateway.metrics import Metrics
+from ingestion_operator.gateway.service import PipelineService
+from ingestion_operator.gateway.work import READ_SECONDS, Work
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def management_app(
+    service: PipelineService, *, metrics: Metrics, work: Work, is_ready: Callable[[], bool]
+) -> Starlette:
+    """Return the application with /livez, /readyz, /metrics and /status."""
+
+    async def livez(_: Request) -> Response:
+        # An answer is the proof: this loop serves the public port too. Nothing outside counts, or an outage of
+        # the API server would restart every replica.
+        return PlainTextResponse("ok")
+
+    async def readyz(_: Request) -> Response:
+        if is_ready():
+            return PlainTextResponse("ok")
+        return PlainTextResponse("starting or ending", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(metrics.text(), media_type=_METRICS_TYPE)
+
+    async def status(_: Request) -> Response:
+        try:
+            found = await work.run(service.get_service_status, seconds=READ_SECONDS)
+        except ClusterError as error:
+            return JSONResponse({"healthy": False, "problems": [str(error)]}, HTTPStatus.SERVICE_UNAVAILABLE)
+        code = HTTPStatus.OK if found.healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse(found.model_dump(), code)
+
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/metrics", show_metrics),
+            Route("/status", status),
+        ]
+    )

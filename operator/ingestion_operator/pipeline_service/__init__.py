@@ -1,0 +1,5 @@
+"""OpenMetadata's pipeline service client for Kubernetes: pipelines become custom resources, runs become Jobs."""
+
+from ingestion_operator.pipeline_service.client import K8sPipelineServiceClient
+
+__all__ = ["K8sPipelineServiceClient"]

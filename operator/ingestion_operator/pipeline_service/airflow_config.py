@@ -1,0 +1,116 @@
+"""What OpenMetadata's airflowConfig means for an IngestionPipeline; pure functions.
+
+| key | effect |
+|---|---|
+| scheduleInterval | spec.schedule.cron; presets are spelled out where Kubernetes has no such word; absent: on demand |
+| pipelineTimezone | spec.schedule.timeZone |
+| startDate, endDate | spec.schedule.startDate, endDate; no effect on demand |
+| retries | spec.retry.limit, at most 10 |
+| maxActiveRuns, concurrency | spec.concurrency: the smaller of the two, at most 100; above 1 runs may overlap |
+| workflowTimeout | spec.timeout, per attempt; seconds, or days by the settings |
+| pausePipeline | spec.suspend, at the first deploy alone |
+| retryDelay, pipelineCatchup, email | none |
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from ingestion_operator.errors import Rejected
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.pipeline_service.entity import AirflowConfig, invalid
+from ingestion_operator.schedule import PRESETS, SECONDS_PER_UNIT, normalise_cron, zone
+
+_MORE_PRESETS: Final = {"@quarterly": "0 0 1 */3 *"}
+_RETRIES_LIMIT: Final = 10
+_RUNS_LIMIT: Final = 100
+_LARGEST_NUMBER: Final = 999_999
+"""What a duration of the custom resource may say before its unit."""
+
+_COSMETIC: Final = {"workflowDefaultView", "workflowDefaultViewOrientation"}
+"""How Airflow draws a pipeline."""
+
+_FIELD: Final = "airflowConfig"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The parts of a spec that come from airflowConfig, and the keys that asked for something in vain."""
+
+    schedule: dict[str, Any] | None
+    retry_limit: int
+    max_active_runs: int
+    timeout: str | None
+    ineffective: list[str]
+
+
+def timing(config: AirflowConfig, raw: Mapping[str, Any], unit: Literal["seconds", "days"], now: datetime) -> Timing:
+    """Return what a configuration means; `raw` is the same as it was sent.
+
+    Raises Rejected (InvalidParameter) for a schedule, time zone or window that no CronJob can have.
+    """
+    return Timing(
+        schedule=_schedule(config),
+        retry_limit=min(config.retries, _RETRIES_LIMIT),
+        max_active_runs=min(config.max_active_runs, config.concurrency, _RUNS_LIMIT),
+        timeout=_timeout(config.workflow_timeout, unit),
+        ineffective=sorted(f"{_FIELD}.{name}" for name in _ineffective(config, raw, now)),
+    )
+
+
+def _schedule(config: AirflowConfig) -> dict[str, Any] | None:
+    """Return the schedule with every key that a deploy decides; None removes one that was there."""
+    text = " ".join((config.schedule_interval or "").split())
+    if not text:
+        return None
+    cron = _MORE_PRESETS.get(text, text)
+    try:
+        normalise_cron(cron)
+    except Rejected as error:
+        presets = ", ".join((*PRESETS, *_MORE_PRESETS))
+        raise invalid(
+            f"{_FIELD}.scheduleInterval", f"{text!r} is no cron expression of five fields and none of {presets}"
+        ) from error
+    try:
+        time_zone = zone(config.pipeline_timezone).key
+    except Rejected as error:
+        raise invalid(
+            f"{_FIELD}.pipelineTimezone", f"{config.pipeline_timezone!r} is no IANA time zone such as Europe/Zurich"
+        ) from error
+    if config.start_date and config.end_date and config.start_date >= config.end_date:
+        raise invalid(f"{_FIELD}.endDate", f"it must be later than {_FIELD}.startDate")
+    return {
+        "cron": cron,
+        "timeZone": time_zone,
+        "startDate": format_timestamp(config.start_date) if config.start_date else None,
+        "endDate": format_timestamp(config.end_date) if config.end_date else None,
+    }
+
+
+def _timeout(amount: int | None, unit: Literal["seconds", "days"]) -> str | None:
+    """Return a duration of the custom resource, rounded up where it has no room for seconds."""
+    if amount is None:
+        return None
+    seconds = amount * SECONDS_PER_UNIT["d" if unit == "days" else "s"]
+    for letter, size in SECONDS_PER_UNIT.items():
+        if (number := -(-seconds // size)) <= _LARGEST_NUMBER:
+            return f"{number}{letter}"
+    raise invalid(f"{_FIELD}.workflowTimeout", f"at most {_LARGEST_NUMBER} days")
+
+
+def _ineffective(config: AirflowConfig, raw: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    known = {"retryDelay": config.retry_delay != AirflowConfig().retry_delay, "email": config.email is not None}
+    known["pipelineCatchup"] = config.pipeline_catchup
+    yield from (key for key, is_asked_for in known.items() if is_asked_for)
+    if not (config.schedule_interval or "").strip():
+        if config.start_date is not None and config.start_date > now:
+            yield "startDate (without scheduleInterval)"
+        if config.end_date is not None:
+            yield "endDate (without scheduleInterval)"
+    if config.retries > _RETRIES_LIMIT:
+        yield f"retries (above {_RETRIES_LIMIT})"
+    if min(config.max_active_runs, config.concurrency) > _RUNS_LIMIT:
+        yield f"maxActiveRuns (above {_RUNS_LIMIT})"
+    aliases = {field.alias for field in AirflowConfig.model_fields.values()}
+    yield from (key for key, value in raw.items() if key not in aliases | _COSMETIC and value is not None)

@@ -1,0 +1,135 @@
+"""Deploying a pipeline: the entity becomes a custom resource and its Secrets.
+
+Order of writes: the token's Secret, the resource, the Secret with the source configuration (which the resource
+owns, so it cannot come first). Each write stands alone and is made only if it changes something, so that the
+next deploy of the same entity completes what a crash has left, and costs nothing where nothing is left.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Conflict, Rejected, Unavailable
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.pipeline_service.desired import Desired, check_renderable, desired, without_none
+from ingestion_operator.pipeline_service.directory import Directory, is_deployed, pipeline_name_of
+from ingestion_operator.pipeline_service.identity import check_same_pipeline, check_unchanged
+from ingestion_operator.pipeline_service.merge_patch import changes, patched
+from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeline_owner
+from ingestion_operator.pipeline_service.source_configs import effective_source_config
+from ingestion_operator.ports import PIPELINES, Clock, ClusterApi
+from ingestion_operator.settings import Settings
+
+BOUND: Final = timedelta(seconds=10)
+"""How long a deploy waits for an earlier pipeline of the name to go, or for others to stop writing."""
+
+_PAUSE_SECONDS: Final = 0.2
+
+
+class Deployer:
+    """Creates and updates pipelines of one namespace."""
+
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        namespace: str,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        directory: Directory,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._settings = settings
+        self._clock = clock
+        self._directory = directory
+        self._secrets = SecretStore(cluster, namespace)
+        self._sleep = sleep
+
+    def deploy(self, body: Mapping[str, Any]) -> str:
+        """Make the pipeline what the entity says and return what was done, in a sentence.
+
+        Raises Rejected for what the caller has to change, Unavailable when the name is not free within the bound.
+        """
+        wanted = desired(body, self._settings(), self._clock.now())
+        end = self._clock.now() + BOUND
+        while True:
+            try:
+                return self._attempt(wanted)
+            except Conflict as error:
+                if self._clock.now() >= end:
+                    raise Unavailable(f"pipeline {wanted.entity.name!r} cannot be written now: {error}") from error
+            self._sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+
+    def _attempt(self, wanted: Desired) -> str:
+        live = self._directory.find_fresh(wanted.entity.name)
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            raise Conflict(f"IngestionPipeline {live['metadata']['name']} is still being deleted", code=409)
+        if live is not None and not is_deployed(live):
+            config = effective_source_config(Pipeline.parse(live), self._secrets)
+            check_unchanged(live, config, wanted)
+            return f"Pipeline {wanted.entity.name} is as it was applied; nothing was changed"
+        if live is not None:
+            check_same_pipeline(live, wanted)
+        self._check(wanted, live)
+        wrote = False
+        if wanted.token is not None:
+            wrote = self._secrets.ensure(wanted.token.secret, constants.TOKEN_KEY, wanted.token.value)
+        stored = self._create(wanted) if live is None else self._update(wanted, live)
+        wrote |= stored is not live
+        wrote |= self._secrets.ensure(
+            wanted.spec["sourceConfigSecretRef"]["name"],
+            constants.SOURCE_CONFIG_KEY,
+            wanted.source_config,
+            pipeline_owner(Pipeline.parse(stored)),
+        )
+        done = "created" if live is None else "updated" if wrote else "unchanged"
+        return f"Pipeline {wanted.entity.name} has been {done} as IngestionPipeline {wanted.resource}"
+
+    def _check(self, wanted: Desired, live: dict[str, Any] | None) -> None:
+        """Refuse what rendering would refuse, before anything is written."""
+        spec = patched(live["spec"] if live else None, wanted.spec)
+        check_renderable(self._namespace, wanted.resource, spec, self._settings(), self._clock.now())
+
+    def _create(self, wanted: Desired) -> dict[str, Any]:
+        """Create the resource: unlike an apply, this fails where another deploy was faster."""
+        metadata = without_none(wanted.metadata()) | {"name": wanted.resource, "namespace": self._namespace}
+        body = {
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.KIND,
+            "metadata": metadata,
+            "spec": without_none(wanted.spec) | ({"suspend": True} if wanted.is_paused_at_first else {}),
+        }
+        try:
+            return self._cluster.create(PIPELINES, body, field_manager=constants.CLIENT_FIELD_MANAGER)
+        except Conflict:
+            self._check_derived_name(wanted)
+            raise  # another deploy of this very name: look at what it made
+
+    def _check_derived_name(self, wanted: Desired) -> None:
+        taken = self._cluster.get(PIPELINES, self._namespace, wanted.resource)
+        if taken is None or taken["metadata"].get("deletionTimestamp"):
+            return
+        if not is_deployed(taken) or pipeline_name_of(taken) != wanted.entity.name:
+            raise Rejected(
+                "NameTaken",
+                f"IngestionPipeline {self._namespace}/{wanted.resource} exists and is another pipeline's: delete or "
+                "rename it. It was left alone",
+            )
+
+    def _update(self, wanted: Desired, live: dict[str, Any]) -> dict[str, Any]:
+        """Bring the resource to what is wanted; its pause and what a deploy does not decide stay."""
+        patch: dict[str, Any] = {"metadata": wanted.metadata(), "spec": wanted.spec}
+        if not changes(live, patch):
+            return live
+        patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        return self._cluster.merge_patch(
+            PIPELINES,
+            self._namespace,
+            wanted.resource,
+            patch,
+            field_manager=constants.CLIENT_FIELD_MANAGER,
+        )

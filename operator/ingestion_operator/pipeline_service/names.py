@@ -1,0 +1,65 @@
+"""Names of the objects behind a pipeline, derived from what OpenMetadata calls it; pure functions.
+
+OpenMetadata's names are any Unicode of up to 256 characters; Kubernetes takes lower-case letters, digits and
+dashes. Each name here is a readable slug and a hash of the whole, so that two names never meet.
+"""
+
+import hashlib
+import re
+from typing import Final
+
+from ingestion_operator.constants import CRONJOB_NAME_LIMIT
+from ingestion_operator.errors import Rejected
+
+NAME_LIMIT: Final = 256
+_HASH_LENGTH: Final = 12
+"""48 bits: two of 100,000 names meet with a probability of 1 in 56,000, and that would be refused, not mixed up."""
+
+_RUN_HASH_LENGTH: Final = 10
+_TOKEN_HASH_LENGTH: Final = 20
+_FQN_PART: Final = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
+
+
+def check_name(name: str) -> str:
+    """Return the pipeline's name. Raises Rejected (InvalidParameter) for one that OpenMetadata cannot have given."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected("InvalidParameter", "Invalid parameter value for 'name': it is no valid Unicode") from error
+    if not 1 <= len(name) <= NAME_LIMIT:
+        raise Rejected("InvalidParameter", f"Invalid parameter value for 'name': give 1 to {NAME_LIMIT} characters")
+    return name
+
+
+def resource_name(name: str) -> str:
+    """Return the name of the IngestionPipeline that is made for a pipeline's bare name."""
+    room = CRONJOB_NAME_LIMIT - _HASH_LENGTH - 1
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:room].strip("-") or "pipeline"
+    return f"{slug}-{_hash(name, _HASH_LENGTH)}"
+
+
+def job_name(cronjob_name: str, run_id: str) -> str:
+    """Return the name of a run's Job: the same for the same run, at most 63 characters."""
+    return f"{cronjob_name}-{_hash(run_id, _RUN_HASH_LENGTH)}"
+
+
+def source_config_secret_name(resource: str) -> str:
+    """Return the name of the Secret with a pipeline's source configuration."""
+    return f"{resource}-source-config"
+
+
+def token_secret_name(host_port: str, bot: str) -> str:
+    """Return the name of the Secret with the token of a bot at a server, shared by all of their pipelines."""
+    server = host_port.rstrip("/")
+    return f"openmetadata-token-{_hash(f'{server} {bot}', _TOKEN_HASH_LENGTH)}"
+
+
+def last_part(fully_qualified_name: str) -> str:
+    """Return the bare name at the end of a fully qualified name; parts with dots stand in quotes."""
+    parts = _FQN_PART.findall(fully_qualified_name)
+    quoted, bare = parts[-1] if parts else ("", fully_qualified_name)
+    return bare or quoted.replace('""', '"')
+
+
+def _hash(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

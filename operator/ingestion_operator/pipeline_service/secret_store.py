@@ -1,0 +1,85 @@
+"""The Secrets of deployed pipelines, written only when they differ."""
+
+import base64
+from typing import Any
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Conflict, Rejected
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.pipeline_service.merge_patch import changes
+from ingestion_operator.ports import SECRETS, ClusterApi
+from ingestion_operator.render.cronjob import owner_reference
+
+
+class SecretStore:
+    """Secrets with one key each, in one namespace."""
+
+    def __init__(self, cluster: ClusterApi, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    def ensure(self, name: str, key: str, value: str, owner: dict[str, Any] | None = None) -> bool:
+        """Make the Secret hold `value`, and belong to `owner`; tell whether that took a write.
+
+        Raises Conflict when somebody else writes it at the same time or it is being deleted, Rejected (NameTaken)
+        for a Secret of that name that is not this program's.
+        """
+        metadata: dict[str, Any] = {"labels": {constants.LABEL_DEPLOYED_BY: constants.DEPLOYED_BY}}
+        if owner is not None:
+            metadata["ownerReferences"] = [owner]
+        wanted = {"metadata": metadata, "data": {key: base64.b64encode(value.encode()).decode()}}
+        live = self._cluster.get(SECRETS, self._namespace, name)
+        if live is None:
+            named = {"name": name, "namespace": self._namespace}
+            body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", **wanted, "metadata": metadata | named}
+            self._cluster.create(SECRETS, body, field_manager=constants.CLIENT_FIELD_MANAGER)
+            return True
+        self._check_ours(live)
+        if not changes(live, wanted):
+            return False
+        metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+        self._cluster.merge_patch(SECRETS, self._namespace, name, wanted, field_manager=constants.CLIENT_FIELD_MANAGER)
+        return True
+
+    def read(self, name: str, key: str) -> str | None:
+        """Return the value, None where Secret or key is missing."""
+        live = self._cluster.get(SECRETS, self._namespace, name)
+        value = (live or {}).get("data", {}).get(key)
+        return base64.b64decode(value).decode(errors="replace") if value is not None else None
+
+    def remove_orphan(self, name: str, *, keep_owned: bool) -> bool:
+        """Delete the Secret unless garbage collection will; tell whether there was one to delete."""
+        live = self._cluster.get(SECRETS, self._namespace, name)
+        if live is None or live["metadata"].get("labels", {}).get(constants.LABEL_DEPLOYED_BY) != constants.DEPLOYED_BY:
+            return False
+        if keep_owned and live["metadata"].get("ownerReferences"):
+            return False
+        self._cluster.delete(SECRETS, self._namespace, name, propagation="Background", uid=str(live["metadata"]["uid"]))
+        return True
+
+    def _check_ours(self, live: dict[str, Any]) -> None:
+        name = f"{self._namespace}/{live['metadata']['name']}"
+        if live["metadata"].get("labels", {}).get(constants.LABEL_DEPLOYED_BY) != constants.DEPLOYED_BY:
+            raise Rejected(
+                "NameTaken",
+                f"Secret {name} exists and was not made by a deploy: delete or rename it. It was left alone",
+            )
+        if live["metadata"].get("deletionTimestamp"):
+            raise Conflict(f"Secret {name} is being deleted", code=409)
+
+
+def pipeline_owner(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the reference with which a Secret goes when its pipeline goes."""
+    return owner_reference(pipeline)
+
+
+def job_owner(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the reference with which a Secret goes when its run's Job goes."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }

@@ -1,0 +1,51 @@
+"""The Job of a run that somebody asked for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ingestion_operator import constants
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.render.cronjob import job_spec, owner_reference
+from ingestion_operator.render.pod import labels
+from ingestion_operator.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is particular to one run."""
+
+    job: str
+    run_id: str
+    requested_at: str
+    queue_name: str | None = None
+    """The queue of Kueue that admits the run; None: the operator does."""
+    is_held: bool = False
+    """Whether something is still to be written before the run may start."""
+
+
+def run_job(pipeline: Pipeline, settings: Settings, request: RunRequest) -> dict[str, Any]:
+    """Return the Job, suspended: it waits until it is admitted. Raises Rejected as `job_spec` does."""
+    spec = job_spec(pipeline, settings)
+    template = spec["template"]
+    annotations = template["metadata"]["annotations"] | {constants.ANNOTATION_RUN_ID: request.run_id}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": request.job,
+            "namespace": pipeline.namespace,
+            "labels": labels(pipeline)
+            | ({constants.LABEL_QUEUE_NAME: request.queue_name} if request.queue_name else {}),
+            "annotations": {
+                constants.ANNOTATION_PIPELINE_NAME: pipeline.name,
+                constants.ANNOTATION_REQUESTED_AT: request.requested_at,
+            }
+            | ({constants.ANNOTATION_HOLD: "secret"} if request.is_held else {}),
+            "ownerReferences": [owner_reference(pipeline)],
+        },
+        "spec": spec
+        | {
+            "suspend": True,
+            "template": template | {"metadata": template["metadata"] | {"annotations": annotations}},
+        },
+    }

@@ -1,0 +1,62 @@
+"""The gateway's ServiceAccount and Role from manifests/, in the namespace of the test module."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.handle import Cluster
+from tests.cluster.locations import CHECKOUT
+from tests.support.gateway import write_credentials
+from tests.support.gateway_process import GatewayProcess, start_gateway
+
+SETTINGS = {
+    "runnerImages": {"2.0": {"image": "localhost/pause:1", "version": "2.0.6.0"}},
+    "defaultServerVersion": "2.0",
+}
+ACCOUNT = "ingestion-gateway"
+
+
+@pytest.fixture(scope="session")
+def manifests() -> list[dict[str, Any]]:
+    """The objects of manifests/gateway.yaml."""
+    return list(yaml.safe_load_all((CHECKOUT / "manifests" / "gateway.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings, credentials and logs."""
+    made = tmp_path_factory.mktemp("gateway")
+    (made / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
+    write_credentials(made / "credentials", plain=("admin", "secret"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(bed: Cluster, namespace: str, manifests: list[dict[str, Any]], folder: Path) -> Path:
+    """The credentials of the gateway's ServiceAccount, which has the Role of manifests/ and nothing else."""
+    for body in manifests:
+        if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
+            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+    content = yaml.safe_load(bed.kubeconfig.read_text())
+    token = bed.kubectl("-n", namespace, "create", "token", ACCOUNT).strip()
+    content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def replicas(kubeconfig: Path, namespace: str, folder: Path) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
+    """Two gateways for one namespace."""
+    options: dict[str, Any] = {
+        "kubeconfig": kubeconfig,
+        "namespace": namespace,
+        "settings": folder / "settings.yaml",
+        "credentials": folder / "credentials",
+    }
+    with start_gateway(folder, **options) as one, start_gateway(folder, **options) as two:
+        yield one, two

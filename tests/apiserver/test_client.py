@@ -1,0 +1,363 @@
+"""The operator's client against a real API server: verbs, errors, bounds."""
+
+import http.server
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kubernetes.client import Configuration
+
+from ingestion_operator.constants import FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unavailable
+from ingestion_operator.kube import client as module
+from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.kube.login import read_login
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.plan import contains
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS, ClusterApi, Kind
+from tests.cluster.handle import Cluster
+from tests.support.fake_cluster import FakeCluster
+from tests.support.objects import Body, manifest
+
+CONFIG_MAPS = Kind("v1", "ConfigMap", "configmaps")
+
+
+def config_map(namespace: str, name: str, *, labels: dict[str, str] | None = None, **data: str) -> Body:
+    metadata: Body = {"name": name, "namespace": namespace, "labels": labels or {}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def fresh() -> str:
+    return f"o-{uuid.uuid4().hex[:8]}"
+
+
+def apply(api: ClusterApi, body: Body) -> Body:
+    return api.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
+
+
+@pytest.fixture(params=["the real one", "the one in memory"])
+def either(request: pytest.FixtureRequest, api: KubernetesCluster) -> ClusterApi:
+    """Both API servers that tests use: the one in memory must do as the real one does."""
+    return api if request.param == "the real one" else FakeCluster()
+
+
+def test_an_object_is_created_read_and_listed(either: ClusterApi, namespace: str) -> None:
+    name = fresh()
+    created = either.create(CONFIG_MAPS, config_map(namespace, name, labels={"x": name}, a="1"))
+    assert either.get(CONFIG_MAPS, namespace, name) == created
+    (listed,) = either.list(CONFIG_MAPS, namespace, {"x": name})
+    assert listed["metadata"]["uid"] == created["metadata"]["uid"]
+    assert either.list(CONFIG_MAPS, namespace, {"x": name, "y": "z"}) == []
+
+
+@pytest.mark.parametrize("kind", [PIPELINES, CRONJOBS, JOBS, PODS, SECRETS, EVENTS], ids=lambda kind: kind.plural)
+def test_every_kind_is_found_and_what_is_not_there_is_none(api: KubernetesCluster, namespace: str, kind: Kind) -> None:
+    assert api.get(kind, namespace, "absent") is None
+    assert api.list(kind, namespace, {LABEL_PIPELINE: "absent"}) == []
+
+
+def test_an_unserved_kind_is_not_found(api: KubernetesCluster, namespace: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        api.list(Kind("no.such.group/v1", "X", "xs"), namespace, {})
+    assert caught.value.code == 404
+
+
+def test_a_list_is_read_to_its_end_page_by_page(
+    api: KubernetesCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = fresh()
+    names = {f"{label}-{number}" for number in range(7)}
+    for name in names:
+        api.create(CONFIG_MAPS, config_map(namespace, name, labels={"page": label}))
+    monkeypatch.setattr(module, "_PAGE_SIZE", 3)
+    listed = api.list(CONFIG_MAPS, namespace, {"page": label})
+    assert len(listed) == 7
+    assert {body["metadata"]["name"] for body in listed} == names
+
+
+def test_creating_a_name_that_is_taken_is_a_conflict(either: ClusterApi, namespace: str) -> None:
+    body = config_map(namespace, fresh())
+    either.create(CONFIG_MAPS, body)
+    with pytest.raises(Conflict, match="already exists") as caught:
+        either.create(CONFIG_MAPS, body)
+    assert caught.value.code == 409
+
+
+def test_an_apply_creates_then_changes_then_prunes_what_it_no_longer_says(either: ClusterApi, namespace: str) -> None:
+    name = fresh()
+    first = apply(either, config_map(namespace, name, a="1", b="2"))
+    second = apply(either, config_map(namespace, name, a="1"))
+    assert (first["data"], second["data"]) == ({"a": "1", "b": "2"}, {"a": "1"})
+
+
+def test_an_apply_takes_over_the_fields_of_others_and_leaves_the_rest(either: ClusterApi, namespace: str) -> None:
+    name = fresh()
+    either.create(CONFIG_MAPS, config_map(namespace, name, a="theirs", b="theirs"))
+    assert apply(either, config_map(namespace, name, a="ours"))["data"] == {"a": "ours", "b": "theirs"}
+
+
+def test_an_apply_that_changes_nothing_leaves_the_resource_version(either: ClusterApi, namespace: str) -> None:
+    name = fresh()
+    first, second = (apply(either, config_map(namespace, name, a="1")) for _ in range(2))
+    assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
+
+
+def test_a_stale_resource_version_is_a_conflict(either: ClusterApi, namespace: str) -> None:
+    name = fresh()
+    old = apply(either, config_map(namespace, name, a="1"))["metadata"]["resourceVersion"]
+    apply(either, config_map(namespace, name, a="2"))
+    stale = config_map(namespace, name, a="3")
+    stale["metadata"]["resourceVersion"] = old
+    with pytest.raises(Conflict):
+        apply(either, stale)
+
+
+def test_a_stale_status_is_a_conflict_and_a_deleted_pipeline_is_not_brought_back(
+    either: ClusterApi, namespace: str
+) -> None:
+    created = either.create(PIPELINES, manifest("stale", namespace))
+    either.merge_patch(PIPELINES, namespace, "stale", {"spec": {"suspend": True}})
+    body = manifest("stale", namespace) | {"status": {"observedGeneration": 1}}
+    del body["spec"]
+    body["metadata"]["resourceVersion"] = created["metadata"]["resourceVersion"]
+    with pytest.raises(Conflict):
+        either.apply(PIPELINES, body, field_manager=STATUS_FIELD_MANAGER, subresource="status")
+    either.delete(PIPELINES, namespace, "stale", propagation="Background")
+    with pytest.raises(ClusterError) as caught:
+        either.apply(PIPELINES, body, field_manager=STATUS_FIELD_MANAGER, subresource="status")
+    assert caught.value.code in (404, 409)
+    assert either.get(PIPELINES, namespace, "stale") is None
+
+
+def test_the_uid_of_another_object_is_a_conflict_whether_there_is_one_or_not(
+    either: ClusterApi, namespace: str
+) -> None:
+    name, absent = fresh(), fresh()
+    apply(either, config_map(namespace, name, a="1"))
+    for target in (name, absent):
+        body = config_map(namespace, target, a="2")
+        body["metadata"]["uid"] = str(uuid.uuid4())
+        with pytest.raises(Conflict):
+            apply(either, body)
+    with pytest.raises(Conflict):
+        either.merge_patch(CONFIG_MAPS, namespace, name, {"metadata": {"uid": str(uuid.uuid4())}, "data": {"a": "2"}})
+    live = either.get(CONFIG_MAPS, namespace, name)
+    assert live is not None
+    assert live["data"] == {"a": "1"}
+    assert either.get(CONFIG_MAPS, namespace, absent) is None
+
+
+def test_a_merge_patch_changes_what_it_names(either: ClusterApi, namespace: str) -> None:
+    name = fresh()
+    either.create(CONFIG_MAPS, config_map(namespace, name, a="1", b="2"))
+    assert either.merge_patch(CONFIG_MAPS, namespace, name, {"data": {"a": None, "c": "3"}})["data"] == {
+        "b": "2",
+        "c": "3",
+    }
+    with pytest.raises(NotFound):
+        either.merge_patch(CONFIG_MAPS, namespace, "absent", {"data": {}})
+
+
+def test_the_status_of_a_cronjob_is_patched_alone(api: KubernetesCluster, namespace: str) -> None:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+    name, tick = fresh(), "2026-01-01T00:00:00Z"
+    body = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": pod}}}},
+    }
+    uid = api.create(CRONJOBS, body)["metadata"]["uid"]
+    patch: Body = {"metadata": {"uid": uid}, "spec": {"suspend": False}, "status": {"lastScheduleTime": tick}}
+    after = api.merge_patch(CRONJOBS, namespace, name, patch, subresource="status")
+    assert after["status"] == {"lastScheduleTime": tick}
+    assert after["spec"]["suspend"] is True
+    patch["metadata"]["uid"] = str(uuid.uuid4())
+    with pytest.raises(Conflict):
+        api.merge_patch(CRONJOBS, namespace, name, patch, subresource="status")
+
+
+def test_what_the_api_server_refuses_is_invalid_with_its_words(api: KubernetesCluster, namespace: str) -> None:
+    with pytest.raises(Invalid, match=r"HTTP 422: .*cron must have five fields"):
+        api.create(PIPELINES, manifest(namespace=namespace, schedule={"cron": "nonsense"}))
+    with pytest.raises(Invalid, match="HTTP 400"):
+        api.create(CONFIG_MAPS, config_map(namespace, fresh()) | {"data": "no map"})
+
+
+@pytest.fixture
+def nobody(bed: Cluster, namespace: str) -> KubernetesCluster:
+    """A client that is authenticated and may do nothing."""
+    configuration = read_configuration(str(bed.kubeconfig))
+    bed.kubectl("create", "serviceaccount", (name := fresh()), "--namespace", namespace)
+    token = bed.kubectl("create", "token", name, "--namespace", namespace).strip()
+    configuration.cert_file = configuration.key_file = None
+    configuration.api_key = {"authorization": f"Bearer {token}"}
+    return KubernetesCluster(connect(configuration))
+
+
+def test_a_user_without_rights_is_told_which_one_is_missing(nobody: KubernetesCluster, namespace: str) -> None:
+    body = config_map(namespace, "x")
+    calls: list[Any] = [
+        lambda: nobody.get(SECRETS, namespace, "x"),
+        lambda: nobody.list(JOBS, namespace, {}),
+        lambda: nobody.create(CONFIG_MAPS, body),
+        lambda: nobody.apply(CONFIG_MAPS, body, field_manager="x"),
+        lambda: nobody.merge_patch(CONFIG_MAPS, namespace, "x", {}),
+    ]
+    for call in calls:
+        with pytest.raises(Forbidden, match=r"cannot .* resource") as caught:
+            call()
+        assert caught.value.code == 403
+
+
+def test_a_wrong_token_is_forbidden(bed: Cluster, namespace: str) -> None:
+    configuration = read_configuration(str(bed.kubeconfig))
+    configuration.cert_file = configuration.key_file = None
+    configuration.api_key = {"authorization": "Bearer nonsense"}
+    with pytest.raises(Forbidden) as caught:
+        KubernetesCluster(connect(configuration)).get(PODS, namespace, "x")
+    assert caught.value.code == 401
+
+
+def _at(port: int) -> KubernetesCluster:
+    configuration = read_configuration_of(f"http://127.0.0.1:{port}")
+    return KubernetesCluster(connect(configuration))
+
+
+def read_configuration_of(host: str) -> Any:
+    configuration = Configuration()
+    configuration.host = host
+    configuration.retries = False
+    return configuration
+
+
+def test_a_dead_port_is_unavailable_within_seconds_for_every_verb() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = _at(unused.getsockname()[1])
+        body = config_map("n", "x")
+        calls: list[Any] = [
+            lambda: dead.get(PODS, "n", "x"),
+            lambda: dead.create(CONFIG_MAPS, body),
+            lambda: dead.apply(CONFIG_MAPS, body, field_manager="x"),
+        ]
+        for call in calls:
+            start = time.monotonic()
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                call()
+            assert time.monotonic() - start < 5
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_a_server_that_never_answers_is_unavailable_when_the_time_is_up(
+    silent: int,
+) -> None:
+    api = KubernetesCluster(connect(read_configuration_of(f"http://127.0.0.1:{silent}")), timeout_seconds=(0.2, 0.3))
+    start = time.monotonic()
+    with pytest.raises(Unavailable):
+        api.get(PODS, "n", "x")
+    assert time.monotonic() - start < 5
+
+
+class _Scripted(http.server.BaseHTTPRequestHandler):
+    codes: list[int]
+    requests: list[str]
+
+    def _answer(self) -> None:
+        self.requests.append(self.command)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        code = self.codes.pop(0) if self.codes else 200
+        body = b'{"metadata": {"name": "x"}}' if code == 200 else b"<html>gateway</html>"
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PATCH = _answer  # noqa: N815  the names are http.server's
+
+    def log_message(self, *_: Any) -> None:  # the test's output is not the place
+        pass
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KubernetesCluster, type[_Scripted]]]:
+    """A server that answers with the codes it is given, then with 200; the pauses of the client are short."""
+    monkeypatch.setattr(module, "_BACKOFF_SECONDS", 0.01)
+    handler = type("Handler", (_Scripted,), {"codes": [], "requests": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        api = _at(server.server_port)
+        yield api, handler
+        api._api.rest_client.pool_manager.clear()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+def test_a_passing_fault_is_repeated_but_not_for_a_create(
+    scripted: tuple[KubernetesCluster, type[_Scripted]], code: int
+) -> None:
+    api, server = scripted
+    body = config_map("n", "x")
+    server.codes[:] = [code, code]
+    assert api.get(PODS, "n", "x") is not None
+    server.codes[:] = [code]
+    assert api.apply(CONFIG_MAPS, body, field_manager="x")["metadata"] == {"name": "x"}
+    assert server.requests == ["GET", "GET", "GET", "PATCH", "PATCH"]
+    server.codes[:] = [code]
+    with pytest.raises(Unavailable, match=f"HTTP {code}: <html>") as caught:
+        api.create(CONFIG_MAPS, body)
+    assert caught.value.code == code
+    assert server.requests[5:] == ["POST"]
+
+
+def test_a_fault_that_stays_is_told_after_three_tries(scripted: tuple[KubernetesCluster, type[_Scripted]]) -> None:
+    api, server = scripted
+    server.codes[:] = [503] * 9
+    with pytest.raises(Unavailable):
+        api.get(PODS, "n", "x")
+    assert len(server.requests) == 3
+
+
+def test_a_code_without_meaning_of_its_own_is_a_cluster_error(
+    scripted: tuple[KubernetesCluster, type[_Scripted]],
+) -> None:
+    api, server = scripted
+    server.codes[:] = [410]
+    with pytest.raises(ClusterError) as caught:
+        api.get(PODS, "n", "x")
+    assert type(caught.value) is ClusterError
+
+
+def test_no_cluster_at_all_is_told_with_both_ways_to_name_one(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for kubeconfig in (None, str(tmp_path / "absent")):
+        with pytest.raises(ClusterError, match="run inside a pod with a service account, or give --kubeconfig"):
+            read_configuration(kubeconfig)
+
+
+def test_the_login_for_the_watches_names_the_same_server_as_the_client(bed: Cluster) -> None:
+    login = read_login(str(bed.kubeconfig))
+    assert login.server == read_configuration(str(bed.kubeconfig)).host
+    assert login.token or login.certificate_path
+    assert not login.insecure
+
+
+def test_a_stored_pipeline_is_read_by_the_model(api: KubernetesCluster, namespace: str) -> None:
+    created = api.create(PIPELINES, manifest("read", namespace))
+    found = Pipeline.parse(created)
+    assert (found.namespace, found.name, found.generation) == (namespace, "read", 1)
+    assert contains(created, manifest("read", namespace))

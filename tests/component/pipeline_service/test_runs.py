@@ -1,0 +1,452 @@
+"""Runs from their request to their end, with the operator at work, over an API server in memory."""
+
+import base64
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Conflict, NotFound, OperatorError, Rejected, Unavailable
+from ingestion_operator.pipeline_service.names import resource_name
+from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
+from ingestion_operator.runs import classify
+from ingestion_operator.runs.admission import HOLD_LIMIT
+from tests.support.entities import airflow, entity
+from tests.support.objects import NAMESPACE, Body, at
+from tests.support.world import World
+
+RESOURCE = resource_name("nightly")
+RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
+
+
+@pytest.fixture
+def deployed(world: World) -> World:
+    """A cluster with one pipeline that the operator has seen."""
+    world.client.deploy_pipeline(entity())
+    world.operate(RESOURCE)
+    return world
+
+
+def jobs(world: World) -> list[Body]:
+    return world.cluster.all(JOBS)
+
+
+def job(world: World, run_id: str) -> Body:
+    return next(body for body in jobs(world) if classify.run_id(body) == run_id)
+
+
+def edit(world: World, run_id: str, **status: Any) -> None:
+    world.cluster.edit(JOBS, NAMESPACE, job(world, run_id)["metadata"]["name"], lambda body: body.update(status=status))
+
+
+def finish(world: World, run_id: str, condition: str = "Complete", reason: str = "") -> None:
+    """Let Kubernetes end a Job."""
+    now = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    found = {"type": condition, "status": "True", "lastTransitionTime": now, "reason": reason, "message": ""}
+    edit(world, run_id, conditions=[found])
+
+
+def add_pod(world: World, run_id: str, name: str, *, running: bool = True, created: float = 1) -> None:
+    body = job(world, run_id)
+    state = {"running": {"startedAt": at(created)}} if running else {"waiting": {"reason": "ContainerCreating"}}
+    world.cluster.put(
+        PODS,
+        {
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "creationTimestamp": at(created),
+                "labels": body["metadata"]["labels"],
+                "ownerReferences": [{"uid": body["metadata"]["uid"]}],
+            },
+            "spec": {},
+            "status": {"containerStatuses": [{"name": "ingestion", "state": state}]},
+        },
+    )
+
+
+def scheduled(world: World, name: str) -> Body:
+    """Let the CronJob controller start a Job."""
+    labels = {constants.LABEL_PIPELINE: RESOURCE}
+    annotations = {constants.ANNOTATION_PIPELINE_NAME: RESOURCE, constants.ANNOTATION_SCHEDULED_AT: at()}
+    return world.cluster.put(
+        JOBS,
+        {
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": annotations},
+            "spec": {"suspend": False, "template": {}},
+            "status": {},
+        },
+    )
+
+
+def is_suspended(world: World, name: str) -> bool:
+    body = world.cluster.get(JOBS, NAMESPACE, name)
+    assert body is not None
+    return bool(body["spec"].get("suspend"))
+
+
+class TestRun:
+    def test_a_run_is_a_suspended_job_of_the_resource_that_carries_its_id(self, world: World) -> None:
+        world.client.deploy_pipeline(entity())
+        assert world.client.run_pipeline("nightly", run_id=RUN).run_id == RUN
+        body = job(world, RUN)
+        assert body["spec"]["suspend"] is True
+        owner = body["metadata"]["ownerReferences"][0]
+        assert (owner["kind"], owner["name"]) == (constants.KIND, RESOURCE)
+        assert len(body["metadata"]["name"]) <= 63
+
+    @pytest.mark.parametrize("changes", [{"enabled": False}, {"airflowConfig": airflow(scheduleInterval=None)}])
+    def test_a_paused_and_an_on_demand_pipeline_run_right_after_deploy_and_are_admitted(
+        self, world: World, changes: Body
+    ) -> None:
+        world.client.deploy_pipeline(entity(**changes))
+        run = world.client.run_pipeline("nightly").run_id
+        world.operate(RESOURCE)
+        assert job(world, str(run))["spec"]["suspend"] is False
+
+    def test_a_run_without_an_id_gets_a_uuid(self, deployed: World) -> None:
+        run = str(deployed.client.run_pipeline("nightly").run_id)
+        assert str(uuid.UUID(run)) == run
+
+    def test_the_same_id_twice_is_one_job(self, deployed: World) -> None:
+        for spelling in (RUN, RUN.upper(), f"{{{RUN}}}"):
+            assert deployed.client.run_pipeline("nightly", run_id=spelling).run_id == RUN
+        assert len(jobs(deployed)) == 1
+
+    def test_the_same_id_starts_nothing_after_its_job_has_gone(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        finish(deployed, RUN)
+        deployed.operate(RESOURCE)
+        deployed.cluster.delete(JOBS, NAMESPACE, job(deployed, RUN)["metadata"]["name"])
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        assert jobs(deployed) == []
+
+    def test_an_answer_that_was_lost_costs_no_second_job(self, deployed: World) -> None:
+        deployed.cluster.fail("create", Unavailable("no answer"), plural=JOBS.plural, after=True)
+        deployed.client.run_pipeline("nightly")
+        assert len(jobs(deployed)) == 1
+
+    def test_an_id_that_is_no_uuid_is_refused(self, deployed: World) -> None:
+        with pytest.raises(Rejected, match="pipelineRunId"):
+            deployed.client.run_pipeline("nightly", run_id="manual__2026")
+
+    def test_an_unknown_pipeline_is_not_found(self, deployed: World) -> None:
+        with pytest.raises(NotFound):
+            deployed.client.run_pipeline("weekly")
+
+    def test_a_pipeline_that_is_being_deleted_is_not_found(self, deployed: World) -> None:
+        deployed.cluster.edit(
+            PIPELINES, NAMESPACE, RESOURCE, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z")
+        )
+        with pytest.raises(NotFound):
+            deployed.client.run_pipeline("nightly")
+
+    def test_a_queue_of_kueue_admits_instead_of_the_operator(self, deployed: World) -> None:
+        queue = {constants.LABEL_QUEUE_NAME: "team-a"}
+        deployed.cluster.edit(PIPELINES, NAMESPACE, RESOURCE, lambda body: body["metadata"]["labels"].update(queue))
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        assert job(deployed, RUN)["metadata"]["labels"].items() >= queue.items()
+        assert job(deployed, RUN)["spec"]["suspend"] is True
+
+
+class TestOverrides:
+    @staticmethod
+    def config(world: World, run_id: str) -> Any:
+        secret = world.cluster.get(SECRETS, NAMESPACE, job(world, run_id)["metadata"]["name"])
+        assert secret is not None
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == job(world, run_id)["metadata"]["uid"]
+        return json.loads(base64.b64decode(secret["data"]["source-config"]))["config"]
+
+    def test_they_hold_for_one_run_and_lie_in_a_secret_of_its_job(self, deployed: World) -> None:
+        override = {"includeTables": False, "apiKey": "geheim"}
+        deployed.client.run_pipeline("nightly", run_id=RUN, source_config_override=override)
+        base = {"type": "DatabaseMetadata", "markDeletedTables": None}
+        assert self.config(deployed, RUN) == base | override
+        volumes = job(deployed, RUN)["spec"]["template"]["spec"]["volumes"]
+        assert job(deployed, RUN)["metadata"]["name"] in json.dumps(volumes)
+        assert "geheim" not in json.dumps(jobs(deployed))
+        deployed.operate(RESOURCE)
+        assert job(deployed, RUN)["spec"]["suspend"] is False
+
+    def test_those_of_an_application_go_over_its_own_configuration(self, world: World) -> None:
+        app = {"type": "Application", "appConfig": {"type": "Automator", "actions": [1], "resources": 2}}
+        world.client.deploy_pipeline(entity(sourceConfig={"config": app}))
+        world.client.run_pipeline("nightly", run_id=RUN, config_override={"actions": [3]})
+        assert self.config(world, RUN)["appConfig"] == {"type": "Automator", "actions": [3], "resources": 2}
+
+    @pytest.mark.parametrize("lost", ["before", "after"])
+    @pytest.mark.parametrize(("verb", "plural"), [("create", "jobs"), ("create", "secrets"), ("merge_patch", "jobs")])
+    def test_the_same_call_completes_a_run_that_a_crash_left_between_two_writes(
+        self, deployed: World, verb: str, plural: str, lost: str
+    ) -> None:
+        deployed.cluster.fail(verb, OperatorError("killed"), plural=plural, after=lost == "after")
+        override = {"includeTables": False}
+        with pytest.raises(OperatorError, match="killed"):
+            deployed.client.run_pipeline("nightly", run_id=RUN, source_config_override=override)
+        deployed.operate(RESOURCE)
+        deployed.client.run_pipeline("nightly", run_id=RUN, source_config_override=override)
+        assert self.config(deployed, RUN)["includeTables"] is False
+        deployed.operate(RESOURCE)
+        assert [is_suspended(deployed, j["metadata"]["name"]) for j in jobs(deployed)] == [False]
+
+    def test_a_run_whose_secret_never_came_is_not_started_and_is_given_up(self, deployed: World) -> None:
+        deployed.cluster.fail("create", OperatorError("killed"), plural=SECRETS.plural)
+        with pytest.raises(OperatorError):
+            deployed.client.run_pipeline("nightly", run_id=RUN, source_config_override={"x": 1})
+        deployed.operate(RESOURCE)
+        assert job(deployed, RUN)["spec"]["suspend"] is True
+        deployed.clock.forward(seconds=HOLD_LIMIT.total_seconds())
+        deployed.operate(RESOURCE)
+        assert jobs(deployed) == []
+        assert [(s.run_id, s.pipeline_state) for s in deployed.client.get_pipeline_status("nightly")] == [
+            (RUN, "stopped")
+        ]
+
+    def test_they_are_refused_where_there_is_nothing_to_put_them_over(self, deployed: World) -> None:
+        deployed.cluster.delete(SECRETS, NAMESPACE, f"{RESOURCE}-source-config")
+        with pytest.raises(Rejected, match="deploy the pipeline again"):
+            deployed.client.run_pipeline("nightly", source_config_override={"x": 1})
+
+
+class TestQueue:
+    def start(self, world: World, count: int) -> list[str]:
+        ids = []
+        for _ in range(count):
+            ids.append(str(world.client.run_pipeline("nightly").run_id))
+            world.clock.forward(microseconds=1)
+        return ids
+
+    def admitted(self, world: World, ids: list[str]) -> list[bool]:
+        return [not job(world, run)["spec"]["suspend"] for run in ids]
+
+    def test_one_run_at_a_time_oldest_first(self, deployed: World) -> None:
+        ids = self.start(deployed, 3)
+        deployed.operate(RESOURCE)
+        assert self.admitted(deployed, ids) == [True, False, False]
+        finish(deployed, ids[0])
+        deployed.operate(RESOURCE)
+        assert self.admitted(deployed, ids) == [True, True, False]
+
+    def test_as_many_at_once_as_the_entity_allows(self, world: World) -> None:
+        world.client.deploy_pipeline(entity(airflowConfig=airflow(maxActiveRuns=2, concurrency=5)))
+        ids = self.start(world, 4)
+        world.operate(RESOURCE)
+        assert self.admitted(world, ids) == [True, True, False, False]
+
+    def test_a_scheduled_run_under_way_makes_others_wait(self, deployed: World) -> None:
+        body = scheduled(deployed, "tick")
+        ids = self.start(deployed, 1)
+        deployed.operate(RESOURCE)
+        assert self.admitted(deployed, ids) == [False]
+        deployed.cluster.delete(JOBS, NAMESPACE, body["metadata"]["name"])
+        deployed.operate(RESOURCE)
+        assert self.admitted(deployed, ids) == [True]
+
+    def test_a_scheduled_run_that_meets_an_active_one_waits_and_goes_on_after_it(self, deployed: World) -> None:
+        ids = self.start(deployed, 1)
+        deployed.operate(RESOURCE)
+        scheduled(deployed, "tick")
+        deployed.operate(RESOURCE)
+        assert is_suspended(deployed, "tick")
+        finish(deployed, ids[0])
+        deployed.operate(RESOURCE)
+        assert not is_suspended(deployed, "tick")
+
+    def test_a_run_that_somebody_suspends_after_its_admission_is_left_alone(self, deployed: World) -> None:
+        ids = self.start(deployed, 1)
+        deployed.operate(RESOURCE)
+        name = job(deployed, ids[0])["metadata"]["name"]
+        deployed.cluster.edit(JOBS, NAMESPACE, name, lambda body: body["spec"].update(suspend=True))
+        deployed.operate(RESOURCE)
+        assert is_suspended(deployed, name)
+
+    def test_a_job_that_changed_meanwhile_is_not_admitted_on_old_knowledge(self, deployed: World) -> None:
+        ids = self.start(deployed, 1)
+        deployed.cluster.interleave(
+            "merge_patch", lambda: deployed.client.kill_ingestion("nightly"), plural=JOBS.plural
+        )
+        with pytest.raises(Conflict):
+            deployed.operate(RESOURCE)
+        deployed.operate(RESOURCE)
+        assert jobs(deployed) == []
+        assert deployed.client.get_pipeline_status("nightly")[0].run_id == ids[0]
+
+
+class TestKill:
+    def test_a_run_under_way_gets_a_mark_and_a_deadline_and_is_recorded_as_stopped(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        add_pod(deployed, RUN, "pod-a")
+        deployed.operate(RESOURCE)
+        deployed.clock.forward(seconds=5)
+        deployed.client.kill_ingestion("nightly")
+        body = job(deployed, RUN)
+        assert body["spec"]["activeDeadlineSeconds"] == 1
+        assert constants.ANNOTATION_STOP in body["metadata"]["annotations"]
+        deployed.cluster.delete(PODS, NAMESPACE, "pod-a")
+        finish(deployed, RUN, "Failed", "DeadlineExceeded")
+        deployed.operate(RESOURCE)
+        status = deployed.client.get_pipeline_status("nightly")
+        assert [(run.run_id, run.pipeline_state) for run in status] == [(RUN, "stopped")]
+        assert len(jobs(deployed)) == 1
+
+    def test_a_waiting_run_is_recorded_as_stopped_and_only_then_deleted(self, deployed: World) -> None:
+        scheduled(deployed, "tick")
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        deployed.client.kill_ingestion_run("nightly", RUN)
+        assert "activeDeadlineSeconds" not in job(deployed, RUN)["spec"]
+        deployed.operate(RESOURCE)
+        writes = [(call.verb, call.plural) for call in deployed.cluster.writes]
+        assert writes.index(("delete", "jobs")) > writes.index(("apply", "ingestionpipelines"))
+        assert [j["metadata"]["name"] for j in jobs(deployed)] == ["tick"]
+        states = {run.run_id: run.pipeline_state for run in deployed.client.get_pipeline_status("nightly")}
+        assert states[RUN] == "stopped"
+
+    def test_one_run_ends_and_the_others_do_not(self, deployed: World) -> None:
+        first, second = (str(deployed.client.run_pipeline("nightly").run_id) for _ in range(2))
+        deployed.client.kill_ingestion_run("nightly", second)
+        assert constants.ANNOTATION_STOP not in job(deployed, first)["metadata"]["annotations"]
+        assert constants.ANNOTATION_STOP in job(deployed, second)["metadata"]["annotations"]
+
+    def test_all_runs_end_scheduled_ones_too(self, deployed: World) -> None:
+        scheduled(deployed, "tick")
+        for _ in range(30):
+            deployed.client.run_pipeline("nightly")
+        assert "31 runs" in deployed.client.kill_ingestion("nightly").reason
+        assert all(constants.ANNOTATION_STOP in j["metadata"]["annotations"] for j in jobs(deployed))
+
+    def test_nothing_to_end_is_not_found(self, deployed: World) -> None:
+        with pytest.raises(NotFound, match="nothing to stop"):
+            deployed.client.kill_ingestion("nightly")
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        finish(deployed, RUN)
+        with pytest.raises(NotFound):
+            deployed.client.kill_ingestion("nightly")
+        with pytest.raises(NotFound):
+            deployed.client.kill_ingestion_run("nightly", RUN)
+
+    def test_twice_is_as_good_as_once(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        deployed.client.kill_ingestion("nightly")
+        before = len(deployed.cluster.writes)
+        assert deployed.client.kill_ingestion("nightly").code == 200
+        assert len(deployed.cluster.writes) == before
+
+    def test_a_run_that_is_admitted_at_the_same_moment_ends_all_the_same(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.cluster.interleave("merge_patch", lambda: deployed.operate(RESOURCE), plural=JOBS.plural)
+        deployed.client.kill_ingestion("nightly")
+        assert job(deployed, RUN)["spec"]["activeDeadlineSeconds"] == 1
+
+    def test_a_server_before_2_0_is_told_that_a_stopped_run_failed(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.client.kill_ingestion("nightly")
+        deployed.settings = deployed.settings.model_copy(update={"default_server_version": "1.13"})
+        assert deployed.client.get_pipeline_status("nightly")[0].pipeline_state == "failed"
+
+
+class TestStatus:
+    def test_a_run_is_queued_until_its_container_runs(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+
+        def queued() -> list[str]:
+            return [run.run_id for run in deployed.client.get_pipeline_status("nightly", only_queued=True)]
+
+        assert queued() == [RUN]
+        deployed.operate(RESOURCE)
+        assert queued() == [RUN]
+        add_pod(deployed, RUN, "pod-a", running=False)
+        assert queued() == [RUN]
+        add_pod(deployed, RUN, "pod-a")
+        assert queued() == []
+        assert deployed.client.get_pipeline_status("nightly")[0].pipeline_state == "running"
+
+    def test_times_are_milliseconds_and_newer_runs_come_first(self, deployed: World) -> None:
+        ids = []
+        for _ in range(3):
+            ids.append(str(deployed.client.run_pipeline("nightly").run_id))
+            deployed.clock.forward(seconds=1)
+        status = deployed.client.get_pipeline_status("nightly", limit=2)
+        assert [run.run_id for run in status] == ids[:0:-1]
+        assert status[1].timestamp == 1772366401000
+        assert (status[1].start_date, status[1].end_date) == (None, None)
+
+    def test_it_writes_nothing(self, deployed: World) -> None:
+        before = len(deployed.cluster.writes)
+        deployed.client.get_pipeline_status("nightly")
+        assert len(deployed.cluster.writes) == before
+
+
+class TestLogs:
+    def test_the_last_attempt_of_the_last_run_is_shown_in_pages(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        add_pod(deployed, RUN, "pod-a", created=1)
+        add_pod(deployed, RUN, "pod-b", created=9)
+        deployed.logs.texts = {"pod-a": b"first", "pod-b": "ü".encode() * 2_000_001}
+        first = deployed.client.get_last_ingestion_logs("nightly")
+        assert (len(first.text), first.total, first.after, first.pipeline_type) == (2_000_000, 2, 1, "metadata")
+        last = deployed.client.get_ingestion_logs("nightly", RUN, after=first.after)
+        assert (last.text, last.total, last.after) == ("ü", 2, None)
+
+    def test_a_run_that_waits_says_what_for(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        assert "Waits for a free slot" in deployed.client.get_last_ingestion_logs("nightly").text
+
+    def test_no_run_no_log_and_an_unknown_run_are_not_found(self, deployed: World) -> None:
+        with pytest.raises(NotFound, match="has not run"):
+            deployed.client.get_last_ingestion_logs("nightly")
+        with pytest.raises(NotFound, match="no run"):
+            deployed.client.get_ingestion_logs("nightly", RUN)
+
+    def test_a_pod_that_is_gone_is_said_to_be(self, deployed: World) -> None:
+        deployed.client.run_pipeline("nightly", run_id=RUN)
+        deployed.operate(RESOURCE)
+        add_pod(deployed, RUN, "pod-a")
+        deployed.operate(RESOURCE)
+        deployed.cluster.delete(PODS, NAMESPACE, "pod-a")
+        with pytest.raises(NotFound, match="is gone"):
+            deployed.client.get_last_ingestion_logs("nightly")
+
+
+class TestDelete:
+    def test_nothing_is_left_of_the_pipeline_and_all_of_the_others(self, deployed: World) -> None:
+        deployed.client.deploy_pipeline(entity("weekly"))
+        deployed.client.run_pipeline("nightly", source_config_override={"x": 1})
+        deployed.client.delete_pipeline("nightly")
+        assert [body["metadata"]["name"] for body in deployed.cluster.all(PIPELINES)] == [resource_name("weekly")]
+        names = {body["metadata"]["name"] for body in deployed.cluster.all(SECRETS)}
+        assert {name for name in names if not name.startswith("openmetadata-token-")} == {
+            f"{resource_name('weekly')}-source-config"
+        }
+
+    def test_it_may_be_repeated(self, deployed: World) -> None:
+        for _ in range(2):
+            assert deployed.client.delete_pipeline("nightly").code == 200
+
+    def test_a_secret_that_lost_its_owner_goes_too(self, deployed: World) -> None:
+        name = f"{RESOURCE}-source-config"
+        deployed.cluster.edit(SECRETS, NAMESPACE, name, lambda body: body["metadata"].pop("ownerReferences"))
+        deployed.client.delete_pipeline("nightly")
+        assert deployed.cluster.get(SECRETS, NAMESPACE, name) is None
+
+    def test_a_secret_without_its_pipeline_goes_too(self, deployed: World) -> None:
+        secret = deployed.cluster.get(SECRETS, NAMESPACE, f"{RESOURCE}-source-config")
+        deployed.cluster.delete(PIPELINES, NAMESPACE, RESOURCE)
+        assert secret is not None
+        deployed.cluster.put(SECRETS, secret)
+        deployed.client.delete_pipeline("nightly")
+        assert deployed.cluster.get(SECRETS, NAMESPACE, secret["metadata"]["name"]) is None
+
+
+def test_toggling_to_the_state_that_is_writes_nothing(deployed: World) -> None:
+    before = len(deployed.cluster.writes)
+    deployed.client.toggle_ingestion("nightly", enabled=True)
+    assert len(deployed.cluster.writes) == before

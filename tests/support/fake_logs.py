@@ -1,0 +1,19 @@
+"""Pods' logs in memory."""
+
+from collections.abc import Iterator
+
+from ingestion_operator.errors import NotFound
+
+
+class FakeLogs:
+    """Implements the port PodLogs: `logs.texts["pod"] = b"..."`."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, bytes] = {}
+        self.piece_bytes = 1000
+
+    def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+        if pod not in self.texts:
+            raise NotFound(f"pod {namespace}/{pod} is not there", code=404)
+        text = self.texts[pod]
+        yield from (text[start : start + self.piece_bytes] for start in range(0, len(text), self.piece_bytes))

@@ -1,0 +1,43 @@
+"""The client and the operator over an API server in memory."""
+
+from collections.abc import Callable
+
+from ingestion_operator.pipeline_service import K8sPipelineServiceClient
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.settings import Settings
+from tests.support import objects
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_logs import FakeLogs
+
+
+class World:
+    """A cluster, the client that OpenMetadata drives, and the operator, which works when it is told to."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.cluster = FakeCluster(self.clock)
+        self.logs = FakeLogs()
+        self.settings: Settings = objects.settings()
+        self.client = self.another_client()
+        self._refresher = Refresher(self.cluster, lambda: self.settings, self.clock)
+
+    def another_client(self, sleep: Callable[[float], None] | None = None) -> K8sPipelineServiceClient:
+        """Another replica of the same service."""
+        return K8sPipelineServiceClient(
+            self.cluster,
+            namespace=objects.NAMESPACE,
+            settings=lambda: self.settings,
+            clock=self.clock,
+            logs=self.logs,
+            sleep=sleep or (lambda seconds: self.clock.forward(seconds=seconds)),
+        )
+
+    def operate(self, name: str) -> None:
+        """Let the operator look at a pipeline until nothing is left to do."""
+        for _ in range(5):
+            before = len(self.cluster.writes)
+            self._refresher.refresh(PipelineKey(objects.NAMESPACE, name), [])
+            if len(self.cluster.writes) == before:
+                return
+        raise AssertionError("the operator does not come to rest")

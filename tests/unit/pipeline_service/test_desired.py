@@ -1,0 +1,128 @@
+import json
+from typing import Any
+
+import pytest
+
+from ingestion_operator.errors import Rejected
+from ingestion_operator.pipeline_service.desired import check_renderable, desired, source_config_text
+from tests.support.entities import airflow, entity, token
+from tests.support.objects import NAMESPACE, NOW, settings
+
+
+def refusal(**changes: Any) -> str:
+    with pytest.raises(Rejected) as caught:
+        desired(entity(**changes), settings(), NOW)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "pipelineType", "sourceConfig", "airflowConfig", "service", "openMetadataServerConnection"]
+)
+def test_each_missing_field_is_named(field: str) -> None:
+    body = entity()
+    del body[field]
+    with pytest.raises(Rejected) as caught:
+        desired(body, settings(), NOW)
+    assert caught.value.message == f"Missing parameter '{field}'"
+
+
+def test_all_wrong_fields_are_named_a_line_each() -> None:
+    body = entity(pipelineType="cooking", loggerLevel=3, airflowConfig=airflow(retries="many"))
+    with pytest.raises(Rejected) as caught:
+        desired(body, settings(), NOW)
+    lines = caught.value.message.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "Invalid parameter value for 'pipelineType'",
+        "Invalid parameter value for 'airflowConfig.retries'",
+        "Invalid parameter value for 'loggerLevel'",
+    ]
+
+
+def test_a_value_that_may_be_secret_is_never_repeated() -> None:
+    connection = {"hostPort": "no url, geheim", "securityConfig": {"jwtToken": 4711}}
+    message = refusal(openMetadataServerConnection=connection)
+    assert "openMetadataServerConnection.hostPort" in message
+    assert "geheim" not in message
+    assert "4711" not in message
+
+
+def test_no_message_says_what_makes_old_servers_ask_for_another_token() -> None:
+    assert "csrf token" not in refusal(airflowConfig=None).lower()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"owners": [{"id": "1"}], "owner": None},
+        {"pipelineStatuses": {"runId": "1"}},
+        {"pipelineStatuses": [{"runId": "1"}]},
+        {
+            "domains": [],
+            "followers": [],
+            "applicationType": "x",
+            "processingEngine": {"id": "1"},
+            "impersonatedBy": "bot",
+        },
+        {"displayName": None, "loggerLevel": None, "enabled": None, "id": None, "fullyQualifiedName": None},
+        {"displayName": "x" * 1000},
+        {"airflowConfig": {}},
+        {"openMetadataServerConnection": {"hostPort": "https://om.example.org"}},
+    ],
+)
+def test_every_shape_that_servers_have_sent_is_taken(changes: dict[str, Any]) -> None:
+    wanted = desired(entity(**changes), settings(), NOW)
+    check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)
+
+
+def test_a_name_with_a_dot_is_quoted_in_the_full_name_where_none_is_sent() -> None:
+    assert desired(entity("v1.0", fullyQualifiedName=None), settings(), NOW).fully_qualified_name == 'shop."v1.0"'
+
+
+def test_a_token_that_lies_in_a_secrets_manager_is_refused_with_what_to_do() -> None:
+    assert "secrets manager" in refusal(jwt="secret:/openmetadata/bot/token")
+
+
+@pytest.mark.parametrize("jwt", ["opaque", "a.b.c", "a.!!!.c", "..", "a.MTIz.c", "a.W10.c"])
+def test_a_token_that_is_no_jwt_is_told_apart_by_how_its_bot_logs_in(jwt: str) -> None:
+    wanted = desired(entity(jwt=jwt), settings(), NOW)
+    assert wanted.token is not None
+    other = desired(entity("other", jwt="also opaque"), settings(), NOW)
+    assert other.token is not None
+    assert wanted.token.secret == other.token.secret
+
+
+def test_no_token_needs_no_secret() -> None:
+    wanted = desired(entity(openMetadataServerConnection={"hostPort": "http://om/api"}), settings(), NOW)
+    assert wanted.token is None
+    assert wanted.spec["server"]["tokenSecretRef"] is None
+
+
+def test_tokens_of_one_bot_at_two_servers_do_not_share_a_secret() -> None:
+    names = set()
+    for host in ("http://a/api", "http://b/api"):
+        wanted = desired(
+            entity(openMetadataServerConnection={"hostPort": host, "securityConfig": {"jwtToken": token()}}),
+            settings(),
+            NOW,
+        )
+        assert wanted.token is not None
+        names.add(wanted.token.secret)
+    assert len(names) == 2
+
+
+def test_what_has_no_effect_outside_the_schedule_is_named_too() -> None:
+    connection = entity()["openMetadataServerConnection"] | {"sslConfig": {"caCertificate": "x"}, "clusterName": "blue"}
+    wanted = desired(entity(openMetadataServerConnection=connection, raiseOnError=False), settings(), NOW)
+    assert wanted.annotations["ingestion.openmetadata.org/ineffective"] == (
+        "openMetadataServerConnection.sslConfig, openMetadataServerConnection.clusterName, raiseOnError"
+    )
+
+
+def test_a_source_configuration_is_written_the_same_way_whatever_the_order_of_its_keys() -> None:
+    assert source_config_text({"a": 1, "b": None}) == source_config_text({"b": None, "a": 1})
+    assert json.loads(source_config_text({"x": "\ud800 ü"})) == {"config": {"x": "\ud800 ü"}}
+
+
+def test_a_source_configuration_that_no_secret_can_hold_is_refused() -> None:
+    with pytest.raises(Rejected, match="sourceConfig"):
+        source_config_text({"x": "y" * 1_000_001})

@@ -1,0 +1,66 @@
+"""Runs that somebody asked to end: stopped if that is why they ended, and otherwise what they were."""
+
+import json
+
+import pytest
+
+from ingestion_operator import constants
+from ingestion_operator.runs.classify import classify, stop_time
+from tests.support.objects import NOW, Body, at, job, pod
+
+INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
+
+
+def marked(body: Body, seconds: float = 30) -> Body:
+    body["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(seconds)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("found", "pods", "state", "reason"),
+    [
+        (job(condition="Failed", reason="DeadlineExceeded"), [], "stopped", "Killed"),
+        (job(condition="FailureTarget", reason="DeadlineExceeded"), [pod(running=True)], "stopped", "Killed"),
+        (job(condition="Failed", reason="DeadlineExceeded"), [pod(exit_code=143, message=INTERRUPTED)], "stopped",
+         "Killed"),
+        (job(condition="Failed", reason="DeadlineExceeded"), [pod(exit_code=1, ended=10)], "stopped", "Killed"),
+        (job(), [pod(exit_code=143, ended=31)], "stopped", "Killed"),
+        (job(backoff_limit=5), [pod(exit_code=143, ended=31)], "stopped", "Killed"),
+        (job(suspended=True), [], "stopped", "Killed"),
+        (job(condition="Complete"), [pod(exit_code=0)], "success", "Succeeded"),
+        (job(), [pod(exit_code=0)], "success", "Succeeded"),
+        (job(condition="Failed"), [pod(exit_code=1, ended=10)], "failed", "Error"),
+        (job(), [pod(running=True)], "running", "Running"),
+    ],
+    ids=[
+        "deadline, pod gone", "deadline, pod going", "the runner reported its interruption",
+        "stopped between two attempts",
+        "the pod ended, the Job not yet", "no other attempt follows", "stopped while it waited", "it had succeeded",
+        "it succeeds all the same", "it had failed before", "it is still running",
+    ],
+)  # fmt: skip
+def test_a_marked_run(found: Body, pods: list[Body], state: str, reason: str) -> None:
+    run = classify(marked(found), pods)
+    assert (run.state, run.reason) == (state, reason)
+
+
+def test_a_run_that_was_stopped_while_it_waited_ended_when_that_was_asked() -> None:
+    assert classify(marked(job(suspended=True), 42), []).end_time == stop_time(marked(job(), 42))
+
+
+def test_a_deadline_without_a_mark_is_a_failure() -> None:
+    assert classify(job(condition="Failed", reason="DeadlineExceeded"), []).state == "failed"
+
+
+@pytest.mark.parametrize("word", ["please", "2026-03-01T12:00:30", "true"])
+def test_a_mark_that_is_no_point_in_time_counts_all_the_same(word: str) -> None:
+    body = job(suspended=True)
+    body["metadata"]["annotations"][constants.ANNOTATION_STOP] = word
+    run = classify(body, [])
+    assert (run.state, run.end_time) == ("stopped", NOW)
+
+
+def test_a_run_whose_secret_never_came_is_told_from_one_that_was_killed() -> None:
+    body = marked(job(suspended=True))
+    body["metadata"]["annotations"][constants.ANNOTATION_HOLD] = "secret"
+    assert classify(body, []).reason == "Abandoned"
