@@ -81,7 +81,8 @@ def test_a_preset_is_spelled_out(preset: str, fields: str) -> None:
         ("7/2", "0"),
         ("*/7", "*/7"),
         ("mon-fri", "mon-fri"),
-        ("1/7", "1-6/7"), ("fri/2", "fri-6/2"),
+        ("1/7", "1-6/7"),
+        ("fri/2", "fri-6/2"),
     ],
 )
 def test_weekday_7_becomes_0(weekday: str, normal: str) -> None:

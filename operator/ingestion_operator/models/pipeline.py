@@ -5,7 +5,6 @@ programs; a shared corpus of good and bad objects keeps the two in agreement.
 """
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator

@@ -11,7 +11,7 @@ from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
 from ingestion_operator.runs.classify import run_id
 from tests.support.entities import airflow, entity
-from tests.support.objects import NAMESPACE, Body
+from tests.support.objects import Body
 from tests.support.world import World
 
 NAMES = st.sampled_from(["nightly", "Sales (EU) / täglich"])
@@ -96,9 +96,8 @@ class Calls(RuleBasedStateMachine):
                 reason = "DeadlineExceeded" if killed else "BackoffLimitExceeded"
                 when = f"{self.world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
                 found = {"type": kind, "status": "True", "lastTransitionTime": when, "reason": reason, "message": ""}
-                self.world.cluster.edit(
-                    JOBS, NAMESPACE, job["metadata"]["name"], lambda b, f=found: b.update(status={"conditions": [f]})
-                )
+                job["status"] = {"conditions": [found]}
+                self.world.cluster.put(JOBS, job)
                 return
 
     def _is_known(self, name: str, call: Any) -> bool:
