@@ -73,21 +73,13 @@ def next_look(status: PipelineStatus, boundary: datetime | None) -> datetime | N
 
 
 def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
-    if findings.rejected is not None:
-        return _condition(
-            pipeline.status,
-            pipeline.generation,
-            "Ready",
-            False,
-            findings.rejected.reason,
-            findings.rejected.message,
-            now,
-        )
+    if (rejected := findings.rejected) is not None:
+        return _of(pipeline, "Ready", False, rejected.reason, rejected.message, now)
     message = "The CronJob is in place"
     if pipeline.spec.retry.on_out_of_memory is not None:
         message += "; spec.retry.onOutOfMemory has no effect in this version"
-    if pipeline.spec.concurrency.max_active_runs > 1:
-        message += "; spec.concurrency.maxActiveRuns does not limit scheduled runs in this version"
+    if pipeline.ineffective:
+        message += f"; without effect here: {pipeline.ineffective}"
     return _of(pipeline, "Ready", True, "Reconciled", message, now)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.status import PipelineStatus
@@ -23,6 +24,8 @@ class Pipeline:
     resource_version: str
     spec: PipelineSpec
     status: PipelineStatus
+    ineffective: str = ""
+    """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
@@ -44,6 +47,7 @@ class Pipeline:
             resource_version=metadata["resourceVersion"],
             spec=spec,
             status=parse_status(body),
+            ineffective=metadata.get("annotations", {}).get(constants.ANNOTATION_INEFFECTIVE, ""),
         )
 
     @property
