@@ -25,6 +25,9 @@ demo: $(READY) ## Run one real ingestion on a real Kubernetes and watch it
 
 test: lint ## Run all that CI runs
 	@$(PYTHON) -m tests.cluster setup
+	@# Before the tests, since no test's time limit is meant for a first build.
+	@$(PYTHON) -m tests.cluster up
+	@$(PYTHON) -m tools.images all --load > /dev/null
 	@$(PYTHON) -m pytest
 
 test-fast: $(READY) ## Run the tests that need no cluster
