@@ -92,11 +92,17 @@ class Schedule(KubernetesModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            cel(f"self.cron.matches('^({CRON_PATTERN})$') || self.cron in {list(PRESETS)}", _CRON_MESSAGE, ".cron"),
+            cel(
+                f"self.cron.matches('^({CRON_PATTERN})$') || self.cron in {list(PRESETS)}",
+                _CRON_MESSAGE,
+                ".cron",
+                text=True,
+            ),
             cel(
                 f"self.timeZone.matches('^{TIME_ZONE_PATTERN}$') && self.timeZone != 'Local'",
                 _ZONE_MESSAGE,
                 ".timeZone",
+                text=True,
             ),
             cel(
                 "!has(self.startDate) || !has(self.endDate) || self.startDate < self.endDate",
@@ -166,6 +172,7 @@ class History(KubernetesModel):
                 f" >= {_TTL_MINIMUM_SECONDS}",
                 _TTL_MESSAGE,
                 ".ttl",
+                text=True,
             )
         )
     )
@@ -187,7 +194,7 @@ class PipelineSpec(KubernetesModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             cel("has(self.sourceConfig) != has(self.sourceConfigSecretRef)", _SOURCE_MESSAGE),
-            cel("!self.service.name.contains('::')", f"service.name {_NAME_MESSAGE}", ".service"),
+            cel("!self.service.name.contains('::')", f"service.name {_NAME_MESSAGE}", ".service.name", text=True),
         )
     )
     fully_qualified_name: Annotated[str, Field(min_length=1, max_length=3072)] | None = None

@@ -84,6 +84,7 @@ class EnvironmentVariable(KubernetesModel):
                 f"!(self.name in {_cel_list(RESERVED_ENVIRONMENT)})",
                 f"{', '.join(RESERVED_ENVIRONMENT)} are set by the operator: choose another name",
                 ".name",
+                text=True,
             ),
         )
     )
@@ -140,6 +141,7 @@ class Volume(KubernetesModel):
                 f"!(self.name in {_cel_list(RESERVED_VOLUMES)})",
                 f"{', '.join(RESERVED_VOLUMES)} are volumes of the operator: choose another name",
                 ".name",
+                text=True,
             ),
         )
     )
@@ -169,6 +171,7 @@ class VolumeMount(KubernetesModel):
                 " && !self.mountPath.startsWith('/ingestion/')",
                 "/, /tmp and /ingestion belong to the operator: mount elsewhere",
                 ".mountPath",
+                text=True,
             )
         )
     )
