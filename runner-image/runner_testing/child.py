@@ -89,7 +89,9 @@ def leave_a_process_behind(channel: ChannelWriter) -> None:
 
 def leave_an_orphan(channel: ChannelWriter) -> None:
     """Have a grandchild that outlives its parent and then ends: a zombie, unless somebody reaps it."""
-    script = "import os, sys\nif os.fork(): os._exit(0)\nos.setsid()\nprint('orphan', os.getpid(), flush=True)"
+    script = "import os, sys\nif os.fork(): os._exit(0)\nos.setsid()\n"
+    # One write: print makes several of a line when unbuffered, and its parent writes to the same pipe.
+    script += "os.write(1, f'orphan {os.getpid()}\\n'.encode())"
     subprocess.run([sys.executable, "-c", script], check=True)
     work_until_stopped(channel)
 

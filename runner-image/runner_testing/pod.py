@@ -97,12 +97,12 @@ class RunningParent:
             self.process.stdout.close()
 
     def wait_for_line(self, beginning: str) -> str:
-        """The first line of the log that begins so."""
+        """The first complete line of the log that begins so."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            for line in self.log.splitlines():
-                if line.startswith(beginning):
-                    return line
+            for line in self.log.splitlines(keepends=True):
+                if line.startswith(beginning) and line.endswith("\n"):
+                    return line.rstrip("\n")
             if not self._read(deadline):
                 raise AssertionError(f"no line {beginning!r} in the log:\n{self.log}")
 
