@@ -3,7 +3,8 @@
 OperatorError
 ├── Rejected      the user has to change something; retrying alone does not help
 ├── LogRangeError the page of a log that was asked for is not there
-└── ClusterError  the API server answered with an error
+├── StoreError    the log archive could not do its part
+└── ClusterError  the API server (or OpenMetadata's) answered with an error
     ├── NotFound
     ├── Conflict     the object changed since it was read: recompute
     ├── Forbidden    a permission is missing: the administrator has to act
@@ -30,6 +31,10 @@ class Rejected(OperatorError):
 
 class LogRangeError(OperatorError):
     """The page asked for is not there; the text names the pages that are."""
+
+
+class StoreError(OperatorError):
+    """A call to the log archive failed; the text names the operation and the key."""
 
 
 class ClusterError(OperatorError):

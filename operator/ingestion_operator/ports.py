@@ -1,7 +1,7 @@
 """What the services need from outside; adapters in `kube` provide it, tests bring their own."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -84,6 +84,58 @@ class PodLogs(Protocol):
 
         Raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable.
         """
+
+
+class LogStore(Protocol):
+    """Named objects in a folder or a bucket; keys are relative, with `/` between their parts.
+
+    Every call is bounded in time and raises StoreError.
+    """
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, whole or not at all."""
+
+    def get(self, key: str) -> bytes:
+        """Return an object. Raises NotFound."""
+
+    def list(self, prefix: str) -> Iterator["StoredObject"]:
+        """Yield the objects below a folder, in any order, page by page."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects; one that is not there is no error."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What a store tells of an object without reading it."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class StatusSink(Protocol):
+    """OpenMetadata's rows of runs (PipelineStatus), as plain dicts.
+
+    Every call is bounded in time and raises the errors of `errors`: Unavailable, Forbidden (the token), NotFound,
+    Invalid.
+    """
+
+    def read(self, server: "ServerAccess", fully_qualified_name: str, run_id: str) -> dict[str, Any] | None:
+        """Return the row of a run; None where the server has none."""
+
+    def write(self, server: "ServerAccess", fully_qualified_name: str, row: dict[str, Any]) -> None:
+        """Create or replace the row of a run."""
+
+
+@dataclass(frozen=True)
+class ServerAccess:
+    """How to talk to one OpenMetadata server."""
+
+    host_port: str
+    """Base URL of the API, such as http://openmetadata:8585/api."""
+    verify_ssl: Literal["no-ssl", "ignore", "validate"]
+    token: str | None = field(default=None, repr=False)
 
 
 class Clock(Protocol):

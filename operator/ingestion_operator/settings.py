@@ -14,7 +14,7 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.models.base import KubernetesModel
 from ingestion_operator.models.pipeline import PipelineType, ServiceType
 from ingestion_operator.models.pod_template import PodTemplate
-from ingestion_operator.models.types import DnsLabel
+from ingestion_operator.models.types import DnsLabel, Duration
 from ingestion_operator.models.validation import describe_error
 
 
@@ -44,6 +44,15 @@ class PipelineServiceSettings(KubernetesModel):
     """Where the operator's Lease is; default: the namespace of the pipelines."""
 
 
+class LogArchiveSettings(KubernetesModel):
+    """Where the logs of runs are kept once their pods are gone."""
+
+    url: Annotated[str, Field(pattern=r"^(file|s3|gs|az|azure|abfs|abfss)://", max_length=2048)]
+    """A folder (file:///var/lib/ingestion-logs) or a bucket with a prefix (s3://bucket/prefix, gs://, az://)."""
+    retention: Duration = "30d"
+    """How long the log of a run is kept after its last line."""
+
+
 class Settings(KubernetesModel):
     """What an administrator decides for all pipelines."""
 
@@ -54,6 +63,8 @@ class Settings(KubernetesModel):
     pod_templates_by_service: list[ServiceLayer] = []
     allowed_service_accounts: list[str] = []
     pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
+    log_archive: LogArchiveSettings | None = None
+    """Default: none; a log then ends with its pod."""
 
     @model_validator(mode="after")
     def _default_has_image(self) -> "Settings":

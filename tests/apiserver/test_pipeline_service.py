@@ -9,7 +9,6 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.controllers.heartbeat import lease_body
-from ingestion_operator.controllers.main import SystemClock
 from ingestion_operator.errors import NotFound, OperatorError, Rejected
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
@@ -18,6 +17,7 @@ from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, LEASES, PIPELINES, PODS, SECRETS
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.settings import Settings
+from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.support import objects
 from tests.support.entities import OTHER_ID, airflow, entity, token

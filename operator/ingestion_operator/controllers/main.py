@@ -5,7 +5,6 @@ import logging
 import os
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,20 +21,13 @@ from ingestion_operator.ports import PIPELINES, ClusterApi
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.settings import load_settings
 from ingestion_operator.settings_file import SettingsFile
+from ingestion_operator.system_clock import SystemClock
 
 _logger = logging.getLogger(__name__)
 
 
 _WAIT_SECONDS: Final = 2
 _SETTINGS_SECONDS: Final = 5
-
-
-class SystemClock:
-    """The time of this machine."""
-
-    def now(self) -> datetime:
-        """Return the moment in UTC."""
-        return datetime.now(UTC)
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

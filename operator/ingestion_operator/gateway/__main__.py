@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.settings import load_settings
 from ingestion_operator.settings_file import SettingsFile
+from ingestion_operator.system_clock import SystemClock
 
 _logger = logging.getLogger("ingestion_operator.gateway")
 
@@ -30,14 +30,6 @@ _CALL_ATTEMPTS: Final = 2
 """A person waits at the other end: a call to the API server gives up far sooner than the operator's own."""
 
 _PROBE_SECONDS: Final = (1.0, 2.0)
-
-
-class SystemClock:
-    """The time of this machine."""
-
-    def now(self) -> datetime:
-        """Return the moment in UTC."""
-        return datetime.now(UTC)
 
 
 def main() -> int:

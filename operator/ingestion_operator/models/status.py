@@ -10,6 +10,7 @@ from ingestion_operator.models.types import Timestamp
 
 RunState = Literal["queued", "running", "success", "partialSuccess", "failed", "stopped"]
 Trigger = Literal["scheduled", "manual", "automation", "application"]
+Report = Literal["Pending", "Done", "Refused"]
 FINISHED_STATES = frozenset({"success", "partialSuccess", "failed", "stopped"})
 
 _Message = Annotated[str, Field(max_length=MESSAGE_LIMIT_BYTES)]
@@ -59,6 +60,8 @@ class Run(KubernetesModel):
     end_time: Timestamp | None = None
     attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT)] = []
     summary: RunSummary | None = None
+    report: Report | None = None
+    """Whether OpenMetadata has the run's end: Pending, Done, or Refused (it does not take it); None before the end."""
 
 
 class PipelineStatus(KubernetesModel):
