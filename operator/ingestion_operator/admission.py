@@ -1,4 +1,4 @@
-"""Letting waiting runs start, one pipeline at a time.
+"""Letting waiting runs start and old ones go, one pipeline at a time.
 
 The operator alone admits, and looks at a pipeline with one worker at a time: so the count of active runs is right
 when it decides. Every write carries the resourceVersion that the decision was made from.
@@ -14,10 +14,11 @@ from ingestion_operator.models.status import Run
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import JOBS, ClusterApi
 from ingestion_operator.runs.admission import Job, Limits, decide
+from ingestion_operator.runs.retention import outlived
 
 
 class Admission:
-    """Writes what `decide` decides."""
+    """Writes what `decide` and `outlived` decide."""
 
     def __init__(self, cluster: ClusterApi) -> None:
         self._cluster = cluster
@@ -34,15 +35,7 @@ class Admission:
         """
         decisions = decide(jobs, recorded, Limits(pipeline.spec.concurrency.max_active_runs), now)
         for job in decisions.remove:
-            metadata = job["metadata"]
-            self._cluster.delete(
-                JOBS,
-                pipeline.namespace,
-                metadata["name"],
-                propagation="Background",
-                uid=metadata["uid"],
-                resource_version=metadata["resourceVersion"],
-            )
+            self._delete(pipeline, job)
         for job in decisions.give_up:
             self._annotate(pipeline, job, {constants.ANNOTATION_STOP: format_timestamp(now)}, {})
         for job in decisions.put_back:
@@ -51,6 +44,22 @@ class Admission:
         for job in decisions.admit:
             self._annotate(pipeline, job, {constants.ANNOTATION_ADMITTED_AT: format_timestamp(now)}, {"suspend": False})
         return decisions.again_at
+
+    def prune(self, pipeline: Pipeline, jobs: Sequence[Job], recorded: Sequence[Run]) -> None:
+        """Delete the Jobs of runs that spec.history keeps no longer; `recorded` as for `settle`."""
+        for job in outlived(jobs, recorded, pipeline.spec.history):
+            self._delete(pipeline, job)
+
+    def _delete(self, pipeline: Pipeline, job: Job) -> None:
+        metadata = job["metadata"]
+        self._cluster.delete(
+            JOBS,
+            pipeline.namespace,
+            metadata["name"],
+            propagation="Background",
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+        )
 
     def _annotate(self, pipeline: Pipeline, job: Job, annotations: dict[str, str], spec: dict[str, Any]) -> None:
         metadata = job["metadata"]

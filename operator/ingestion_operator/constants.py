@@ -33,6 +33,9 @@ LABEL_VERSION: Final = "app.kubernetes.io/version"
 
 LABEL_PIPELINE_TYPE: Final = f"{GROUP}/pipeline-type"
 
+LABEL_ONE_OFF: Final = f"{GROUP}/one-off"
+"""On Jobs and Pods that belong to no pipeline: `automation` or `application`."""
+
 ANNOTATION_PIPELINE_NAME: Final = f"{GROUP}/pipeline-name"
 """On CronJobs, Jobs and Pods: the whole name of the IngestionPipeline, which a label may be too short for."""
 
@@ -90,12 +93,15 @@ LEASE_NAME: Final = "ingestion-operator"
 SOURCE_CONFIG_KEY: Final = "source-config"
 TOKEN_KEY: Final = "token"  # noqa: S105  the key of a Secret, not a token
 
+AUTOMATION_KEY: Final = "automation"
+
 RUNNER_CONTAINER: Final = "ingestion"
 RUNNER_USER: Final = 65532
 PIPELINE_DIRECTORY: Final = "/ingestion/pipeline"
 TOKEN_DIRECTORY: Final = "/ingestion/token"  # noqa: S105  a directory, not a token
 CONNECTION_DIRECTORY: Final = "/ingestion/connection"
 SOURCE_CONFIG_DIRECTORY: Final = "/ingestion/source-config"
+AUTOMATION_DIRECTORY: Final = "/ingestion/automation"
 TEMPORARY_DIRECTORY: Final = "/tmp"  # noqa: S108  an emptyDir in the runner's pod
 
 EXIT_CONFIGURATION: Final = 2

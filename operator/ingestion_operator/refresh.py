@@ -74,6 +74,7 @@ class Refresher:
         status = pipeline_status(pipeline, findings, now)
         self._write(body, pipeline.status, status)
         held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
+        self._admission.prune(pipeline, findings.jobs, status.runs)
         if findings.rejected is not None:
             return now + _recheck_pause(status, now)
         schedule = pipeline.spec.schedule

@@ -90,9 +90,9 @@ class Settings(KubernetesModel):
         return image
 
     def pod_template_layers(
-        self, pipeline_type: PipelineType, service_type: ServiceType, service_name: str
+        self, pipeline_type: PipelineType | None, service_type: ServiceType | None, service_name: str | None
     ) -> list[dict[str, Any]]:
-        """Return what applies to a pipeline, weakest first."""
+        """Return what applies to a pipeline, or to what has no type or service, weakest first."""
         layers = [self.pod_template]
         if pipeline_type in self.pod_templates_by_pipeline_type:
             layers.append(self.pod_templates_by_pipeline_type[pipeline_type])

@@ -67,3 +67,45 @@ def airflow(**changes: Any) -> Body:
         "workflowDefaultViewOrientation": "LR",
     }
     return {key: value for key, value in (body | changes).items() if value is not None}
+
+
+def automation(
+    name: str = "test-connection-shop-x1",
+    *,
+    password: str = "pw",  # noqa: S107  of a connection that nobody opens
+    **changes: Any,
+) -> Body:
+    """An automations Workflow that tests a connection, of version 1.4; `changes` as for `entity`."""
+    body: Body = {
+        "id": "8d0f1c52-0000-4000-8000-000000000003",
+        "name": name,
+        "fullyQualifiedName": name,
+        "workflowType": "TEST_CONNECTION",
+        "status": "Pending",
+        "request": {
+            "connection": {"config": {"type": "Postgres", "username": "om", "authType": {"password": password}}},
+            "serviceType": "Database",
+            "connectionType": "Postgres",
+            "serviceName": "shop",
+            "secretsManagerProvider": "db",
+        },
+        "openMetadataServerConnection": entity()["openMetadataServerConnection"],
+        "version": 0.1,
+    }
+    return {key: deepcopy(value) for key, value in (body | changes).items() if value is not None}
+
+
+def application(name: str = "HelloPipelines", **changes: Any) -> Body:
+    """An App that runs outside the server; `changes` as for `entity`."""
+    body: Body = {
+        "id": "8d0f1c52-0000-4000-8000-000000000004",
+        "name": name,
+        "fullyQualifiedName": name,
+        "appType": "external",
+        "sourcePythonClass": "metadata.applications.example.HelloPipelines",
+        "appConfiguration": {"type": "HelloPipelines", "echo": "hello"},
+        "privateConfiguration": {"apiKey": "app-secret"},
+        "pipelines": [{"id": "1", "type": "ingestionPipeline", "fullyQualifiedName": "OpenMetadata.hello"}],
+        "openMetadataServerConnection": entity()["openMetadataServerConnection"],
+    }
+    return {key: deepcopy(value) for key, value in (body | changes).items() if value is not None}

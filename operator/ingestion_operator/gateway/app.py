@@ -41,32 +41,32 @@ def public_app(
 
 
 def _add_routes(app: FastAPI, observing: Observing, operating: Operating) -> None:
-    routes: list[tuple[str, str, Callable[..., Any], bool]] = [
-        ("GET", "health", observing.health, True),
-        ("GET", "health-auth", observing.health, True),
-        ("GET", "csrf-token", observing.csrf_token, True),
-        ("GET", "ip", observing.ip, True),
-        ("GET", "status", observing.status, True),
-        ("GET", "last_dag_logs", observing.last_dag_logs, True),
-        ("POST", "deploy", operating.deploy, True),
-        ("POST", "trigger", operating.trigger, True),
-        ("POST", "enable", operating.enable, True),
-        ("POST", "disable", operating.disable, True),
-        ("POST", "kill", operating.kill, True),
-        ("DELETE", "delete", operating.delete, True),
-        ("POST", "run_automation", operating.not_offered, False),
-        ("POST", "run_application", operating.not_offered, False),
-        ("POST", "test_connection", operating.not_offered, False),
+    routes: list[tuple[str, str, Callable[..., Any]]] = [
+        ("GET", "health", observing.health),
+        ("GET", "health-auth", observing.health),
+        ("GET", "csrf-token", observing.csrf_token),
+        ("GET", "ip", observing.ip),
+        ("GET", "status", observing.status),
+        ("GET", "last_dag_logs", observing.last_dag_logs),
+        ("POST", "deploy", operating.deploy),
+        ("POST", "trigger", operating.trigger),
+        ("POST", "enable", operating.enable),
+        ("POST", "disable", operating.disable),
+        ("POST", "kill", operating.kill),
+        ("DELETE", "delete", operating.delete),
+        ("POST", "run_automation", operating.run_automation),
+        ("POST", "run_application", operating.run_application),
+        ("POST", "test_connection", operating.test_connection),
     ]
     for root in ROOTS:
-        for method, name, endpoint, described in routes:
+        for method, name, endpoint in routes:
             app.add_api_route(
                 f"{root}/{name}",
                 endpoint,
                 methods=[method],
                 response_model=None,
                 openapi_extra=operation(name),
-                include_in_schema=described and root == ROOTS[0],
+                include_in_schema=root == ROOTS[0],
             )
 
 

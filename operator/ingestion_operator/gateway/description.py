@@ -59,6 +59,9 @@ BODIES: Final[dict[str, Schema]] = {
     "enable": _ONE_PIPELINE,
     "disable": _ONE_PIPELINE,
     "kill": _ONE_PIPELINE,
+    "run_automation": {"type": "object", "description": "OpenMetadata's automations Workflow entity"},
+    "test_connection": {"type": "object", "description": "The same, of the type TEST_CONNECTION"},
+    "run_application": {"type": "object", "description": "OpenMetadata's App entity"},
 }
 
 QUERIES: Final[dict[str, dict[str, Schema]]] = {

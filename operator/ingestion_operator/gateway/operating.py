@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from ingestion_operator.gateway.answers import error, message
+from ingestion_operator.gateway.answers import message
 from ingestion_operator.gateway.reading import Parameters, is_uuid, read_object, read_query
 from ingestion_operator.gateway.service import PipelineService
 from ingestion_operator.gateway.work import WRITE_SECONDS, Work
@@ -76,10 +75,20 @@ class Operating:
         parameters.check()
         return await self._done(partial(self._service.delete_pipeline, name))
 
-    async def not_offered(self, request: Request) -> JSONResponse:
-        """Say that this gateway does not test connections or run applications."""
-        endpoint = request.url.path.rpartition("/")[2]
-        return error(HTTPStatus.NOT_FOUND, f"{endpoint} is not offered by this gateway")
+    async def run_automation(self, request: Request) -> JSONResponse:
+        """Start an automation, such as the test of a connection; its result goes to OpenMetadata."""
+        workflow = await read_object(request)
+        return await self._done(partial(self._service.run_automation, workflow))
+
+    async def test_connection(self, request: Request) -> JSONResponse:
+        """Start the test of a connection, described as for `run_automation`."""
+        workflow = await read_object(request)
+        return await self._done(partial(self._service.test_connection, workflow))
+
+    async def run_application(self, request: Request) -> JSONResponse:
+        """Run OpenMetadata's App entity once."""
+        application = await read_object(request)
+        return await self._done(partial(self._service.run_application, application))
 
     async def _done(self, call: Callable[[], Response]) -> JSONResponse:
         return message((await self._work.run(call, seconds=WRITE_SECONDS)).reason)

@@ -42,6 +42,15 @@ class PipelineService(Protocol):
     def kill_ingestion(self, name: str) -> Response:
         """End all runs."""
 
+    def run_automation(self, workflow: Mapping[str, Any]) -> Response:
+        """Start an automation."""
+
+    def test_connection(self, workflow: Mapping[str, Any]) -> Response:
+        """Start an automation that tests a connection."""
+
+    def run_application(self, application: Mapping[str, Any]) -> Response:
+        """Start an application."""
+
     def get_service_status(self) -> ServiceStatus:
         """Return whether pipelines can be run, and what is missing."""
 

@@ -21,7 +21,7 @@ from ingestion_operator.models.types import (
 )
 
 RESERVED_ENVIRONMENT = ("RUN_ID", "JOB_UID", "POD_NAME", "NODE_NAME", "HOME")
-RESERVED_VOLUMES = ("pipeline", "token", "connection", "source-config", "tmp")
+RESERVED_VOLUMES = ("pipeline", "token", "connection", "source-config", "automation", "tmp")
 _ONE_KEY_SOURCE = "has(self.secretKeyRef) != has(self.configMapKeyRef)"
 _VOLUME_KINDS = ("secret", "configMap", "emptyDir", "persistentVolumeClaim")
 

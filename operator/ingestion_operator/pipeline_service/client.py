@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from ingestion_operator import constants
@@ -16,6 +17,8 @@ from ingestion_operator.pipeline_service.directory import Directory, is_deployed
 from ingestion_operator.pipeline_service.health import Health
 from ingestion_operator.pipeline_service.log_reader import LogReader
 from ingestion_operator.pipeline_service.names import check_name, resource_name, source_config_secret_name
+from ingestion_operator.pipeline_service.one_off_documents import application_job, automation_job, check_is_test
+from ingestion_operator.pipeline_service.one_off_starter import OneOffStarter
 from ingestion_operator.pipeline_service.run_reports import run_status
 from ingestion_operator.pipeline_service.run_starter import RunStarter
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
@@ -67,6 +70,7 @@ class K8sPipelineServiceClient:
         self._deployer = Deployer(cluster, namespace, settings, clock, self._directory, sleep)
         self._starter = RunStarter(cluster, namespace, settings, clock)
         self._stopper = RunStopper(cluster, namespace, clock)
+        self._one_offs = OneOffStarter(cluster, namespace, settings)
         self._secrets = SecretStore(cluster, namespace)
         self._reader = LogReader(namespace, logs)
         self._health = Health(probe or cluster, namespace, settings, clock)
@@ -169,6 +173,30 @@ class K8sPipelineServiceClient:
     def kill_ingestion_run(self, name: str, run_id: str) -> Response:
         """End one run. Raises NotFound when there is no such run, or it has ended."""
         return self._kill(name, run_id.lower())
+
+    def run_automation(self, workflow: Mapping[str, Any]) -> Response:
+        """Carry out an automation of OpenMetadata, such as the test of a connection: create a Job that starts at once.
+
+        The Job has AUTOMATION_SECONDS, is not repeated, and goes ten minutes after its end; its Secret with the
+        document goes with it. The result is written to the workflow in OpenMetadata, where the user waits for it:
+        success here says only that it has been started.
+        """
+        started = self._one_offs.start(partial(automation_job, workflow))
+        return self._response(f"Automation {started.entity_name} has been started", run_id=started.run_id)
+
+    def test_connection(self, workflow: Mapping[str, Any]) -> Response:
+        """Carry out an automation that must be a connection test. As `run_automation` otherwise."""
+        check_is_test(workflow)
+        return self.run_automation(workflow)
+
+    def run_application(self, application: Mapping[str, Any]) -> Response:
+        """Run an App of OpenMetadata once, outside any pipeline: create a Job that starts at once.
+
+        It reports to the App's first pipeline, if it has one. The Job is not repeated and goes ten minutes after its
+        end; its Secret with the App's configuration and the server's token goes with it.
+        """
+        started = self._one_offs.start(partial(application_job, application))
+        return self._response(f"Application {started.entity_name} has been started", run_id=started.run_id)
 
     def get_service_status(self) -> ServiceStatus:
         """Tell whether pipelines can be run, and name what is missing. Raises nothing."""

@@ -77,13 +77,12 @@ class Deployer:
         self._check(wanted, live)
         wrote = False
         if wanted.token is not None:
-            wrote = self._secrets.ensure(wanted.token.secret, constants.TOKEN_KEY, wanted.token.value)
+            wrote = self._secrets.ensure(wanted.token.secret, {constants.TOKEN_KEY: wanted.token.value})
         stored = self._create(wanted) if live is None else self._update(wanted, live)
         wrote |= stored is not live
         wrote |= self._secrets.ensure(
             wanted.spec["sourceConfigSecretRef"]["name"],
-            constants.SOURCE_CONFIG_KEY,
-            wanted.source_config,
+            {constants.SOURCE_CONFIG_KEY: wanted.source_config},
             pipeline_owner(Pipeline.parse(stored)),
         )
         done = "created" if live is None else "updated" if wrote else "unchanged"

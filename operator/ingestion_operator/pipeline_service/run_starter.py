@@ -72,7 +72,7 @@ class RunStarter:
         )
         job = self._create(run_job(pipeline, self._settings(), request), pipeline)
         if secret_text is not None and constants.ANNOTATION_HOLD in job["metadata"].get("annotations", {}):
-            self._secrets.ensure(name, constants.SOURCE_CONFIG_KEY, secret_text, job_owner(job))
+            self._secrets.ensure(name, {constants.SOURCE_CONFIG_KEY: secret_text}, job_owner(job))
             self._release(job)
         return run
 

@@ -1,6 +1,7 @@
 """The Secrets of deployed pipelines, written only when they differ."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from ingestion_operator import constants
@@ -12,14 +13,14 @@ from ingestion_operator.render.cronjob import owner_reference
 
 
 class SecretStore:
-    """Secrets with one key each, in one namespace."""
+    """Secrets of one namespace."""
 
     def __init__(self, cluster: ClusterApi, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
 
-    def ensure(self, name: str, key: str, value: str, owner: dict[str, Any] | None = None) -> bool:
-        """Make the Secret hold `value`, and belong to `owner`; tell whether that took a write.
+    def ensure(self, name: str, values: Mapping[str, str], owner: dict[str, Any] | None = None) -> bool:
+        """Make the Secret hold `values` by key, and belong to `owner`; tell whether that took a write.
 
         Raises Conflict when somebody else writes it at the same time or it is being deleted, Rejected (NameTaken)
         for a Secret of that name that is not this program's.
@@ -27,7 +28,8 @@ class SecretStore:
         metadata: dict[str, Any] = {"labels": {constants.LABEL_DEPLOYED_BY: constants.DEPLOYED_BY}}
         if owner is not None:
             metadata["ownerReferences"] = [owner]
-        wanted = {"metadata": metadata, "data": {key: base64.b64encode(value.encode()).decode()}}
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        wanted = {"metadata": metadata, "data": data}
         live = self._cluster.get(SECRETS, self._namespace, name)
         if live is None:
             named = {"name": name, "namespace": self._namespace}

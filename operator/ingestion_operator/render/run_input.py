@@ -26,7 +26,7 @@ def run_input(pipeline: Pipeline) -> str:
         "server": {
             "hostPort": spec.server.host_port,
             "version": spec.server.version,
-            "verifySSL": spec.server.verify_ssl or _default_verification(spec.server.host_port),
+            "verifySSL": spec.server.verify_ssl or default_verification(spec.server.host_port),
         },
         "loggerLevel": spec.logger_level,
         "startDate": format_timestamp(schedule.start_date) if schedule and schedule.start_date else None,
@@ -42,7 +42,8 @@ def run_input(pipeline: Pipeline) -> str:
     return text
 
 
-def _default_verification(host_port: str) -> str:
+def default_verification(host_port: str) -> str:
+    """Return how a run checks the server's certificate where nobody has decided."""
     return "validate" if host_port.startswith("https://") else "no-ssl"
 
 

@@ -57,6 +57,15 @@ class RecordingService:
     def kill_ingestion(self, name: str) -> Response:
         return self._answer("kill_ingestion", self._done("killed"), name=name)
 
+    def run_automation(self, workflow: Mapping[str, Any]) -> Response:
+        return self._answer("run_automation", self._done("started"), document=workflow)
+
+    def test_connection(self, workflow: Mapping[str, Any]) -> Response:
+        return self._answer("test_connection", self._done("started"), document=workflow)
+
+    def run_application(self, application: Mapping[str, Any]) -> Response:
+        return self._answer("run_application", self._done("started"), document=application)
+
     def get_service_status(self) -> ServiceStatus:
         return self._answer("get_service_status", ServiceStatus(healthy=True, version=VERSION))
 

@@ -17,7 +17,7 @@ from tests.support.server_client import OLD_ROOTS, ServerClient
 
 CONTRACT = {
     "health", "health-auth", "csrf-token", "ip", "deploy", "trigger", "enable", "disable", "kill", "delete", "status",
-    "last_dag_logs",
+    "last_dag_logs", "run_automation", "run_application", "test_connection",
 }  # fmt: skip
 
 

@@ -247,9 +247,20 @@ def test_the_detail_of_a_failure_is_in_the_log(
 
 
 @pytest.mark.parametrize("endpoint", ["run_automation", "run_application", "test_connection"])
-def test_what_is_not_offered_is_a_404_that_says_so(server: ServerClient, endpoint: str) -> None:
-    reply = server.change("POST", endpoint, body={"name": "test"})
-    assert (reply.code, reply.error) == (404, f"{endpoint} is not offered by this gateway")
+def test_a_document_to_be_run_once_is_handed_over_whole(
+    server: ServerClient, service: RecordingService, endpoint: str
+) -> None:
+    assert server.change("POST", endpoint, body=ENTITY).message == "started"
+    assert service.calls == [(endpoint, {"document": ENTITY})]
+
+
+@pytest.mark.parametrize("endpoint", ["run_automation", "run_application", "test_connection"])
+def test_a_document_that_is_no_object_is_refused(
+    server: ServerClient, service: RecordingService, endpoint: str
+) -> None:
+    reply = server.change("POST", endpoint, body=[])
+    assert (reply.code, reply.error) == (400, "The body is not a JSON object")
+    assert not service.calls
 
 
 def test_the_address_of_runs_is_text(server: ServerClient, service: RecordingService) -> None:

@@ -19,6 +19,7 @@ ONE_GATEWAY = settings(
 UNICODE = st.characters(exclude_categories=["Cs"])
 NAMES = st.text(UNICODE, min_size=1, max_size=256)
 KNOWN_CODES = {200, 400, 401, 404, 405, 500, 503}
+CHANGES = ["deploy", "trigger", "enable", "disable", "kill", "run_automation", "test_connection", "run_application"]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(UNICODE),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(UNICODE), inner, max_size=3),
@@ -70,7 +71,7 @@ def test_any_entity_reaches_the_service_unchanged(
 
 @ONE_GATEWAY
 @given(
-    endpoint=st.sampled_from(["deploy", "trigger", "enable", "disable", "kill"]),
+    endpoint=st.sampled_from(CHANGES),
     body=st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()),
 )
 def test_any_body_has_an_answer_that_a_server_understands(kept: ServerClient, endpoint: str, body: bytes) -> None:

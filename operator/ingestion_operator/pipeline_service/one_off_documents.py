@@ -1,0 +1,164 @@
+"""What OpenMetadata sends for a connection test and for an application, and the Job that each asks for; pure.
+
+Only what is acted upon is described; the rest goes to the runner as it came.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar, get_args
+
+from pydantic import Field, ValidationError
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Rejected
+from ingestion_operator.models.base import KubernetesModel
+from ingestion_operator.models.pipeline import LoggerLevel, ServiceType
+from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.pipeline_service.desired import source_config_text
+from ingestion_operator.pipeline_service.entity import ServerConnection, describe, invalid
+from ingestion_operator.render.one_off import OneOff
+from ingestion_operator.render.run_input import RUN_INPUT_VERSION, default_verification
+from ingestion_operator.render.runner_pod import SecretFile
+
+AUTOMATION_SECONDS: Final = 100
+"""OpenMetadata's dialog waits two minutes: by then the runner must have said that there was no time."""
+
+_DOCUMENT_LIMIT_BYTES: Final = 1_000_000
+"""A Secret may have 1 MiB."""
+
+_SLUG_LIMIT: Final = 30
+_NAME_HASH_LENGTH: Final = 12
+_Model = TypeVar("_Model", bound=KubernetesModel)
+_Name = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class AutomationRequest(KubernetesModel):
+    """What is to be tested; the connection itself is the runner's affair."""
+
+    service_type: str | None = None
+    service_name: str | None = None
+
+
+class Automation(KubernetesModel):
+    """An automations Workflow."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    name: _Name
+    workflow_type: str
+    request: AutomationRequest
+    open_metadata_server_connection: ServerConnection
+
+
+class PipelineReference(KubernetesModel):
+    """An ingestion pipeline of an application."""
+
+    fully_qualified_name: Annotated[str, Field(max_length=3072)] | None = None
+
+
+class Application(KubernetesModel):
+    """An App."""
+
+    name: _Name
+    source_python_class: Annotated[str, Field(min_length=1)]
+    app_configuration: dict[str, Any] = {}
+    private_configuration: dict[str, Any] = {}
+    open_metadata_server_connection: ServerConnection
+    pipelines: list[PipelineReference] = []
+    logger_level: LoggerLevel = "INFO"
+
+
+def automation_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[str, str]]:
+    """Return the Job of an automation and what its Secret must hold: the whole document.
+
+    Raises Rejected (InvalidParameter) naming each field that is missing or wrong.
+    """
+    automation = _read(Automation, body)
+    job = _job_name("automation", automation.name, run_id)
+    service_type = f"{(automation.request.service_type or '').lower()}Service"
+    text = json.dumps(body, separators=(",", ":"))
+    if len(text) > _DOCUMENT_LIMIT_BYTES:
+        raise invalid("body", f"it has {len(text)} bytes, more than the {_DOCUMENT_LIMIT_BYTES} of a Secret")
+    one_off = OneOff(
+        kind="automation",
+        job=job,
+        run_id=run_id,
+        entity_name=automation.name,
+        run_input=_run_input({"kind": "automation"}),
+        files=[_file(job, constants.AUTOMATION_KEY, constants.AUTOMATION_DIRECTORY)],
+        service_type=next((known for known in get_args(ServiceType) if known == service_type), None),
+        service_name=automation.request.service_name,
+        deadline_seconds=AUTOMATION_SECONDS,
+    )
+    return one_off, {constants.AUTOMATION_KEY: text}
+
+
+def application_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[str, str]]:
+    """Return the Job of an application and what its Secret must hold: its configuration and the server's token.
+
+    Raises Rejected as `automation_job` does.
+    """
+    application = _read(Application, body)
+    job = _job_name("application", application.name, run_id)
+    server = application.open_metadata_server_connection
+    config = {
+        "type": "Application",
+        "sourcePythonClass": application.source_python_class,
+        "appConfig": application.app_configuration,
+        "appPrivateConfig": application.private_configuration,
+    }
+    secret = {constants.SOURCE_CONFIG_KEY: source_config_text(config)}
+    files = [_file(job, constants.SOURCE_CONFIG_KEY, constants.SOURCE_CONFIG_DIRECTORY)]
+    if token := (server.security_config.jwt_token or "").strip():
+        secret[constants.TOKEN_KEY] = token
+        files.append(_file(job, constants.TOKEN_KEY, constants.TOKEN_DIRECTORY))
+    pipeline = next((known.fully_qualified_name for known in application.pipelines), None)
+    document = {
+        "pipelineType": "application",
+        "service": {"type": "metadataService", "name": "OpenMetadata"},
+        "server": {
+            "hostPort": server.host_port,
+            "verifySSL": server.verify_ssl or default_verification(server.host_port),
+        },
+        "loggerLevel": application.logger_level,
+    }
+    one_off = OneOff(
+        kind="application",
+        job=job,
+        run_id=run_id,
+        entity_name=application.name,
+        run_input=_run_input(document | ({"fullyQualifiedName": pipeline} if pipeline else {})),
+        files=files,
+        pipeline_type="application",
+    )
+    return one_off, secret
+
+
+def check_is_test(body: Mapping[str, Any]) -> None:
+    """Raise Rejected for an automation that tests no connection."""
+    if body.get("workflowType") != "TEST_CONNECTION":
+        raise Rejected(
+            "InvalidParameter", "Invalid parameter value for 'workflowType': only TEST_CONNECTION tests a connection"
+        )
+
+
+def _read(model: type[_Model], body: Mapping[str, Any]) -> _Model:
+    try:
+        return model.model_validate(dict(body))
+    except ValidationError as error:
+        raise Rejected("InvalidParameter", describe(error)) from error
+
+
+def _job_name(kind: str, name: str, run_id: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_SLUG_LIMIT].strip("-")
+    digest = hashlib.sha256(f"{name} {run_id}".encode(errors="replace")).hexdigest()[:_NAME_HASH_LENGTH]
+    return "-".join(part for part in (kind, slug, digest) if part)
+
+
+def _file(secret: str, key: str, directory: str) -> SecretFile:
+    return SecretFile(key, directory, KeyReference(name=secret, key=key))
+
+
+def _run_input(document: dict[str, Any]) -> str:
+    return json.dumps({"version": RUN_INPUT_VERSION, **document}, sort_keys=True, separators=(",", ":"))

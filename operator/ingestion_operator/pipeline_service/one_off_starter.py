@@ -1,0 +1,48 @@
+"""Starting what belongs to no pipeline: a Job of its own and the Secret with what it is told.
+
+Order of writes: the Job, then its Secret, which the Job owns. The pod waits for the Secret, for moments. After a
+crash in between, the Job's deadline or its pod's failure to start ends it, its time to live removes it, and what
+was secret was never written: nothing is left to clean up, by whom ever.
+"""
+
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+from ingestion_operator import constants
+from ingestion_operator.errors import ClusterError, Unavailable
+from ingestion_operator.pipeline_service.secret_store import SecretStore, job_owner
+from ingestion_operator.ports import JOBS, ClusterApi
+from ingestion_operator.render.one_off import OneOff, one_off_job
+from ingestion_operator.settings import Settings
+
+_ATTEMPTS: Final = 3
+
+
+class OneOffStarter:
+    """Creates Jobs that run once, in one namespace."""
+
+    def __init__(self, cluster: ClusterApi, namespace: str, settings: Callable[[], Settings]) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._settings = settings
+        self._secrets = SecretStore(cluster, namespace)
+
+    def start(self, read: Callable[[str], tuple[OneOff, dict[str, str]]]) -> OneOff:
+        """Start what `read` makes of a new run id, and return it.
+
+        Raises Rejected as `read` and rendering do; ClusterError when the Job or its Secret cannot be written: the
+        Job then ends by itself.
+        """
+        one_off, secret = read(str(uuid.uuid4()))
+        job = self._cluster.create(
+            JOBS, one_off_job(one_off, self._namespace, self._settings()), field_manager=constants.CLIENT_FIELD_MANAGER
+        )
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._secrets.ensure(one_off.job, secret, job_owner(job))
+                break
+            except ClusterError as error:
+                if attempt == _ATTEMPTS or not isinstance(error, Unavailable):
+                    raise
+        return one_off

@@ -1,0 +1,142 @@
+"""The runner's pod, whatever it runs: no rights, read-only root, secrets as files, its input as an annotation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Rejected
+from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.render.layers import merge
+from ingestion_operator.settings import RunnerImage, Settings
+
+_TERMINATION_GRACE_SECONDS: Final = 30
+"""Time for the runner to end the workflow and to report that it was interrupted."""
+
+_BUILT_IN_LAYER: Final[dict[str, Any]] = {
+    # Importing openmetadata-ingestion alone takes 265-270 MB; 2,000 tables took 430 MB.
+    "container": {"resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}}
+}
+
+
+@dataclass(frozen=True)
+class SecretFile:
+    """A key of a Secret, mounted as the file `<directory>/<name>`."""
+
+    name: str
+    directory: str
+    reference: KeyReference
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the runner is told: the run input, Secrets as files, and what marks the pod."""
+
+    run_input: str
+    files: Sequence[SecretFile]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def runner_pod(
+    content: Content, layers: Sequence[dict[str, Any]], image: RunnerImage, settings: Settings
+) -> dict[str, Any]:
+    """Return the pod template; `layers` are laid over the built-in one, weakest first.
+
+    Raises Rejected (ServiceAccountNotAllowed) for a service account that the settings do not allow.
+    """
+    merged = _BUILT_IN_LAYER
+    for layer in layers:
+        merged = merge(merged, layer)
+    pod, metadata = merged.get("spec", {}), merged.get("metadata", {})
+    _check_service_account(pod.get("serviceAccountName"), settings)
+    own_volumes, own_mounts = _volumes(content.files)
+    security = pod.get("securityContext", {})
+    return {
+        "metadata": {
+            "labels": _without_own(metadata.get("labels", {}))
+            | dict(content.labels)
+            | {constants.LABEL_VERSION: image.version},
+            "annotations": _without_own(metadata.get("annotations", {}))
+            | dict(content.annotations)
+            | {constants.ANNOTATION_RUN_INPUT: content.run_input},
+        },
+        "spec": {
+            **pod,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": _TERMINATION_GRACE_SECONDS,
+            "securityContext": {
+                "runAsUser": constants.RUNNER_USER,
+                "runAsGroup": constants.RUNNER_USER,
+                "fsGroup": constants.RUNNER_USER,
+                **security,
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [_container(merged["container"], own_mounts, image.image)],
+            "volumes": own_volumes + pod.get("volumes", []),
+        },
+    }
+
+
+def _without_own(entries: dict[str, str]) -> dict[str, str]:
+    """Drop keys of this program's own: a run id in a template would make all runs one."""
+    return {key: value for key, value in entries.items() if not key.startswith(f"{constants.GROUP}/")}
+
+
+def _check_service_account(name: str | None, settings: Settings) -> None:
+    if name is not None and name not in settings.allowed_service_accounts:
+        raise Rejected(
+            "ServiceAccountNotAllowed",
+            f"podTemplate.spec.serviceAccountName {name!r} is not allowed: remove it, or let an administrator "
+            "add it to allowedServiceAccounts in the operator's settings",
+        )
+
+
+def _container(container: dict[str, Any], mounts: list[dict[str, Any]], image: str) -> dict[str, Any]:
+    return {
+        "name": constants.RUNNER_CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        **container,
+        "env": [
+            _downward("RUN_ID", f"metadata.annotations['{constants.ANNOTATION_RUN_ID}']"),
+            _downward("JOB_UID", f"metadata.labels['{constants.LABEL_JOB_UID}']"),
+            _downward("POD_NAME", "metadata.name"),
+            _downward("NODE_NAME", "spec.nodeName"),
+            {"name": "HOME", "value": constants.TEMPORARY_DIRECTORY},
+            *container.get("env", []),
+        ],
+        "volumeMounts": mounts + container.get("volumeMounts", []),
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _downward(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _volumes(files: Sequence[SecretFile]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the volumes that every run has and those its Secrets need, and where they are mounted."""
+    path = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{constants.ANNOTATION_RUN_INPUT}']"}
+    volumes: list[dict[str, Any]] = [
+        {"name": "pipeline", "downwardAPI": {"items": [{"path": "pipeline.json", "fieldRef": path}]}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    mounts: list[dict[str, Any]] = [
+        {"name": "pipeline", "mountPath": constants.PIPELINE_DIRECTORY, "readOnly": True},
+        {"name": "tmp", "mountPath": constants.TEMPORARY_DIRECTORY},
+    ]
+    for file in files:
+        item = {"key": file.reference.key, "path": file.name}
+        volumes.append({"name": file.name, "secret": {"secretName": file.reference.name, "items": [item]}})
+        mounts.append({"name": file.name, "mountPath": file.directory, "readOnly": True})
+    return volumes, mounts
