@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from ingestion_operator import __version__
@@ -33,7 +34,7 @@ def public_app(
     work: Work,
 ) -> ASGIApp:
     """Return the application: endpoints under both roots, /docs and /openapi.json, behind Basic authentication."""
-    app = FastAPI(title=_TITLE, version=__version__, redoc_url=None, redirect_slashes=False)
+    app = FastAPIOffline(title=_TITLE, version=__version__, redoc_url=None, redirect_slashes=False)
     translate_errors(app)
     _add_routes(app, Observing(service, settings, work), Operating(service, work))
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's own way to change it

@@ -1,5 +1,6 @@
 """The OpenAPI description, and a client that takes it at its word."""
 
+import re
 from typing import Any
 
 import pytest
@@ -57,3 +58,12 @@ def test_the_description_can_be_read_in_a_browser(old_server: ServerClient) -> N
     reply = old_server.send("GET", "/docs")
     assert reply.code == 200
     assert reply.headers["Content-Type"].startswith("text/html")
+
+
+def test_the_page_needs_nothing_from_another_host(old_server: ServerClient) -> None:
+    page = old_server.send("GET", "/docs").body.decode()
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(addresses) >= 3
+    for address in addresses:
+        assert address.startswith("/")
+        assert old_server.send("GET", address).code == 200
