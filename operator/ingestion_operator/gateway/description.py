@@ -58,7 +58,7 @@ BODIES: Final[dict[str, Schema]] = {
     "trigger": _object({"dag_id": _NAME, "conf": {**_CONF, "type": ["object", "null"]}}, ["dag_id"]),
     "enable": _ONE_PIPELINE,
     "disable": _ONE_PIPELINE,
-    "kill": _ONE_PIPELINE,
+    "kill": _object({"dag_id": _NAME, "run_id": {"type": ["string", "null"], "format": "uuid"}}, ["dag_id"]),
     "run_automation": {"type": "object", "description": "OpenMetadata's automations Workflow entity"},
     "test_connection": {"type": "object", "description": "The same, of the type TEST_CONNECTION"},
     "run_application": {"type": "object", "description": "OpenMetadata's App entity"},
@@ -67,7 +67,12 @@ BODIES: Final[dict[str, Schema]] = {
 QUERIES: Final[dict[str, dict[str, Schema]]] = {
     "delete": {"dag_id": _NAME},
     "status": {"dag_id": _NAME, "only_queued": {"type": "boolean", "default": False}},
-    "last_dag_logs": {"dag_id": _NAME, "task_id": _TEXT, "after": {**_COUNT, "maximum": 999_999_999}},
+    "last_dag_logs": {
+        "dag_id": _NAME,
+        "task_id": _TEXT,
+        "after": {**_COUNT, "maximum": 999_999_999},
+        "run_id": {"type": "string", "format": "uuid"},
+    },
     "trigger": {"run_id": _TEXT},
 }
 

@@ -65,8 +65,12 @@ class Operating:
         return await self._done(partial(self._service.toggle_ingestion, await _name_in_body(request), enabled=False))
 
     async def kill(self, request: Request) -> JSONResponse:
-        """End all runs of a pipeline."""
-        return await self._done(partial(self._service.kill_ingestion, await _name_in_body(request)))
+        """End all runs of a pipeline, or the one that `run_id` names: servers do not ask for it yet."""
+        parameters = Parameters(await read_object(request))
+        name, run_id = parameters.pipeline_name(), parameters.uuid("run_id")
+        parameters.check()
+        everything, one = self._service.kill_ingestion, self._service.kill_ingestion_run
+        return await self._done(partial(everything, name) if run_id is None else partial(one, name, run_id))
 
     async def delete(self, request: Request) -> JSONResponse:
         """Delete a pipeline and everything of it."""

@@ -39,8 +39,14 @@ class PipelineService(Protocol):
     def get_last_ingestion_logs(self, name: str, *, after: int | None = None) -> LogPage:
         """Return a page of the last run's log."""
 
+    def get_ingestion_logs(self, name: str, run_id: str, *, after: int | None = None) -> LogPage:
+        """Return a page of one run's log."""
+
     def kill_ingestion(self, name: str) -> Response:
         """End all runs."""
+
+    def kill_ingestion_run(self, name: str, run_id: str) -> Response:
+        """End one run."""
 
     def run_automation(self, workflow: Mapping[str, Any]) -> Response:
         """Start an automation."""

@@ -54,8 +54,15 @@ class RecordingService:
         page = LogPage(text="line\n", total=1, pipeline_type="metadata")
         return self._answer("get_last_ingestion_logs", page, name=name, after=after)
 
+    def get_ingestion_logs(self, name: str, run_id: str, *, after: int | None = None) -> LogPage:
+        page = LogPage(text="a run's line\n", total=1, pipeline_type="metadata")
+        return self._answer("get_ingestion_logs", page, name=name, run_id=run_id, after=after)
+
     def kill_ingestion(self, name: str) -> Response:
         return self._answer("kill_ingestion", self._done("killed"), name=name)
+
+    def kill_ingestion_run(self, name: str, run_id: str) -> Response:
+        return self._answer("kill_ingestion_run", self._done("killed"), name=name, run_id=run_id)
 
     def run_automation(self, workflow: Mapping[str, Any]) -> Response:
         return self._answer("run_automation", self._done("started"), document=workflow)

@@ -263,6 +263,27 @@ def test_a_document_that_is_no_object_is_refused(
     assert not service.calls
 
 
+def test_one_run_can_be_killed_alone(server: ServerClient, service: RecordingService) -> None:
+    assert server.change("POST", "kill", body={"dag_id": "nightly", "run_id": RUN}).message == "killed"
+    assert service.calls == [("kill_ingestion_run", {"name": "nightly", "run_id": RUN})]
+
+
+def test_the_log_of_one_run_can_be_read(server: ServerClient, service: RecordingService) -> None:
+    reply = server.read("last_dag_logs", {"dag_id": "nightly", "run_id": RUN, "after": "3"})
+    assert reply.json == {"ingestion_task": "a run's line\n", "total": 1}
+    assert service.calls == [("get_ingestion_logs", {"name": "nightly", "run_id": RUN, "after": 3})]
+
+
+def test_a_run_id_that_is_no_uuid_is_refused(server: ServerClient, service: RecordingService) -> None:
+    replies = [
+        server.change("POST", "kill", body={"dag_id": "nightly", "run_id": "manual__1"}),
+        server.read("last_dag_logs", {"dag_id": "nightly", "run_id": "manual__1"}),
+    ]
+    for reply in replies:
+        assert (reply.code, reply.error) == (400, "Invalid parameter value for 'run_id': must be a UUID")
+    assert not service.calls
+
+
 def test_the_address_of_runs_is_text(server: ServerClient, service: RecordingService) -> None:
     assert server.read("ip").json == {"ip": "203.0.113.7"}
     service.answers["request_get_host_ip"] = "unknown"
