@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
 
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
+from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import write_credentials
 from tests.support.gateway_process import GatewayProcess, start_gateway
 
@@ -18,6 +21,12 @@ SETTINGS = {
     "defaultServerVersion": "2.0",
 }
 ACCOUNT = "ingestion-gateway"
+
+
+class StartGateway(Protocol):
+    """Runs a gateway until the block ends."""
+
+    def __call__(self, *, kubeconfig: Path) -> AbstractContextManager[GatewayProcess]: ...
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +59,33 @@ def kubeconfig(bed: Cluster, namespace: str, manifests: list[dict[str, Any]], fo
 
 
 @pytest.fixture(scope="module")
-def replicas(kubeconfig: Path, namespace: str, folder: Path) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
+def start(namespace: str, folder: Path) -> StartGateway:
+    """Start a gateway for the namespace; takes the kubeconfig."""
+    return partial(
+        start_gateway,
+        folder,
+        namespace=namespace,
+        settings=folder / "settings.yaml",
+        credentials=folder / "credentials",
+    )
+
+
+@pytest.fixture(scope="module")
+def replicas(start: StartGateway, kubeconfig: Path) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     """Two gateways for one namespace."""
-    options: dict[str, Any] = {
-        "kubeconfig": kubeconfig,
-        "namespace": namespace,
-        "settings": folder / "settings.yaml",
-        "credentials": folder / "credentials",
-    }
-    with start_gateway(folder, **options) as one, start_gateway(folder, **options) as two:
+    with start(kubeconfig=kubeconfig) as one, start(kubeconfig=kubeconfig) as two:
         yield one, two
+
+
+@pytest.fixture(scope="module")
+def faults(kubeconfig: Path) -> Iterator[FaultProxy]:
+    """A proxy in front of the API server."""
+    with FaultProxy(kubeconfig) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def proxied(start: StartGateway, faults: FaultProxy, folder: Path) -> Iterator[GatewayProcess]:
+    """A gateway that reaches the API server through the proxy alone."""
+    with start(kubeconfig=faults.write_kubeconfig(folder / "proxied")) as gateway:
+        yield gateway
