@@ -1,6 +1,5 @@
 """The gateway's ServiceAccount and Role from manifests/, in the namespace of the test module."""
 
-import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,13 +13,12 @@ from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import write_credentials
-from tests.support.gateway_process import GatewayProcess, start_gateway
+from tests.support.gateway_process import GatewayProcess, start_gateway, write_account_kubeconfig
 
 SETTINGS = {
     "runnerImages": {"2.0": {"image": "localhost/pause:1", "version": "2.0.6.0"}},
     "defaultServerVersion": "2.0",
 }
-ACCOUNT = "ingestion-gateway"
 
 
 class StartGateway(Protocol):
@@ -45,17 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(bed: Cluster, namespace: str, manifests: list[dict[str, Any]], folder: Path) -> Path:
+def kubeconfig(bed: Cluster, namespace: str, folder: Path) -> Path:
     """The credentials of the gateway's ServiceAccount, which has the Role of manifests/ and nothing else."""
-    for body in manifests:
-        if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
-            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
-    content = yaml.safe_load(bed.kubeconfig.read_text())
-    token = bed.kubectl("-n", namespace, "create", "token", ACCOUNT).strip()
-    content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return write_account_kubeconfig(bed, namespace, folder / "kubeconfig")
 
 
 @pytest.fixture(scope="module")
