@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast lint format cluster-up cluster-down images crds locks clean
+.PHONY: help demo test test-fast bench-gateway lint format cluster-up cluster-down images crds locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,10 @@ test: lint ## Run all that CI runs
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)
+
+bench-gateway: $(READY) ## Time the gateway's calls beside 1, 1,000 and 5,000 pipelines
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m benchmarks.gateway
 
 lint: $(READY) ## Check style, types, import rings and generated files
 	@$(VENV)/bin/ruff check --quiet .

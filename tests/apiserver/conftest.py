@@ -3,27 +3,21 @@
 import re
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from tests.cluster import cluster
 from tests.cluster.handle import Cluster
-
-ROOT = Path(__file__).parents[2]
+from tests.support.installation import install_definition
 
 
 @pytest.fixture(scope="session")
 def bed() -> Cluster:
     """The cluster that the test bed provides, with this checkout's definition; started if it is not up."""
     found = cluster.up()
-    found.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "crds" / CRD))
-    found.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(ROOT / "crds" / CRD))
+    install_definition(found)
     return found
-
-
-CRD = "ingestion.openmetadata.org_ingestionpipelines.yaml"
 
 
 @pytest.fixture(scope="session")

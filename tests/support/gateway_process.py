@@ -1,6 +1,7 @@
 """The gateway as a program: `python -m ingestion_operator.gateway`, with free ports."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -9,10 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+import yaml
 
 from ingestion_operator.gateway.server import listen
+from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support.waiting import wait_for
+
+ACCOUNT: Final = "ingestion-gateway"
+"""The gateway's ServiceAccount in manifests/."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +82,15 @@ def start_gateway(
         finally:
             if process.poll() is None:
                 gateway.terminate()
+
+
+def write_account_kubeconfig(bed: Cluster, namespace: str, path: Path) -> Path:
+    """Create the gateway's ServiceAccount and Role in a namespace; write a kubeconfig with its token."""
+    for body in yaml.safe_load_all((CHECKOUT / "manifests" / "gateway.yaml").read_text()):
+        if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
+            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+    content = yaml.safe_load(bed.kubeconfig.read_text())
+    token = bed.kubectl("-n", namespace, "create", "token", ACCOUNT, "--duration=8h").strip()
+    content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
+    path.write_text(yaml.safe_dump(content))
+    return path

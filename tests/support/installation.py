@@ -60,6 +60,13 @@ def install_gateway(cluster: Cluster, namespace: str, images: dict[str, str], *,
     wait_for_rollout(cluster, namespace, "ingestion-gateway")
 
 
+def install_definition(cluster: Cluster) -> None:
+    """Install this checkout's CustomResourceDefinition and wait until it is served."""
+    definition = str(CHECKOUT / "crds" / "ingestion.openmetadata.org_ingestionpipelines.yaml")
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", definition)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", definition)
+
+
 def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
     """kubectl apply, on the server's side, in the order given."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

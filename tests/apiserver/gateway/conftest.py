@@ -1,23 +1,30 @@
 """The gateway's ServiceAccount and Role from manifests/, in the namespace of the test module."""
 
-import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
 
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
+from tests.support.fault_proxy import FaultProxy
 from tests.support.gateway import write_credentials
-from tests.support.gateway_process import GatewayProcess, start_gateway
+from tests.support.gateway_process import GatewayProcess, start_gateway, write_account_kubeconfig
 
 SETTINGS = {
     "runnerImages": {"2.0": {"image": "localhost/pause:1", "version": "2.0.6.0"}},
     "defaultServerVersion": "2.0",
 }
-ACCOUNT = "ingestion-gateway"
+
+
+class StartGateway(Protocol):
+    """Runs a gateway until the block ends."""
+
+    def __call__(self, *, kubeconfig: Path) -> AbstractContextManager[GatewayProcess]: ...
 
 
 @pytest.fixture(scope="session")
@@ -36,27 +43,39 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(bed: Cluster, namespace: str, manifests: list[dict[str, Any]], folder: Path) -> Path:
+def kubeconfig(bed: Cluster, namespace: str, folder: Path) -> Path:
     """The credentials of the gateway's ServiceAccount, which has the Role of manifests/ and nothing else."""
-    for body in manifests:
-        if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
-            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
-    content = yaml.safe_load(bed.kubeconfig.read_text())
-    token = bed.kubectl("-n", namespace, "create", "token", ACCOUNT).strip()
-    content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return write_account_kubeconfig(bed, namespace, folder / "kubeconfig")
 
 
 @pytest.fixture(scope="module")
-def replicas(kubeconfig: Path, namespace: str, folder: Path) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
+def start(namespace: str, folder: Path) -> StartGateway:
+    """Start a gateway for the namespace; takes the kubeconfig."""
+    return partial(
+        start_gateway,
+        folder,
+        namespace=namespace,
+        settings=folder / "settings.yaml",
+        credentials=folder / "credentials",
+    )
+
+
+@pytest.fixture(scope="module")
+def replicas(start: StartGateway, kubeconfig: Path) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     """Two gateways for one namespace."""
-    options: dict[str, Any] = {
-        "kubeconfig": kubeconfig,
-        "namespace": namespace,
-        "settings": folder / "settings.yaml",
-        "credentials": folder / "credentials",
-    }
-    with start_gateway(folder, **options) as one, start_gateway(folder, **options) as two:
+    with start(kubeconfig=kubeconfig) as one, start(kubeconfig=kubeconfig) as two:
         yield one, two
+
+
+@pytest.fixture(scope="module")
+def faults(kubeconfig: Path) -> Iterator[FaultProxy]:
+    """A proxy in front of the API server."""
+    with FaultProxy(kubeconfig) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def proxied(start: StartGateway, faults: FaultProxy, folder: Path) -> Iterator[GatewayProcess]:
+    """A gateway that reaches the API server through the proxy alone."""
+    with start(kubeconfig=faults.write_kubeconfig(folder / "proxied")) as gateway:
+        yield gateway

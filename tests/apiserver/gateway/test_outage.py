@@ -1,21 +1,38 @@
-"""The gateway without an API server: one that refuses, one that never answers; and its own start and end."""
+"""The gateway without an API server: one that refuses, never answers, goes and returns; its own start and end."""
 
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
 
+from ingestion_operator.gateway.work import THREADS
+from ingestion_operator.kube.client import KubernetesCluster
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support.entities import entity
+from tests.support.fault_proxy import Fault, FaultProxy, Rule
 from tests.support.gateway_process import GatewayProcess, start_gateway
+from tests.support.pipeline_state import own_entity, state_of
 from tests.support.server_client import Reply, ServerClient
+
+CALLS: Final[tuple[Callable[[ServerClient], Reply], ...]] = (
+    lambda server: server.deploy(entity()),
+    lambda server: server.trigger("a"),
+    lambda server: server.enable("a"),
+    lambda server: server.disable("a"),
+    lambda server: server.queued("a"),
+    lambda server: server.logs("a"),
+    lambda server: server.kill("a"),
+    lambda server: server.delete("a"),
+)
 
 
 @contextmanager
@@ -30,19 +47,19 @@ def _gateway_at(address: str, bed: Cluster, folder: Path) -> Iterator[GatewayPro
         yield gateway
 
 
+def _assert_healthy_at_once(server: ServerClient) -> None:
+    begin = time.monotonic()
+    assert server.read("health-auth").json["version"] == "2.0.6.0"
+    assert time.monotonic() - begin < 1
+
+
 def _assert_outage(gateway: GatewayProcess, *, bound: float) -> None:
     server = ServerClient.old(gateway.port)
-    calls: list[Callable[[], Reply]] = [
-        lambda: server.deploy(entity()), lambda: server.trigger("a"), lambda: server.queued("a"),
-        lambda: server.logs("a"), lambda: server.kill("a"), lambda: server.delete("a"),
-    ]  # fmt: skip
-    for call in calls:
+    for call in CALLS:
         begin = time.monotonic()
-        assert call().code == 503
+        assert call(server).code == 503
         assert time.monotonic() - begin < bound
-        begin = time.monotonic()
-        assert server.read("health-auth").json["version"] == "2.0.6.0"
-        assert time.monotonic() - begin < 1
+        _assert_healthy_at_once(server)
     server.close()
     assert gateway.manage("/livez")[0] == gateway.manage("/readyz")[0] == 200
     code, text = gateway.manage("/status")
@@ -63,6 +80,56 @@ def test_an_api_server_that_never_answers_is_a_503_within_the_bound(bed: Cluster
         _gateway_at(f"https://127.0.0.1:{silent.getsockname()[1]}", bed, folder) as gateway,
     ):
         _assert_outage(gateway, bound=16)
+
+
+def test_health_is_told_at_once_while_more_calls_hang_than_the_gateway_has_threads(
+    proxied: GatewayProcess, faults: FaultProxy
+) -> None:
+    def call(number: int) -> tuple[int, float]:
+        server = ServerClient.old(proxied.port)
+        begin = time.monotonic()
+        code = CALLS[number % len(CALLS)](server).code
+        server.close()
+        return code, time.monotonic() - begin
+
+    silence = Rule(Fault("cut", delay=60), times=None)
+    server = ServerClient.old(proxied.port)
+    with faults.failing(silence), ThreadPoolExecutor(THREADS + 8) as pool:
+        hanging = [pool.submit(call, number) for number in range(THREADS + 8)]
+        assert silence.struck.wait(5)
+        while not all(future.done() for future in hanging):
+            _assert_healthy_at_once(server)
+            time.sleep(0.1)
+    server.close()
+    assert {future.result()[0] for future in hanging} == {503}
+    assert max(future.result()[1] for future in hanging) < 16
+
+
+def test_a_gateway_serves_again_as_soon_as_the_api_server_does(proxied: GatewayProcess, faults: FaultProxy) -> None:
+    server = ServerClient.old(proxied.port)
+    for _ in range(2):
+        with faults.failing(Rule(Fault("cut"), times=None)):
+            for call in CALLS:
+                assert call(server).code == 503
+        assert server.deploy(entity()).message
+        assert server.queued("nightly").json == []
+        assert server.disable("nightly").message
+    server.close()
+
+
+@pytest.mark.parametrize("write", [1, 2, 3])
+def test_a_deploy_that_the_api_server_leaves_half_done_is_whole_after_the_next(
+    proxied: GatewayProcess, faults: FaultProxy, api: KubernetesCluster, namespace: str, write: int
+) -> None:
+    server = ServerClient.old(proxied.port)
+    name, untouched = f"half-done-{write}", f"whole-{write}"
+    server.deploy(own_entity(untouched))
+    gone = Rule(Fault("cut"), method="POST|PATCH", nth=write, times=None)
+    with faults.failing(gone):
+        assert server.deploy(own_entity(name)).code == 503
+    assert server.deploy(own_entity(name)).message
+    assert state_of(api, namespace, name) == state_of(api, namespace, untouched)
+    server.close()
 
 
 def test_sigterm_ends_the_gateway_in_order(bed: Cluster, folder: Path) -> None:

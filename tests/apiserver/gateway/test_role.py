@@ -7,10 +7,9 @@ from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.health import PERMISSIONS
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
-from tests.apiserver.gateway.conftest import ACCOUNT
 from tests.cluster.handle import Cluster
 from tests.support.entities import entity, token
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import ACCOUNT, GatewayProcess
 from tests.support.server_client import ServerClient
 from tests.support.waiting import wait_for
 

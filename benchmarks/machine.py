@@ -1,0 +1,31 @@
+"""What the figures were measured on."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+from tests.cluster.commands import run
+from tests.cluster.handle import Cluster
+from tests.cluster.locations import CHECKOUT
+
+
+def facts(bed: Cluster) -> dict[str, str | int | float | bool]:
+    """Cores, memory, versions, and the commit that was measured."""
+    versions = json.loads(bed.kubectl("version", "-o", "json"))
+    return {
+        "cores": os.cpu_count() or 0,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "processor": _processor(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "kubernetes": versions["serverVersion"]["gitVersion"],
+        "commit": run(["git", "-C", CHECKOUT, "rev-parse", "--short", "HEAD"]).strip(),
+        "commit_is_clean": not run(["git", "-C", CHECKOUT, "status", "--porcelain"]).strip(),
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,44 @@
+"""The operator as a program: `python -m ingestion_operator`, outside the cluster."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ingestion_operator.constants import LEASE_NAME
+from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.ports import LEASES
+from tests.cluster.locations import CHECKOUT
+from tests.support.waiting import wait_for
+
+
+@contextmanager
+def start_operator(
+    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the operator for a namespace until the block ends; its log goes to `folder`."""
+    log = folder / "operator.log"
+    arguments = [f"--settings={settings}", f"--namespace={namespace}", f"--kubeconfig={kubeconfig}"]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
+    cluster = KubernetesCluster(connect(read_configuration(str(kubeconfig))))
+
+    def is_alive() -> bool:
+        assert process.poll() is None, log.read_text()
+        return cluster.get(LEASES, namespace, LEASE_NAME) is not None
+
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "ingestion_operator", *arguments], env=environment, stderr=output
+        ) as process,
+    ):
+        try:
+            wait_for("the operator's sign of life", is_alive, timeout=60)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=40)
