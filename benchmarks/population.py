@@ -48,9 +48,8 @@ class Population:
         """Write what a deploy writes, without looking first."""
         wanted = desired(on_demand(f"existing-{number}"), self._settings, SystemClock().now())
         if number == 0 and wanted.token is not None:
-            SecretStore(self._cluster, self._namespace).ensure(
-                wanted.token.secret, constants.TOKEN_KEY, wanted.token.value
-            )
+            token = {constants.TOKEN_KEY: wanted.token.value}
+            SecretStore(self._cluster, self._namespace).ensure(wanted.token.secret, token)
         body = self._cluster.create(
             PIPELINES,
             {
