@@ -17,3 +17,6 @@ class FakeLogs:
             raise NotFound(f"pod {namespace}/{pod} is not there", code=404)
         text = self.texts[pod]
         yield from (text[start : start + self.piece_bytes] for start in range(0, len(text), self.piece_bytes))
+
+    def tail(self, namespace: str, pod: str, lines: int) -> str:
+        return "\n".join(b"".join(self.read(namespace, pod)).decode().splitlines()[-lines:])
