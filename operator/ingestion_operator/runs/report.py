@@ -34,7 +34,7 @@ _INTERRUPTED: Final = "Interrupted"
 _OPEN_STATES: Final = frozenset({"queued", "running"})
 _NEVER_A_RUN: Final = "OutsideSchedule"
 _STORY_ATTEMPTS: Final = 10
-_ERROR_CHARACTERS: Final = 4000
+_ERROR_CHARACTERS: Final = 8000
 LOG_TAIL_CHARACTERS: Final = 16_000
 """A row is stored in the server's database: the end of a log is bounded."""
 
