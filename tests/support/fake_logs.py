@@ -11,8 +11,11 @@ class FakeLogs:
     def __init__(self) -> None:
         self.texts: dict[str, bytes] = {}
         self.piece_bytes = 1000
+        self.unreadable: Exception | None = None
 
     def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+        if self.unreadable is not None:
+            raise self.unreadable
         if pod not in self.texts:
             raise NotFound(f"pod {namespace}/{pod} is not there", code=404)
         text = self.texts[pod]

@@ -26,6 +26,7 @@ class FakeSink:
         """Raised by every call."""
         self.refuses_writes: Exception | None = None
         self.before_call: Callable[[], object] = lambda: None
+        self.after_write: Callable[[], object] = lambda: None
 
     def read(self, server: ServerAccess, fully_qualified_name: str, run_id: str) -> Row | None:
         self._called("read", server, fully_qualified_name, run_id)
@@ -36,6 +37,7 @@ class FakeSink:
         if self.refuses_writes is not None:
             raise self.refuses_writes
         self.rows[row["runId"]] = deepcopy(row)
+        self.after_write()
 
     @property
     def writes(self) -> Sequence[str]:
