@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from ingestion_operator import constants
+from ingestion_operator.models.pipeline import SslVerification
+from ingestion_operator.models.status import Run
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ class PodLogs(Protocol):
         Raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable.
         """
 
+    def tail(self, namespace: str, pod: str, lines: int) -> str:
+        """Return the last lines of the runner's container, bounded in size. Raises as `read` does."""
+
+
+class LogTails(Protocol):
+    """The ends of runs' logs, wherever they are kept."""
+
+    def tail(self, run: Run, namespace: str, pipeline: str) -> str:
+        """Return the last lines of a run's last attempt; empty where nothing is left of them. Raises nothing."""
+
 
 class LogStore(Protocol):
     """Named objects in a folder or a bucket; keys are relative, with `/` between their parts.
@@ -134,7 +146,7 @@ class ServerAccess:
 
     host_port: str
     """Base URL of the API, such as http://openmetadata:8585/api."""
-    verify_ssl: Literal["no-ssl", "ignore", "validate"]
+    verify_ssl: SslVerification
     token: str | None = field(default=None, repr=False)
 
 

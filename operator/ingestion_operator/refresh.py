@@ -1,7 +1,7 @@
-"""One look at one pipeline: children made right, runs recorded, status and Events written."""
+"""One look at one pipeline: children made right, runs recorded and reported, status and Events written."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,12 +10,14 @@ from ingestion_operator import constants
 from ingestion_operator.admission import Admission
 from ingestion_operator.errors import ClusterError, Forbidden, Rejected
 from ingestion_operator.models.resource import Pipeline, parse_status
-from ingestion_operator.models.status import PipelineStatus
+from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name, short_hash
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi
 from ingestion_operator.reconcile import Reconciler, is_owned
+from ingestion_operator.reporter import Reporter
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.pods import read_pod
 from ingestion_operator.schedule import next_boundary
 from ingestion_operator.settings import Settings
 from ingestion_operator.status import (
@@ -24,7 +26,9 @@ from ingestion_operator.status import (
     announcements,
     next_look,
     pipeline_status,
+    report_announcements,
     unreadable_status,
+    with_delivery,
 )
 
 _logger = logging.getLogger(__name__)
@@ -47,12 +51,13 @@ class PipelineKey:
 class Refresher:
     """Level-triggered: reads everything anew, so that it may be called at any time, any number of times."""
 
-    def __init__(self, cluster: ClusterApi, settings: Callable[[], Settings], clock: Clock) -> None:
+    def __init__(self, cluster: ClusterApi, settings: Callable[[], Settings], clock: Clock, reporter: Reporter) -> None:
         self._cluster = cluster
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster)
         self._admission = Admission(cluster)
+        self._reporter = reporter
 
     def refresh(self, key: PipelineKey, observed_pods: list[dict[str, Any]]) -> datetime | None:
         """Look at a pipeline once; return when to look again though nothing happens, None for never.
@@ -68,18 +73,26 @@ class Refresher:
         try:
             pipeline = Pipeline.parse(body)
         except Rejected as rejected:
-            self._write(body, parse_status(body), unreadable_status(body, rejected, now))
+            before, unreadable = parse_status(body), unreadable_status(body, rejected, now)
+            self._write(body, before, unreadable, announcements(before, unreadable))
             return None
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
-        self._write(body, pipeline.status, status)
+        written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
         held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
-        self._admission.prune(pipeline, findings.jobs, status.runs)
+        # Last, since it waits for another server; the first write has noted what is owed.
+        delivery = self._reporter.report(pipeline, status.runs, findings.live_pods)
+        told = with_delivery(pipeline, status, delivery, now)
+        self._write(written, status, told, report_announcements(status, delivery))
+        self._admission.prune(pipeline, findings.jobs, told.runs)
+        moments = [held_until, delivery.again_at]
         if findings.rejected is not None:
-            return now + _recheck_pause(status, now)
-        schedule = pipeline.spec.schedule
-        boundary = next_boundary(schedule.start_date, schedule.end_date, now) if schedule else None
-        return min((moment for moment in (next_look(status, boundary), held_until) if moment), default=None)
+            moments.append(now + _recheck_pause(status, now))
+        else:
+            schedule = pipeline.spec.schedule
+            boundary = next_boundary(schedule.start_date, schedule.end_date, now) if schedule else None
+            moments.append(next_look(status, boundary))
+        return min((moment for moment in moments if moment), default=None)
 
     def _look(self, pipeline: Pipeline, observed_pods: list[dict[str, Any]], now: datetime) -> Findings:
         cronjob, rejected = None, None
@@ -94,11 +107,18 @@ class Refresher:
             cronjob = self._owned_cronjob(pipeline)
         selector = {constants.LABEL_PIPELINE: pipeline.cronjob_name}
         jobs = self._cluster.list(JOBS, pipeline.namespace, selector)
-        pods = {pod["metadata"]["name"]: pod for pod in observed_pods}
-        if jobs:
-            pods |= {pod["metadata"]["name"]: pod for pod in self._cluster.list(PODS, pipeline.namespace, selector)}
-        runs = runs_of(jobs, list(pods.values()), pipeline.status.runs, now)
-        return Findings(cronjob=cronjob, runs=runs, rejected=rejected, jobs=jobs)
+        known = pipeline.status.runs
+        # A pod may outlive its Job by its grace period.
+        may_have_pods = jobs or any(run.state not in FINISHED_STATES or run.is_unreported for run in known)
+        listed = self._cluster.list(PODS, pipeline.namespace, selector) if may_have_pods else []
+        pods = {pod["metadata"]["name"]: pod for pod in [*observed_pods, *listed]}
+        return Findings(
+            cronjob=cronjob,
+            runs=runs_of(jobs, list(pods.values()), known, now),
+            rejected=rejected,
+            jobs=jobs,
+            live_pods=frozenset(pod["metadata"]["name"] for pod in listed if not read_pod(pod).is_finished),
+        )
 
     def _owned_cronjob(self, pipeline: Pipeline) -> dict[str, Any] | None:
         """Return the CronJob that an earlier, valid spec has left in place, if any."""
@@ -108,20 +128,26 @@ class Refresher:
             return None
         return live if live is not None and is_owned(live, pipeline) else None
 
-    def _write(self, pipeline: dict[str, Any], before: PipelineStatus, status: PipelineStatus) -> None:
-        """Write the status if it changed, and tell what changed; a stale writer is refused with Conflict."""
-        if status == before:
-            return
+    def _write(
+        self, pipeline: dict[str, Any], before: PipelineStatus, status: PipelineStatus, events: Sequence[Announcement]
+    ) -> dict[str, Any]:
+        """Write the status if it changed, then tell what changed; return the pipeline as it is now.
+
+        A stale writer is refused with Conflict.
+        """
         metadata = pipeline["metadata"]
-        body = {
-            "apiVersion": constants.API_VERSION,
-            "kind": constants.KIND,
-            "metadata": {key: metadata[key] for key in ("namespace", "name", "resourceVersion")},
-            "status": status.model_dump(by_alias=True, exclude_none=True, mode="json"),
-        }
-        self._cluster.apply(PIPELINES, body, field_manager=constants.STATUS_FIELD_MANAGER, subresource="status")
-        for announcement in announcements(before, status):
-            self._announce(metadata, announcement)
+        if status != before:
+            body = {
+                "apiVersion": constants.API_VERSION,
+                "kind": constants.KIND,
+                "metadata": {key: metadata[key] for key in ("namespace", "name", "resourceVersion")},
+                "status": status.model_dump(by_alias=True, exclude_none=True, mode="json"),
+            }
+            manager = constants.STATUS_FIELD_MANAGER
+            pipeline = self._cluster.apply(PIPELINES, body, field_manager=manager, subresource="status")
+            for event in events:
+                self._announce(metadata, event)
+        return pipeline
 
     def _announce(self, pipeline: dict[str, Any], announcement: Announcement) -> None:
         """Post an Event; losing one is no reason to fail, since the status says the same."""

@@ -1,14 +1,14 @@
 """The status of a pipeline from what was found, and the Events that a change of it deserves; pure functions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.resource import Pipeline, parse_status
-from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
+from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Report, Run
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.texts import cut
 from ingestion_operator.schedule import next_tick
@@ -25,6 +25,28 @@ class Findings:
     runs: list[Run]
     rejected: Rejected | None
     jobs: Sequence[dict[str, Any]] = ()
+    live_pods: frozenset[str] = frozenset()
+    """Names of the pods that are there and have not ended."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps reports from OpenMetadata; the text stays the same as long as the cause does."""
+
+    message: str
+    needs_somebody: bool
+    """Whether it stays until a person acts."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What came of the reports that a pipeline owes."""
+
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    """By run id: what is settled now."""
+    obstacle: Obstacle | None = None
+    again_at: datetime | None = None
+    """When to try again though nothing happens, None if somebody else wakes the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +66,8 @@ def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> Pi
         succeeded = last.state in ("success", "partialSuccess")
         text = f"Run {last.id}: {last.message}"
         conditions.append(_of(pipeline, "LastRunSucceeded", succeeded, last.reason, text, now))
+    if (reported := _reported(pipeline, findings.runs, None, now)) is not None:
+        conditions.append(reported)
     successes = [run.end_time for run in findings.runs if run.state in ("success", "partialSuccess") and run.end_time]
     before = pipeline.status.last_successful_time
     return PipelineStatus(
@@ -56,6 +80,18 @@ def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> Pi
         runs=findings.runs,
         last_successful_time=max([*successes, *([before] if before else [])], default=None),
     )
+
+
+def with_delivery(pipeline: Pipeline, status: PipelineStatus, delivery: Delivery, now: datetime) -> PipelineStatus:
+    """Return the status once the reports of its runs were tried; equal to `status` if that changed nothing."""
+    runs = [
+        run.model_copy(update={"report": delivery.reports[run.id]}) if run.id in delivery.reports else run
+        for run in status.runs
+    ]
+    conditions = [condition for condition in status.conditions if condition.type != "Reported"]
+    if (reported := _reported(pipeline, runs, delivery.obstacle, now)) is not None:
+        conditions.append(reported)
+    return status.model_copy(update={"runs": runs, "conditions": conditions})
 
 
 def unreadable_status(body: dict[str, Any], rejected: Rejected, now: datetime) -> PipelineStatus:
@@ -102,6 +138,28 @@ def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Conditi
         message = f"Runs at {live['schedule']} ({live['timeZone']})"
         return _of(pipeline, "Scheduled", True, "Scheduled", message, now)
     return _of(pipeline, "Scheduled", False, reason, message, now)
+
+
+def _reported(pipeline: Pipeline, runs: Sequence[Run], obstacle: Obstacle | None, now: datetime) -> Condition | None:
+    """Tell whether OpenMetadata has the end of the runs; None before the first has ended.
+
+    Reports that are due and have not been tried yet leave the condition as it is: it must not flicker.
+    """
+    finished = [run for run in runs if run.state in FINISHED_STATES]
+    if not finished:
+        return None
+    if any(run.is_unreported for run in finished):
+        if obstacle is not None:
+            return _of(pipeline, "Reported", False, "ReportPending", obstacle.message, now)
+        before = _by_type(pipeline.status, "Reported")
+        return before and before.model_copy(update={"observed_generation": pipeline.generation})
+    if (refused := next((run for run in finished if run.report == "Refused"), None)) is not None:
+        message = (
+            f"OpenMetadata does not take the end of run {refused.id}: see whether it has the pipeline "
+            f"{pipeline.fully_qualified_name}; the operator's log has its words"
+        )
+        return _of(pipeline, "Reported", False, "ReportRefused", message, now)
+    return _of(pipeline, "Reported", True, "AllReported", "OpenMetadata has the end of every run listed here", now)
 
 
 def _of(pipeline: Pipeline, kind: str, status: bool, reason: str, message: str, now: datetime) -> Condition:
@@ -154,6 +212,17 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
             text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
             events.append(Announcement("Warning" if bad else "Normal", "RunFailed" if bad else "RunEnded", text))
     return events
+
+
+def report_announcements(before: PipelineStatus, delivery: Delivery) -> list[Announcement]:
+    """Return the Event for reports that wait for a person, once for each cause."""
+    obstacle, was = delivery.obstacle, _by_type(before, "Reported")
+    if obstacle is None or not obstacle.needs_somebody:
+        return []
+    message = cut(obstacle.message, constants.MESSAGE_LIMIT_BYTES)
+    if was is not None and (was.reason, was.message) == ("ReportPending", message):
+        return []
+    return [Announcement("Warning", "ReportPending", message)]
 
 
 def _by_type(status: PipelineStatus, kind: str) -> Condition | None:

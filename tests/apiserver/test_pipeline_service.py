@@ -21,6 +21,7 @@ from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.support import objects
 from tests.support.entities import OTHER_ID, airflow, entity, token
+from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.waiting import wait_for
 
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
@@ -57,7 +58,8 @@ def client(make_client: Callable[[], K8sPipelineServiceClient]) -> K8sPipelineSe
 
 @pytest.fixture
 def operate(api: KubernetesCluster, namespace: str, settings: Settings) -> Callable[[str], object]:
-    refresher = Refresher(api, lambda: settings, SystemClock())
+    reporter = reporter_over(api, FakeSink(), lambda: settings, SystemClock())
+    refresher = Refresher(api, lambda: settings, SystemClock(), reporter)
     return lambda name: refresher.refresh(PipelineKey(namespace, resource_name(name)), [])
 
 

@@ -19,6 +19,7 @@ from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.settings import Settings
 from tests.support import requests
 from tests.support.corpus import full
+from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.golden import GOLDEN
 from tests.support.objects import Body, manifest, settings
 
@@ -193,7 +194,8 @@ class _Clock:
 
 def test_a_look_writes_status_and_event_once_and_then_nothing(cluster: CountingCluster, namespace: str) -> None:
     clock = _Clock(NOW)
-    refresher = Refresher(cluster, lambda: SETTINGS, clock)
+    reporter = reporter_over(cluster, FakeSink(), lambda: SETTINGS, clock)
+    refresher = Refresher(cluster, lambda: SETTINGS, clock, reporter)
     store(cluster, namespace, "looked-at")
     key = PipelineKey(namespace, "looked-at")
     cluster.writes.clear()

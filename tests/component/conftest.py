@@ -1,9 +1,12 @@
 import pytest
 
 from ingestion_operator.refresh import Refresher
+from ingestion_operator.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_logs import FakeLogs
+from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import settings
 
 
@@ -24,5 +27,24 @@ def settings_in_force() -> list[Settings]:
 
 
 @pytest.fixture
-def refresher(cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings]) -> Refresher:
-    return Refresher(cluster, lambda: settings_in_force[-1], clock)
+def sink() -> FakeSink:
+    return FakeSink()
+
+
+@pytest.fixture
+def logs() -> FakeLogs:
+    return FakeLogs()
+
+
+@pytest.fixture
+def reporter(
+    cluster: FakeCluster, sink: FakeSink, clock: FakeClock, settings_in_force: list[Settings], logs: FakeLogs
+) -> Reporter:
+    return reporter_over(cluster, sink, lambda: settings_in_force[-1], clock, logs)
+
+
+@pytest.fixture
+def refresher(
+    cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter
+) -> Refresher:
+    return Refresher(cluster, lambda: settings_in_force[-1], clock, reporter)

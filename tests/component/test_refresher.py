@@ -14,6 +14,7 @@ from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import Call, FakeCluster
+from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, job, manifest, pod, settings
 
 KEY = PipelineKey(NAMESPACE, NAME)
@@ -76,7 +77,8 @@ def test_a_restarted_operator_writes_nothing_either(
     cluster.put(JOBS, job())
     look(refresher)
     cluster.calls.clear()
-    Refresher(cluster, settings, clock).refresh(KEY, [])
+    reporter = reporter_over(cluster, FakeSink(), settings, clock)
+    Refresher(cluster, settings, clock, reporter).refresh(KEY, [])
     assert cluster.writes == []
 
 
@@ -393,7 +395,7 @@ def test_a_call_that_fails_once_does_not_change_where_things_end(
     outcomes = []
     for faulty in (False, True):
         cluster = FakeCluster(clock)
-        refresher = Refresher(cluster, settings, clock)
+        refresher = Refresher(cluster, settings, clock, reporter_over(cluster, FakeSink(), settings, clock))
         cluster.put(PIPELINES, manifest(suspend=True, connectionSecretRef={"name": "shop", "key": "k"}))
         look(refresher)
         _busy(cluster)

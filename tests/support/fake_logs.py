@@ -11,9 +11,15 @@ class FakeLogs:
     def __init__(self) -> None:
         self.texts: dict[str, bytes] = {}
         self.piece_bytes = 1000
+        self.unreadable: Exception | None = None
 
     def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+        if self.unreadable is not None:
+            raise self.unreadable
         if pod not in self.texts:
             raise NotFound(f"pod {namespace}/{pod} is not there", code=404)
         text = self.texts[pod]
         yield from (text[start : start + self.piece_bytes] for start in range(0, len(text), self.piece_bytes))
+
+    def tail(self, namespace: str, pod: str, lines: int) -> str:
+        return "\n".join(b"".join(self.read(namespace, pod)).decode().splitlines()[-lines:])

@@ -9,6 +9,7 @@ from tests.support import objects
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
+from tests.support.fake_sink import FakeSink, reporter_over
 
 
 class World:
@@ -20,7 +21,9 @@ class World:
         self.logs = FakeLogs()
         self.settings: Settings = objects.settings()
         self.client = self.another_client()
-        self._refresher = Refresher(self.cluster, lambda: self.settings, self.clock)
+        self.sink = FakeSink()
+        reporter = reporter_over(self.cluster, self.sink, lambda: self.settings, self.clock, self.logs)
+        self._refresher = Refresher(self.cluster, lambda: self.settings, self.clock, reporter)
 
     def another_client(self, sleep: Callable[[float], None] | None = None) -> K8sPipelineServiceClient:
         """Another replica of the same service."""

@@ -17,8 +17,12 @@ from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.login import read_login
+from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.log_tails import PodLogTails
+from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.ports import PIPELINES, ClusterApi
 from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.reporter import Reporter
 from ingestion_operator.settings import load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
@@ -28,6 +32,8 @@ _logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS: Final = 2
 _SETTINGS_SECONDS: Final = 5
+_REPORTS_SECONDS: Final = 0.25
+"""Between two looks into memory for reports that can be delivered now; nothing is called for it."""
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
@@ -58,6 +64,14 @@ async def _follow_settings(file: SettingsFile, queue: RefreshQueue, pipelines: C
                 queue.mark(key)
 
 
+async def _follow_reports(reporter: Reporter, queue: RefreshQueue) -> None:
+    """Look at pipelines again whose reports waited for their server."""
+    while True:
+        await asyncio.sleep(_REPORTS_SECONDS)
+        for namespace, name in reporter.due():
+            queue.mark(PipelineKey(namespace, name))
+
+
 def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
     """Return when the API server serves our kind: kopf looks once, at its start."""
     while True:
@@ -81,8 +95,11 @@ def run_operator(
     """
     settings_file = SettingsFile(settings_path, load_settings(settings_path))
     clock = SystemClock()
-    cluster = KubernetesCluster(connect(read_configuration(kubeconfig)))
-    refresher = Refresher(cluster, settings_file.current, clock)
+    api = connect(read_configuration(kubeconfig))
+    cluster = KubernetesCluster(api)
+    tails = PodLogTails(KubernetesPodLogs(api))
+    reporter = Reporter(cluster, OpenMetadataStatusSink(), settings_file.current, clock, tails)
+    refresher = Refresher(cluster, settings_file.current, clock, reporter)
     registry = kopf.OperatorRegistry()
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings)
@@ -117,6 +134,7 @@ def run_operator(
         tasks = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(_follow_settings(settings_file, queue, pipelines)),
+            asyncio.create_task(_follow_reports(reporter, queue)),
             asyncio.create_task(beat(cluster, own_namespaces, clock, lambda: not tasks[0].done())),
         ]
         try:

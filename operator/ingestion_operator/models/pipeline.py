@@ -47,6 +47,7 @@ ServiceType = Literal[
     "driveService",
     "testSuite",
 ]
+SslVerification = Literal["no-ssl", "ignore", "validate"]
 LoggerLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
 _PRESETS = ", ".join(PRESETS)
@@ -83,8 +84,13 @@ class Server(KubernetesModel):
     """Major and minor version, which the runner's image must share; default: from the settings."""
     token_secret_ref: KeyReference | None = None
     """The bot's JWT, raw."""
-    verify_ssl: Literal["no-ssl", "ignore", "validate"] | None = Field(default=None, alias="verifySSL")
+    verify_ssl: SslVerification | None = Field(default=None, alias="verifySSL")
     """Whether runs check the server's certificate; default: no-ssl for http, validate for https."""
+
+    @property
+    def verification(self) -> SslVerification:
+        """What holds where `verify_ssl` says nothing."""
+        return self.verify_ssl or ("validate" if self.host_port.startswith("https://") else "no-ssl")
 
 
 class Schedule(KubernetesModel):

@@ -63,6 +63,11 @@ class Run(KubernetesModel):
     report: Report | None = None
     """Whether OpenMetadata has the run's end: Pending, Done, or Refused (it does not take it); None before the end."""
 
+    @property
+    def is_unreported(self) -> bool:
+        """Tell whether the run has ended and its report is still to be made, or nobody has noted that it was."""
+        return self.state in FINISHED_STATES and self.report in (None, "Pending")
+
 
 class PipelineStatus(KubernetesModel):
     """What the operator has seen and done."""

@@ -14,12 +14,12 @@ from pydantic import Field, ValidationError
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.base import KubernetesModel
-from ingestion_operator.models.pipeline import LoggerLevel, ServiceType
+from ingestion_operator.models.pipeline import LoggerLevel, Server, ServiceType
 from ingestion_operator.models.pod_template import KeyReference
 from ingestion_operator.pipeline_service.desired import source_config_text
 from ingestion_operator.pipeline_service.entity import ServerConnection, describe, invalid
 from ingestion_operator.render.one_off import OneOff
-from ingestion_operator.render.run_input import RUN_INPUT_VERSION, default_verification
+from ingestion_operator.render.run_input import RUN_INPUT_VERSION
 from ingestion_operator.render.runner_pod import SecretFile
 
 AUTOMATION_SECONDS: Final = 100
@@ -119,7 +119,7 @@ def application_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[
         "service": {"type": "metadataService", "name": "OpenMetadata"},
         "server": {
             "hostPort": server.host_port,
-            "verifySSL": server.verify_ssl or default_verification(server.host_port),
+            "verifySSL": Server(host_port=server.host_port, verify_ssl=server.verify_ssl).verification,
         },
         "loggerLevel": application.logger_level,
     }

@@ -26,7 +26,7 @@ def run_input(pipeline: Pipeline) -> str:
         "server": {
             "hostPort": spec.server.host_port,
             "version": spec.server.version,
-            "verifySSL": spec.server.verify_ssl or default_verification(spec.server.host_port),
+            "verifySSL": spec.server.verification,
         },
         "loggerLevel": spec.logger_level,
         "startDate": format_timestamp(schedule.start_date) if schedule and schedule.start_date else None,
@@ -40,11 +40,6 @@ def run_input(pipeline: Pipeline) -> str:
             "move it into a Secret and name that in spec.sourceConfigSecretRef",
         )
     return text
-
-
-def default_verification(host_port: str) -> str:
-    """Return how a run checks the server's certificate where nobody has decided."""
-    return "validate" if host_port.startswith("https://") else "no-ssl"
 
 
 def _without_none(document: dict[str, Any]) -> dict[str, Any]:

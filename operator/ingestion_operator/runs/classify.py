@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import Run, RunState, RunSummary, Trigger
+from ingestion_operator.models.status import FINISHED_STATES, Report, Run, RunState, RunSummary, Trigger
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.pods import PodAttempt, read_pod
 from ingestion_operator.runs.texts import cut
@@ -43,6 +43,7 @@ def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
         end_time=end,
         attempts=[a.attempt for a in attempts][-constants.ATTEMPTS_LIMIT :],
         summary=summary,
+        report=_report(job, attempts, state),
     )
 
 
@@ -119,6 +120,16 @@ def _failed(
         return "failed", reason[:64], f"Pod {last.attempt.pod}: {reason}{exit_code}. {job_message}".strip(), end
     state: RunState = "stopped" if last.outcome.state == "stopped" else "failed"
     return state, last.outcome.reason, last.outcome.message, end
+
+
+def _report(job: dict[str, Any], attempts: list[PodAttempt], state: RunState) -> Report | None:
+    """Tell whether OpenMetadata has the end of the run already, by the word of the last attempt."""
+    if state not in FINISHED_STATES:
+        return None
+    told = attempts[-1].outcome if attempts else None
+    counts = job.get("status", {})
+    is_last = len(attempts) >= counts.get("failed", 0) + counts.get("succeeded", 0)  # no later pod is gone unseen
+    return "Done" if told is not None and told.is_told and told.state == state and is_last else "Pending"
 
 
 def stop_time(job: dict[str, Any]) -> datetime | None:

@@ -6,25 +6,39 @@ from typing import Any
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
 from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
 from ingestion_operator.runs.classify import classify
+from ingestion_operator.runs.pods import read_pod
 
 
 def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[Run], now: datetime) -> list[Run]:
     """Return the runs of a pipeline, newest first, at most 20.
 
-    A finished run stays as it was recorded: it never runs again, and it outlives its Job. A run whose Job is
-    gone before it ended has failed. Active runs are never pushed out by finished ones.
+    A finished run stays as it was recorded: it never runs again, and it outlives its Job. Only an attempt that
+    was still ending then gets its end, as long as the run is not reported. A run whose Job is gone before it
+    ended has failed.
+
+    Active runs come first, then those that are still to be reported, then the others; of each the newest. So a
+    report that is due is lost only when 20 newer ones are due too.
     """
     before = {run.id: run for run in known}
     seen = [_with_known_attempts(classify(job, _own(pods, job)), before) for job in jobs]
-    current = {run.id: before[run.id] if _is_finished(before.get(run.id)) else run for run in seen}
+    current = {
+        run.id: before[run.id] if _is_finished(before.get(run.id)) else run
+        for run in seen
+        if run.id in before or not _was_pushed_out(run, known)
+    }
     for run in known:
         if run.id not in current:
             current[run.id] = run if _is_finished(run) else _lost(run, now)
-    ordered = sorted(current.values(), key=lambda run: (run.start_time, run.id), reverse=True)
-    active = [run for run in ordered if not _is_finished(run)][:STATUS_RUNS_LIMIT]
-    finished = [run for run in ordered if _is_finished(run)][: STATUS_RUNS_LIMIT - len(active)]
-    kept = {run.id for run in active + finished}
+    ordered = sorted((_with_ends(run, pods) for run in current.values()), key=_age, reverse=True)
+    active = [run for run in ordered if not _is_finished(run)]
+    unreported = [run for run in ordered if run.is_unreported]
+    reported = [run for run in ordered if _is_finished(run) and not run.is_unreported]
+    kept = {run.id for run in (active + unreported + reported)[:STATUS_RUNS_LIMIT]}
     return [run for run in ordered if run.id in kept]
+
+
+def _age(run: Run) -> tuple[datetime, str]:
+    return run.start_time, run.id
 
 
 def _own(pods: list[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -34,6 +48,16 @@ def _own(pods: list[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]
 
 def _is_finished(run: Run | None) -> bool:
     return run is not None and run.state in FINISHED_STATES
+
+
+def _was_pushed_out(run: Run, known: list[Run]) -> bool:
+    """Tell whether a run that is not known was reported and left a full list, though its Job is still there.
+
+    Taken for a new one it would push out others, come back as they do, and be reported again and again.
+    """
+    reported = [_age(one) for one in known if _is_finished(one) and not one.is_unreported]
+    is_full = len(known) >= STATUS_RUNS_LIMIT
+    return _is_finished(run) and is_full and bool(reported) and _age(run) < min(reported)
 
 
 def _with_known_attempts(run: Run, before: dict[str, Run]) -> Run:
@@ -46,6 +70,15 @@ def _with_known_attempts(run: Run, before: dict[str, Run]) -> Run:
     return run.model_copy(update={"attempts": (earlier + run.attempts)[-ATTEMPTS_LIMIT:]}) if earlier else run
 
 
+def _with_ends(run: Run, pods: list[dict[str, Any]]) -> Run:
+    """Add what became of attempts that had not ended when the run's end was certain, as after a kill."""
+    if not run.is_unreported or all(attempt.end_time for attempt in run.attempts):
+        return run
+    ended = {pod["metadata"]["name"]: found.attempt for pod in pods if (found := read_pod(pod)).is_finished}
+    attempts = [attempt if attempt.end_time else ended.get(attempt.pod, attempt) for attempt in run.attempts]
+    return run if attempts == run.attempts else run.model_copy(update={"attempts": attempts})
+
+
 def _lost(run: Run, now: datetime) -> Run:
     return run.model_copy(
         update={
@@ -53,5 +86,6 @@ def _lost(run: Run, now: datetime) -> Run:
             "reason": "JobDeleted",
             "message": f"Job {run.job} is gone, and nobody saw the run end",
             "end_time": now,
+            "report": "Pending",
         }
     )

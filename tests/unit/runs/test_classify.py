@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.runs.classify import classify, run_id, trigger
@@ -272,3 +273,41 @@ def test_whatever_job_and_pods_say_there_is_a_record_that_the_status_takes(
     assert len(run.message.encode()) <= 1024
     assert "\n" not in run.message
     assert condition is None or run.state in FINISHED_STATES
+
+
+TOLD, BY_RUNNER = {"reportedBy": "workflow"}, {"reportedBy": "runner"}
+PROVISIONAL = said("failed", "Interrupted", reportedBy="runner", provisional=True)
+STOPPED = job(condition="Failed", reason="DeadlineExceeded")
+STOPPED["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(40)
+TWO_FAILED = job(condition="Failed", backoff_limit=1)
+TWO_FAILED["status"]["failed"] = 2
+
+
+@pytest.mark.parametrize(
+    ("found", "pods", "report"),
+    [
+        (job(), [], None),
+        (job(), [pod(running=True)], None),
+        (job(backoff_limit=1), [pod(exit_code=1, message=said("failed", **TOLD))], None),
+        (COMPLETE, [pod(exit_code=0, message=said("success", "Succeeded", **TOLD))], "Done"),
+        (job(), [pod(exit_code=0, message=said("partialSuccess", "Partial", **TOLD))], "Done"),
+        (FAILED, [pod(exit_code=1, message=said("failed", **TOLD))], "Done"),
+        (FAILED, [pod(exit_code=2, message=said("failed", "MissingPlugin", **BY_RUNNER))], "Done"),
+        (FAILED, [pod(exit_code=1, message=said("failed", "ServerUnreachable", reportedBy="nobody"))], "Pending"),
+        (FAILED, [pod(exit_code=1, message=said("failed"))], "Pending"),
+        (FAILED, [pod(exit_code=143, message=PROVISIONAL)], "Pending"),
+        (STOPPED, [pod(exit_code=143, message=PROVISIONAL)], "Pending"),
+        (STOPPED, [pod(exit_code=1, message=said("failed", **TOLD))], "Pending"),
+        (COMPLETE, [pod(exit_code=0)], "Pending"),
+        (COMPLETE, [], "Pending"),
+        (COMPLETE, [pod(exit_code=0, message=said("failed", **TOLD))], "Pending"),
+        (FAILED, [pod("a", exit_code=1, message=said("failed", **TOLD)), pod("b", created=60)], "Pending"),
+        (FAILED, [pod("a", exit_code=1, message=said("failed", **TOLD)), pod("b", created=60, exit_code=9)], "Pending"),
+        (TWO_FAILED, [pod(exit_code=1, message=said("failed", **TOLD))], "Pending"),
+        (FAILED, [pod(exit_code=3, message=said("stopped", "OutsideSchedule", reportedBy="nobody"))], "Pending"),
+    ],
+)
+def test_a_run_counts_as_reported_only_by_the_word_of_its_last_attempt(
+    found: Body, pods: list[Body], report: str | None
+) -> None:
+    assert classify(found, pods).report == report

@@ -80,3 +80,19 @@ def test_any_text_is_read_without_failing(message: str) -> None:
 def test_any_json_object_is_read_without_failing(document: dict[str, Any]) -> None:
     parse_outcome(json.dumps(document))
     parse_outcome(json.dumps(GOOD | document))
+
+
+@pytest.mark.parametrize(
+    ("told", "is_told"),
+    [
+        ({}, False),
+        ({"reportedBy": "nobody"}, False),
+        ({"reportedBy": "workflow"}, True),
+        ({"reportedBy": "runner"}, True),
+        ({"reportedBy": "runner", "provisional": True}, False),
+    ],
+)
+def test_the_server_has_an_end_that_was_reported_for_good(told: dict[str, Any], is_told: bool) -> None:
+    outcome = parse_outcome(json.dumps(GOOD | told))
+    assert outcome is not None
+    assert outcome.is_told is is_told

@@ -1,0 +1,174 @@
+"""Who may call a server, and who is woken when it answers again."""
+
+import pytest
+
+from ingestion_operator.breaker import LONGEST_PAUSE_SECONDS, MOST_CALLERS, Breakers, Caller, Refused
+from ingestion_operator.status import Obstacle
+
+DOWN = Obstacle("the server is away", needs_somebody=False)
+OTHER_WORDS = Obstacle("the server is away in other words", needs_somebody=False)
+A, B, C = ("data", "a"), ("data", "b"), ("data", "c")
+SERVER, TOKEN = "http://s", "http://s token"
+
+
+class Watch:
+    """Monotonic time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def breakers(watch: Watch) -> Breakers:
+    return Breakers(watch)
+
+
+def fail(breakers: Breakers, caller: Caller, obstacle: Obstacle = DOWN) -> None:
+    """Call a server that is down."""
+    assert breakers.enter((SERVER,), caller) is None
+    breakers.leave({SERVER: obstacle}, caller)
+
+
+def test_a_server_that_is_well_may_be_called_by_a_few_at_a_time_and_the_next_is_woken_when_one_leaves(
+    breakers: Breakers,
+) -> None:
+    callers = [("data", str(number)) for number in range(MOST_CALLERS + 1)]
+    entered = [breakers.enter((SERVER,), caller) for caller in callers]
+    assert entered == [*[None] * MOST_CALLERS, Refused(None)]
+    assert breakers.due() == []
+    breakers.leave({SERVER: True}, callers[0])
+    assert breakers.due() == [callers[-1]]
+    assert breakers.due() == []
+
+
+def test_after_a_failure_nobody_calls_until_the_pause_is_over_and_all_are_told_why(
+    breakers: Breakers, watch: Watch
+) -> None:
+    fail(breakers, A)
+    assert breakers.enter((SERVER,), B) == Refused(DOWN)
+    assert breakers.due() == []
+    watch.seconds += 0.49
+    assert breakers.due() == []
+    watch.seconds += 0.51
+    assert breakers.enter((SERVER,), B) is None
+
+
+def test_one_probe_at_a_time_while_a_server_fails(breakers: Breakers, watch: Watch) -> None:
+    fail(breakers, A)
+    watch.seconds += 1
+    assert breakers.enter((SERVER,), A) is None
+    assert breakers.enter((SERVER,), B) == Refused(DOWN)
+    assert breakers.due() == []
+
+
+def test_five_thousand_that_wait_are_woken_one_for_each_pause_and_in_turn(breakers: Breakers, watch: Watch) -> None:
+    fail(breakers, A)
+    for number in range(5000):
+        assert breakers.enter((SERVER,), ("data", str(number))) == Refused(DOWN)
+    probes = []
+    for _ in range(3600):
+        watch.seconds += 1
+        for caller in breakers.due():
+            probes.append(caller)
+            fail(breakers, caller)
+    assert 60 <= len(probes) <= 140
+    assert len(set(probes)) == len(probes)
+
+
+def test_pauses_grow_up_to_a_minute(breakers: Breakers, watch: Watch) -> None:
+    pauses = []
+    for _ in range(12):
+        fail(breakers, A)
+        began = watch.seconds
+        while breakers.enter((SERVER,), B) is not None:
+            watch.seconds += 0.1
+        breakers.leave({SERVER: False}, B)
+        pauses.append(watch.seconds - began)
+    for number, pause in enumerate(pauses):
+        longest = min(LONGEST_PAUSE_SECONDS, 2.0**number)
+        assert longest / 2 <= pause <= longest + 0.2
+
+
+def test_failures_of_calls_that_were_under_way_count_once(breakers: Breakers, watch: Watch) -> None:
+    for caller in (A, B, C):
+        assert breakers.enter((SERVER,), caller) is None
+    for caller in (A, B, C):
+        breakers.leave({SERVER: DOWN}, caller)
+    watch.seconds += 1
+    assert breakers.enter((SERVER,), A) is None
+
+
+def test_the_first_words_for_an_obstacle_stay_until_it_is_gone(breakers: Breakers, watch: Watch) -> None:
+    fail(breakers, A)
+    watch.seconds += 1
+    fail(breakers, A, OTHER_WORDS)
+    assert breakers.enter((SERVER,), B) == Refused(DOWN)
+    watch.seconds += 2
+    assert breakers.enter((SERVER,), A) is None
+    breakers.leave({SERVER: True}, A)
+    fail(breakers, A, OTHER_WORDS)
+    assert breakers.enter((SERVER,), B) == Refused(OTHER_WORDS)
+
+
+def test_once_a_server_answers_those_who_wait_are_woken_a_few_at_a_time(breakers: Breakers, watch: Watch) -> None:
+    fail(breakers, A)
+    waiting = [("data", str(number)) for number in range(10)]
+    for caller in waiting:
+        breakers.enter((SERVER,), caller)
+    watch.seconds += 1
+    assert breakers.enter((SERVER,), C) is None
+    breakers.leave({SERVER: True}, C)
+    woken: list[Caller] = []
+    while turn := breakers.due():
+        assert len(turn) <= MOST_CALLERS
+        woken += turn
+    assert set(woken) == {A, *waiting}
+
+
+def test_one_that_fails_alone_does_not_stop_the_others_and_is_tried_less_and_less(
+    breakers: Breakers, watch: Watch
+) -> None:
+    tries = {A: 0, B: 0}
+    fail(breakers, A)
+    for _ in range(600):
+        watch.seconds += 1
+        if breakers.enter((SERVER,), B) is None:
+            breakers.leave({SERVER: True}, B)
+        for caller in breakers.due():
+            tries[caller] += 1
+            if breakers.enter((SERVER,), caller) is None:
+                breakers.leave({SERVER: DOWN if caller == A else True}, caller)
+    assert 8 <= tries[A] <= 30
+
+
+def test_a_probe_that_came_to_no_call_leaves_things_as_they_were(breakers: Breakers, watch: Watch) -> None:
+    fail(breakers, A)
+    watch.seconds += 1
+    assert breakers.enter((SERVER, TOKEN), B) is None
+    breakers.leave({SERVER: False, TOKEN: False}, B)
+    assert breakers.enter((SERVER,), B) is None
+    assert breakers.enter((SERVER,), C) == Refused(DOWN)
+
+
+def test_a_wrong_token_keeps_out_its_own_pipelines_alone(breakers: Breakers) -> None:
+    wrong = Obstacle("wrong token", needs_somebody=True)
+    assert breakers.enter((SERVER, TOKEN), A) is None
+    breakers.leave({SERVER: True, TOKEN: wrong}, A)
+    assert breakers.enter((SERVER, TOKEN), B) == Refused(wrong)
+    assert breakers.enter((SERVER, "another token"), C) is None
+
+
+def test_one_that_is_refused_by_one_breaker_holds_no_place_at_the_other(breakers: Breakers) -> None:
+    assert breakers.enter((SERVER, TOKEN), A) is None
+    breakers.leave({SERVER: True, TOKEN: DOWN}, A)
+    for _ in range(MOST_CALLERS * 2):
+        assert breakers.enter((SERVER, TOKEN), B) == Refused(DOWN)
+    assert breakers.enter((SERVER,), C) is None
