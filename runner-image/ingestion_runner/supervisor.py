@@ -14,7 +14,6 @@ from ingestion_runner.channel import ChannelReader
 from ingestion_runner.child import WORKFLOW_COMMAND, Child, ChildEnd
 from ingestion_runner.fields import read_document
 from ingestion_runner.inputs import (
-    DEFAULT_FORCE_KILL_AFTER_SECONDS,
     InputPaths,
     Kind,
     ReportTarget,
@@ -39,6 +38,9 @@ REPORT_SECONDS = 25.0
 
 REPORT_SECONDS_AFTER_STOP = 8.0
 """The same after a stop request: with forceKillAfterSeconds (20) it stays below the grace period (30)."""
+
+AUTOMATION_FORCE_KILL_AFTER_SECONDS = 2.0
+"""An automation has nothing to save, and OpenMetadata's dialog gives up 10 s after the deadline of its Job."""
 
 # Runs that end so have no row: OutsideSchedule never was a run, and for OutOfMemory only the operator knows
 # enough. An automation is closed even so: nobody else will, and a person waits for it.
@@ -124,7 +126,7 @@ class Supervisor:
         document = read_document(paths.pipeline)
         if kind_of(document) is Kind.AUTOMATION:
             self._read_automation(paths)
-            return None, DEFAULT_FORCE_KILL_AFTER_SECONDS
+            return None, AUTOMATION_FORCE_KILL_AFTER_SECONDS
         return self._read_run(document, paths)
 
     def _read_run(self, document: dict[str, Any], paths: InputPaths) -> tuple[str | None, float]:
