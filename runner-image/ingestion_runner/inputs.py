@@ -4,7 +4,7 @@ The parent and the child each read them for themselves. Unknown keys of the run 
 older image can run what a newer operator has written.
 """
 
-import json
+import enum
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ingestion_runner.outcomes import Reason, RunError
+from ingestion_runner.fields import field
+from ingestion_runner.outcomes import ConfigurationError
 
 DEFAULT_FORCE_KILL_AFTER_SECONDS = 20.0
 """How long the child may ignore SIGTERM. With the time to report it must fit into the pod's grace period."""
@@ -23,20 +24,25 @@ GRACE_PERIOD_SECONDS = 30.0
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VERIFY_SSL = ("no-ssl", "ignore", "validate")
+_FILE = "pipeline.json: "
+
+APPLICATION = "application"
+"""The one pipeline type that reads no service, and that can be started on its own, without a pipeline."""
 
 
-class ConfigurationError(RunError):
-    """The pod was given something it cannot work with; another attempt would be given the same."""
+class Kind(enum.StrEnum):
+    """What the pod is for."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(Reason.INVALID_CONFIGURATION, message)
+    RUN = "run"
+    AUTOMATION = "automation"
 
 
 @dataclass(frozen=True, slots=True)
 class InputPaths:
-    """Where the inputs are mounted. Only ``pipeline`` must exist."""
+    """Where the inputs are mounted. Only ``pipeline`` must exist, and ``automation`` in a pod of that kind."""
 
     pipeline: Path
+    automation: Path
     token: Path
     connection: Path
     source_config: Path
@@ -47,6 +53,7 @@ class InputPaths:
         root = Path(environ.get("INGESTION_ROOT", "/ingestion"))
         return cls(
             pipeline=root / "pipeline" / "pipeline.json",
+            automation=root / "automation" / "automation",
             token=root / "token" / "token",
             connection=root / "connection" / "connection",
             source_config=root / "source-config" / "source-config",
@@ -80,13 +87,25 @@ class ReportTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class RunInput:
-    """The whole run input, checked as far as the parent needs it; the library checks ``source_config``."""
+class Service:
+    """The service that a run reads: ``type`` as in entity references, such as ``databaseService``."""
 
-    target: ReportTarget
+    type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """The whole run input, checked as far as the parent needs it; the library checks ``source_config``.
+
+    Only an application has no service, and only an application may be without a pipeline and its name.
+    """
+
+    server: Server
+    run_id: str
+    fully_qualified_name: str | None
     pipeline_type: str
-    service_type: str
-    service_name: str
+    service: Service | None
     source_config: Mapping[str, Any] | None
     logger_level: str
     start_date: datetime | None
@@ -94,23 +113,19 @@ class RunInput:
     force_kill_after_seconds: float
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """Read the run input.
+def kind_of(document: Mapping[str, Any]) -> Kind:
+    """What the pod is for; a run when the document does not say.
 
     Raises
     ------
     ConfigurationError
-        The file cannot be read or holds no JSON object.
+        It says something else.
     """
+    kind = field(document, "kind", str, where=_FILE, required=False) or Kind.RUN
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path} must hold a JSON object")
-    return document
+        return Kind(kind)
+    except ValueError:
+        raise ConfigurationError(f"{_FILE}kind is one of {', '.join(Kind)}, not {kind!r}") from None
 
 
 def run_id_from(environ: Mapping[str, str]) -> str:
@@ -130,36 +145,46 @@ def run_id_from(environ: Mapping[str, str]) -> str:
     raise ConfigurationError("neither RUN_ID nor JOB_UID is set")
 
 
-def report_target(document: Mapping[str, Any], run_id: str) -> ReportTarget:
-    """The part of the run input that says where to report.
+def server_of(data: Mapping[str, Any], *, where: str) -> Server:
+    """The server, from the shape that OpenMetadata's own ``openMetadataServerConnection`` has too.
+
+    ``where`` stands before the fields' names in messages.
 
     Raises
     ------
     ConfigurationError
         A field is missing or of the wrong type.
     """
-    server = _field(document, "server", dict)
-    headers = _field(server, "extraHeaders", dict, required=False, where="server.")
-    ssl_config = _field(server, "sslConfig", dict, required=False, where="server.") or {}
-    host_port = _field(server, "hostPort", str, where="server.").rstrip("/")
+    headers = field(data, "extraHeaders", dict, where=where, required=False)
+    ssl_config = field(data, "sslConfig", dict, where=where, required=False) or {}
+    host_port = field(data, "hostPort", str, where=where).rstrip("/")
     if not host_port.startswith(("http://", "https://")):
-        raise ConfigurationError(f"server.hostPort must start with http:// or https://, not {host_port!r}")
-    verify_ssl = _field(server, "verifySSL", str, required=False, where="server.") or "no-ssl"
+        raise ConfigurationError(f"{where}hostPort must start with http:// or https://, not {host_port!r}")
+    verify_ssl = field(data, "verifySSL", str, where=where, required=False) or "no-ssl"
     if verify_ssl not in _VERIFY_SSL:
-        raise ConfigurationError(f"server.verifySSL is one of {', '.join(_VERIFY_SSL)}, not {verify_ssl!r}")
-    return ReportTarget(
-        server=Server(
-            host_port=host_port,
-            verify_ssl=verify_ssl,
-            ca_certificate=_field(ssl_config, "caCertificate", str, required=False, where="server.sslConfig."),
-            extra_headers={str(name): str(value) for name, value in headers.items()} if headers else None,
-        ),
-        fully_qualified_name=_field(document, "fullyQualifiedName", str),
-        run_id=run_id,
+        raise ConfigurationError(f"{where}verifySSL is one of {', '.join(_VERIFY_SSL)}, not {verify_ssl!r}")
+    return Server(
+        host_port=host_port,
+        verify_ssl=verify_ssl,
+        ca_certificate=field(ssl_config, "caCertificate", str, where=f"{where}sslConfig.", required=False),
+        extra_headers={str(name): str(value) for name, value in headers.items()} if headers else None,
     )
 
 
-def run_input(document: Mapping[str, Any], target: ReportTarget) -> RunInput:
+def report_target(document: Mapping[str, Any], run_id: str) -> ReportTarget | None:
+    """The part of the run input that says where to report; None for an application without a pipeline.
+
+    Raises
+    ------
+    ConfigurationError
+        A field is missing or of the wrong type.
+    """
+    server = _server(document)
+    name = _fully_qualified_name(document)
+    return ReportTarget(server=server, fully_qualified_name=name, run_id=run_id) if name is not None else None
+
+
+def run_input(document: Mapping[str, Any], run_id: str) -> RunInput:
     """The whole run input.
 
     Raises
@@ -167,8 +192,7 @@ def run_input(document: Mapping[str, Any], target: ReportTarget) -> RunInput:
     ConfigurationError
         A field is missing, of the wrong type or out of its range.
     """
-    service = _field(document, "service", dict)
-    force_kill = _field(document, "forceKillAfterSeconds", (int, float), required=False)
+    force_kill = field(document, "forceKillAfterSeconds", (int, float), where=_FILE, required=False)
     if force_kill is None:
         force_kill = DEFAULT_FORCE_KILL_AFTER_SECONDS
     if not 0 < force_kill < GRACE_PERIOD_SECONDS:
@@ -176,12 +200,13 @@ def run_input(document: Mapping[str, Any], target: ReportTarget) -> RunInput:
             f"forceKillAfterSeconds must be above 0 and below {GRACE_PERIOD_SECONDS:.0f}, not {force_kill}"
         )
     return RunInput(
-        target=target,
-        pipeline_type=_field(document, "pipelineType", str),
-        service_type=_field(service, "type", str, where="service."),
-        service_name=_field(service, "name", str, where="service."),
-        source_config=_field(document, "sourceConfig", dict, required=False),
-        logger_level=_field(document, "loggerLevel", str, required=False) or "INFO",
+        server=_server(document),
+        run_id=run_id,
+        fully_qualified_name=_fully_qualified_name(document),
+        pipeline_type=field(document, "pipelineType", str, where=_FILE),
+        service=_service(document),
+        source_config=field(document, "sourceConfig", dict, where=_FILE, required=False),
+        logger_level=field(document, "loggerLevel", str, where=_FILE, required=False) or "INFO",
         start_date=_instant(document, "startDate"),
         end_date=_instant(document, "endDate"),
         force_kill_after_seconds=float(force_kill),
@@ -190,29 +215,34 @@ def run_input(document: Mapping[str, Any], target: ReportTarget) -> RunInput:
 
 def refusal_outside_schedule(run: RunInput, now: datetime) -> str | None:
     """Why the run must not start now, or None when it may. Both dates are inclusive."""
+    name = run.fully_qualified_name or "this application"
     if run.start_date is not None and now < run.start_date:
-        return f"the schedule of {run.target.fully_qualified_name} starts at {run.start_date.isoformat()}"
+        return f"the schedule of {name} starts at {run.start_date.isoformat()}"
     if run.end_date is not None and now > run.end_date:
-        return f"the schedule of {run.target.fully_qualified_name} ended at {run.end_date.isoformat()}"
+        return f"the schedule of {name} ended at {run.end_date.isoformat()}"
     return None
 
 
-def _field(data: Mapping[str, Any], name: str, kind: Any, *, required: bool = True, where: str = "") -> Any:
-    value = data.get(name)
-    if value is None:
-        if required:
-            raise ConfigurationError(f"pipeline.json: {where}{name} is missing")
+def _server(document: Mapping[str, Any]) -> Server:
+    return server_of(field(document, "server", dict, where=_FILE), where=f"{_FILE}server.")
+
+
+def _fully_qualified_name(document: Mapping[str, Any]) -> str | None:
+    required = document.get("pipelineType") != APPLICATION
+    return field(document, "fullyQualifiedName", str, where=_FILE, required=required) or None
+
+
+def _service(document: Mapping[str, Any]) -> Service | None:
+    # OpenMetadata names its own metadata service here, and an application started on its own has none at all.
+    if document.get("pipelineType") == APPLICATION:
         return None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        expected = "a number" if isinstance(kind, tuple) else {str: "a string", dict: "an object"}[kind]
-        raise ConfigurationError(f"pipeline.json: {where}{name} must be {expected}")
-    if value == "" and required:
-        raise ConfigurationError(f"pipeline.json: {where}{name} is empty")
-    return value
+    service = field(document, "service", dict, where=_FILE)
+    where = f"{_FILE}service."
+    return Service(type=field(service, "type", str, where=where), name=field(service, "name", str, where=where))
 
 
 def _instant(document: Mapping[str, Any], name: str) -> datetime | None:
-    text = _field(document, name, str, required=False)
+    text = field(document, name, str, where=_FILE, required=False)
     if not text:
         return None
     try:
@@ -220,5 +250,5 @@ def _instant(document: Mapping[str, Any], name: str) -> datetime | None:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        raise ConfigurationError(f"pipeline.json: {name} must be an RFC 3339 time with a zone, not {text!r}")
+        raise ConfigurationError(f"{_FILE}{name} must be an RFC 3339 time with a zone, not {text!r}")
     return instant

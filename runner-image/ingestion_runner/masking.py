@@ -9,10 +9,15 @@ from urllib.parse import quote, quote_plus
 MASK = "********"
 
 _SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)?$|password|passphrase|secret|token|credential|authorization|cookie"
+    r"pass(word|wd|phrase)?$|password|passphrase|secret(?!sManager(Provider|Loader)$)|token|credential|authorization|cookie"
     r"|(private|access|api|account|ssl|signing|encryption)_?-?key|^key$",
     re.IGNORECASE,
 )
+
+# An application's private configuration: its values are secrets whatever their keys are called.
+_PRIVATE_KEY = "appPrivateConfig"
+# It may tell of which kind it is; that word stands in every log.
+_DISCRIMINATOR = "type"
 
 # A value this short is masked only where it stands alone: inside words it would turn the log into noise.
 _SHORT = 6
@@ -35,11 +40,18 @@ _SHAPES = (
 
 
 def secrets_of(document: Any) -> Iterator[str]:
-    """Every string below a key that names a secret, at any depth of a parsed JSON or YAML document."""
+    """Every string below a key that names a secret, at any depth of a parsed JSON or YAML document.
+
+    Below ``appPrivateConfig`` every string of six characters or more is one, except under ``type``: shorter
+    ones, such as "true" or "eu", hide nothing and would spoil the log.
+    """
     if isinstance(document, Mapping):
         for key, value in document.items():
             if isinstance(key, str) and _SECRET_KEY.search(key):
                 yield from _strings(value)
+            elif key == _PRIVATE_KEY:
+                yield from (text for text in _private_strings(value) if len(text) >= _SHORT)
+                yield from secrets_of(value)
             else:
                 yield from secrets_of(value)
     elif isinstance(document, list | tuple):
@@ -56,6 +68,18 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _strings(item)
+
+
+def _private_strings(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key != _DISCRIMINATOR:
+                yield from _private_strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _private_strings(item)
+    elif isinstance(value, str):
+        yield value
 
 
 class Masker:

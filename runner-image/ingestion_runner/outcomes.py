@@ -87,6 +87,13 @@ class RunError(Exception):
         self.message = message
 
 
+class ConfigurationError(RunError):
+    """The pod was given something it cannot work with; another attempt would be given the same."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.INVALID_CONFIGURATION, message)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended.

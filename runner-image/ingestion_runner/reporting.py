@@ -1,27 +1,17 @@
 """Closing the run's row on the server when the workflow has not done so."""
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from ingestion_runner.inputs import ReportTarget
 from ingestion_runner.outcomes import Outcome, Reason, RunError
 from ingestion_runner.pipeline_status import Decision, closed_row, decide, outcome_of_row
+from ingestion_runner.retrying import with_retries
 from ingestion_runner.server import ServerCallError, ServerClient
 from ingestion_runner.summary import ReportedBy
-
-T = TypeVar("T")
-
-CALL_TIMEOUT_SECONDS = 5.0
-"""Longest wait for one answer; never longer than what is left for reporting."""
-
-_TRIES = 5
-_FIRST_PAUSE_SECONDS = 0.4
-_LONGEST_PAUSE_SECONDS = 3.0
 
 # The workflow did not say how it ended, so a row that it closed in this attempt knows better.
 _GUESSES = frozenset({Reason.INTERRUPTED, Reason.WORKFLOW_CRASHED})
@@ -29,7 +19,7 @@ _GUESSES = frozenset({Reason.INTERRUPTED, Reason.WORKFLOW_CRASHED})
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Who wrote the terminal row, the outcome that holds (the row's, if it knew better), and the problem."""
+    """Who closed it on the server, the outcome that holds (the server's, if it knew better), and the problem."""
 
     reported_by: ReportedBy
     outcome: Outcome
@@ -55,18 +45,18 @@ def report(
     try:
         client = ServerClient(target.server, token)
         path = ("services", "ingestionPipelines", target.fully_qualified_name, "pipelineStatus")
-        row = _with_retries(lambda timeout: _existing_row(client, (*path, target.run_id), timeout), remaining)
-        if decide(row, _milliseconds(started)) is Decision.KEEP:
+        row = with_retries(lambda timeout: _existing_row(client, (*path, target.run_id), timeout), remaining)
+        if decide(row, milliseconds(started)) is Decision.KEEP:
             return Report("workflow", _better_of(outcome, row))
         body = closed_row(
             outcome,
             run_id=target.run_id,
-            started=_milliseconds(started),
-            ended=_milliseconds(ended),
+            started=milliseconds(started),
+            ended=milliseconds(ended),
             existing=row,
             log_tail=log_tail,
         )
-        _with_retries(lambda timeout: client.put(*path, body=body, timeout=timeout), remaining)
+        with_retries(lambda timeout: client.put(*path, body=body, timeout=timeout), remaining)
     except RunError as failure:
         return Report("nobody", outcome, f"the outcome could not be reported: {failure.message}")
     return Report("runner", outcome)
@@ -89,21 +79,6 @@ def _better_of(outcome: Outcome, row: dict[str, Any] | None) -> Outcome:
     return outcome_of_row(row) or outcome
 
 
-def _with_retries(call: Callable[[float], T], remaining: Callable[[], float]) -> T:
-    pause = _FIRST_PAUSE_SECONDS
-    tries_left = _TRIES
-    while True:
-        tries_left -= 1
-        try:
-            return call(max(min(CALL_TIMEOUT_SECONDS, remaining()), 0.1))
-        except ServerCallError as error:
-            # Full jitter: after an outage of the server many pods end up here at the same moment.
-            wait = random.uniform(0, pause)  # noqa: S311 - no secret depends on it
-            if not tries_left or not error.transient or remaining() <= wait:
-                raise
-        time.sleep(wait)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def _milliseconds(instant: datetime) -> int:
+def milliseconds(instant: datetime) -> int:
+    """Since the epoch, as the server counts time."""
     return int(instant.timestamp() * 1000)

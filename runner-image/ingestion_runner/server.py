@@ -6,13 +6,13 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from ingestion_runner.inputs import ConfigurationError, Server
-from ingestion_runner.outcomes import Reason, RunError
+from ingestion_runner.inputs import Server
+from ingestion_runner.outcomes import ConfigurationError, Reason, RunError
 from ingestion_runner.text import cut, one_line
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -32,7 +32,7 @@ class ServerCallError(RunError):
 
 
 class ServerClient:
-    """GET and PUT of JSON below ``<hostPort>/v1``, with the bot's token and the configured extra headers.
+    """GET, PUT and PATCH of JSON below ``<hostPort>/v1``, with the bot's token and the configured extra headers.
 
     Raises
     ------
@@ -61,11 +61,25 @@ class ServerClient:
         """Like :meth:`get`, with a body."""
         return self._call("PUT", path, json.dumps(body).encode(), timeout)
 
-    def _call(self, method: str, path: tuple[str, ...], body: bytes | None, timeout: float) -> Any:
+    def patch(self, *path: str, operations: Sequence[Mapping[str, Any]], timeout: float) -> Any:
+        """Like :meth:`get`, with the operations of a JSON Patch (RFC 6902)."""
+        headers = {"Content-Type": "application/json-patch+json"}
+        return self._call("PATCH", path, json.dumps(operations).encode(), timeout, headers)
+
+    def _call(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: bytes | None,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         url = "/".join([self._server.host_port, "v1", *(quote(part, safe="") for part in path)])
         call = f"{method} {url}"
         # S310: the scheme was checked when the input was read.
-        request = urllib.request.Request(url, data=body, headers=self._headers, method=method)  # noqa: S310
+        request = urllib.request.Request(  # noqa: S310
+            url, data=body, headers={**self._headers, **(headers or {})}, method=method
+        )
         try:
             with self._opener.open(request, timeout=timeout) as response:
                 answer = response.read(MAX_ANSWER_BYTES + 1)

@@ -29,9 +29,11 @@ def summarize(
     start_time: datetime,
     end_time: datetime,
     masker: Masker,
+    final: bool = False,
 ) -> bytes:
     """The JSON summary in UTF-8, at most MAX_BYTES long, secrets masked; unknown keys are left out.
 
+    An interruption is provisional, because the operator knows more of why the run ended, unless it is ``final``.
     Texts are shortened, on character boundaries, until the whole fits.
     """
     summary: dict[str, Any] = {
@@ -47,7 +49,7 @@ def summarize(
         "errors": outcome.errors,
         "firstFailure": _first_failure(outcome.first_failure, masker),
         "reportedBy": reported_by,
-        "provisional": True if outcome.reason is Reason.INTERRUPTED else None,
+        "provisional": True if outcome.reason is Reason.INTERRUPTED and not final else None,
     }
     present = {key: value for key, value in summary.items() if value is not None}
     encoded = b""

@@ -1,4 +1,4 @@
-"""The parent: start the workflow, stay with it, and make sure that its end is known."""
+"""The parent: start the child, stay with it, and make sure that its end is known."""
 
 import os
 import sys
@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from signal import SIGKILL, Signals
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ingestion_runner.automation import AutomationTarget, automation_target, require_test_connection
 from ingestion_runner.channel import ChannelReader
 from ingestion_runner.child import WORKFLOW_COMMAND, Child, ChildEnd
+from ingestion_runner.fields import read_document
 from ingestion_runner.inputs import (
     InputPaths,
+    Kind,
     ReportTarget,
-    RunInput,
-    read_document,
+    kind_of,
     refusal_outside_schedule,
     report_target,
     run_id_from,
@@ -28,24 +30,33 @@ from ingestion_runner.outcomes import ExitCode, Outcome, Reason, RunError, State
 from ingestion_runner.signals import SignalInbox
 from ingestion_runner.summary import ReportedBy, summarize, write_summary
 
+if TYPE_CHECKING:
+    from ingestion_runner.reporting import Report
+
 REPORT_SECONDS = 25.0
 """Longest time for reporting the outcome, retries included, when nobody waits for the pod to go."""
 
 REPORT_SECONDS_AFTER_STOP = 8.0
 """The same after a stop request: with forceKillAfterSeconds (20) it stays below the grace period (30)."""
 
-# These end without a row: OutsideSchedule never was a run, and for OutOfMemory only the operator knows
-# enough.
+AUTOMATION_FORCE_KILL_AFTER_SECONDS = 2.0
+"""An automation has nothing to save, and OpenMetadata's dialog gives up 10 s after the deadline of its Job."""
+
+# Runs that end so have no row: OutsideSchedule never was a run, and for OutOfMemory only the operator knows
+# enough. An automation is closed even so: nobody else will, and a person waits for it.
 _UNREPORTED = frozenset({Reason.OUTSIDE_SCHEDULE, Reason.OUT_OF_MEMORY})
 
 
 @dataclass
 class _Run:
-    """What is known of the run so far; an early failure reports with as much as there is."""
+    """What is known of the run so far; an early failure reports with as much as there is.
+
+    Without a target nobody waits for a report.
+    """
 
     started: datetime
     run_id: str | None = None
-    target: ReportTarget | None = None
+    target: ReportTarget | AutomationTarget | None = None
     token: str | None = None
 
 
@@ -73,13 +84,19 @@ class Supervisor:
         except RunError as failure:
             outcome = Outcome.failed(failure.reason, failure.message).masked(self._masker)
         ended = datetime.now(UTC)
-        reported_by, outcome = self._report(outcome, ended)
+        report = self._report(outcome, ended)
+        reported_by: ReportedBy = "nobody"
+        if report is not None:
+            reported_by, outcome = report.reported_by, report.outcome
+            if report.problem:
+                self._log.say(report.problem)
         summary = summarize(
             outcome,
             run_id=self._run.run_id,
             reported_by=reported_by,
             start_time=self._run.started,
             end_time=ended,
+            final=isinstance(self._run.target, AutomationTarget),
             masker=self._masker,
         )
         if problem := write_summary(summary, self._environ):
@@ -88,8 +105,8 @@ class Supervisor:
         return outcome.reason.exit_code
 
     def _execute(self) -> Outcome:
-        run = self._read_input()
-        if refusal := refusal_outside_schedule(run, datetime.now(UTC)):
+        refusal, force_kill_after_seconds = self._read_input()
+        if refusal:
             return Outcome(state=State.STOPPED, reason=Reason.OUTSIDE_SCHEDULE, message=refusal)
         if self._inbox.stop_requested_at is not None:
             return _interrupted("before the workflow was started")
@@ -98,41 +115,64 @@ class Supervisor:
             child = Child(self._command, self._environ, on_channel=channel.feed, on_output=self._log.feed)
         except OSError as error:
             return Outcome.failed(Reason.WORKFLOW_CRASHED, f"the workflow process cannot be started: {error}")
-        end = child.wait(self._inbox, run.force_kill_after_seconds)
+        end = child.wait(self._inbox, force_kill_after_seconds)
         self._log.close()
         # What the workflow itself said before it ended holds, however its process then ended.
         return channel.outcome or outcome_of_end(end)
 
-    def _read_input(self) -> RunInput:
+    def _read_input(self) -> tuple[str | None, float]:
+        """Why it must not start now, and how long the child may ignore a stop."""
         paths = InputPaths.from_environment(self._environ)
+        document = read_document(paths.pipeline)
+        if kind_of(document) is Kind.AUTOMATION:
+            self._read_automation(paths)
+            return None, AUTOMATION_FORCE_KILL_AFTER_SECONDS
+        return self._read_run(document, paths)
+
+    def _read_run(self, document: dict[str, Any], paths: InputPaths) -> tuple[str | None, float]:
         self._run.run_id = run_id_from(self._environ)
-        document: dict[str, Any] = read_document(paths.pipeline)
         self._masker.add(secrets_of(document))
         self._run.token = paths.read_token()
         if self._run.token:
             self._masker.add([self._run.token])
         self._run.target = report_target(document, self._run.run_id)
-        return run_input(document, self._run.target)
+        run = run_input(document, self._run.run_id)
+        return refusal_outside_schedule(run, datetime.now(UTC)), run.force_kill_after_seconds
 
-    def _report(self, outcome: Outcome, ended: datetime) -> tuple[ReportedBy, Outcome]:
-        if self._run.target is None or outcome.reason in _UNREPORTED:
-            return "nobody", outcome
+    def _read_automation(self, paths: InputPaths) -> None:
+        document = read_document(paths.automation)
+        self._masker.add(secrets_of(document))
+        self._run.target = automation_target(document)
+        self._run.run_id = run_id_from(self._environ)
+        require_test_connection(document)
+
+    def _report(self, outcome: Outcome, ended: datetime) -> "Report | None":
+        reporting_since = time.monotonic()
+
+        def remaining() -> float:
+            return self._reporting_ends(reporting_since) - time.monotonic()
+
         # Imported only now: an HTTP client with TLS doubles the parent's memory, which the workflow may need.
+        target, log_tail = self._run.target, self._log.tail()
+        if isinstance(target, AutomationTarget):
+            from ingestion_runner.automation_reporting import close_automation  # noqa: PLC0415 - see above
+
+            return close_automation(
+                target, outcome, started=self._run.started, ended=ended, log_tail=log_tail, remaining=remaining
+            )
+        if target is None or outcome.reason in _UNREPORTED:
+            return None
         from ingestion_runner.reporting import report  # noqa: PLC0415 - see above
 
-        reporting_since = time.monotonic()
-        result = report(
-            self._run.target,
+        return report(
+            target,
             self._run.token,
             outcome,
             started=self._run.started,
             ended=ended,
-            log_tail=self._log.tail(),
-            remaining=lambda: self._reporting_ends(reporting_since) - time.monotonic(),
+            log_tail=log_tail,
+            remaining=remaining,
         )
-        if result.problem:
-            self._log.say(result.problem)
-        return result.reported_by, result.outcome
 
     def _reporting_ends(self, since: float) -> float:
         stop = self._inbox.stop_requested_at

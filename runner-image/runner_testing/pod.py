@@ -32,12 +32,63 @@ def pipeline_document(host_port: str, **changes: Any) -> dict[str, Any]:
     return {key: value for key, value in (document | changes).items() if value is not None}
 
 
+AUTOMATION = {"version": 1, "kind": "automation"}
+"""The run input of a pod for an automation."""
+
+WORKFLOW_ID = "5d1f3c0a-8f3e-4c60-9a53-0c4f3f0a7d21"
+
+
+def automation_document(host_port: str, **changes: Any) -> dict[str, Any]:
+    """The test of a connection as the server sends it; a change to None leaves the key out."""
+    document: dict[str, Any] = {
+        "id": WORKFLOW_ID,
+        "name": "test-connection-Postgres-a1b2c3",
+        "workflowType": "TEST_CONNECTION",
+        "request": {
+            "connection": {
+                "config": {
+                    "type": "Postgres",
+                    "scheme": "postgresql+psycopg2",
+                    "username": "openmetadata",
+                    "authType": {"password": "shop-password"},
+                    "hostPort": "db:5432",
+                    "database": "shop",
+                }
+            },
+            "serviceType": "Database",
+            "connectionType": "Postgres",
+            "serviceName": "shop",
+            "secretsManagerProvider": "db",
+        },
+        "openMetadataServerConnection": server_connection(host_port),
+    }
+    return {key: value for key, value in (document | changes).items() if value is not None}
+
+
+def server_connection(host_port: str, **changes: Any) -> dict[str, Any]:
+    """What the server says of itself, with the bot's token in clear."""
+    return {
+        "clusterName": "openmetadata",
+        "type": "OpenMetadata",
+        "hostPort": host_port,
+        "authProvider": "openmetadata",
+        "verifySSL": "no-ssl",
+        "securityConfig": {"jwtToken": TOKEN},
+        "secretsManagerProvider": "db",
+        "secretsManagerLoader": "noop",
+        "apiVersion": "v1",
+        "enableVersionValidation": True,
+        **changes,
+    }
+
+
 @dataclass
 class Pod:
-    """The mounts of one pod and the environment of its container."""
+    """The mounts of one pod and the environment of its container; ``python`` runs it."""
 
     root: Path
     environ: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
 
     def mount(self, document: dict[str, Any], *, token: str | None = TOKEN) -> None:
         """Write the run input and the token."""
@@ -53,6 +104,11 @@ class Pod:
         """Write the source configuration Secret."""
         self._write("source-config/source-config", text)
 
+    def mount_automation(self, document: dict[str, Any] | str) -> None:
+        """Write the Secret of an automation, and the run input that says so."""
+        self._write("pipeline/pipeline.json", json.dumps(AUTOMATION))
+        self._write("automation/automation", document if isinstance(document, str) else json.dumps(document))
+
     def start(self, *command: str) -> "RunningParent":
         """Start a module of Python's as the container's first process."""
         environ = {
@@ -63,7 +119,7 @@ class Pod:
             "JOB_UID": RUN_ID,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [self.python, "-m", *command],
             env=environ | self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

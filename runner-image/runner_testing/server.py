@@ -25,12 +25,15 @@ class Request:
 class RecordingServer:
     """Answers the calls of the runner on a free port of 127.0.0.1.
 
-    ``rows`` maps a run id to its row, ``services`` a name to its entity; ``faults`` are (method, status)
+    ``rows`` maps a run id to its row, ``services`` a name to its entity, ``workflows`` an automation's id to it,
+    ``definitions`` a name to the definition of a connection test; ``faults`` are (method, status)
     pairs, each spent on the first request of that method; ``on_request`` is called before an answer is given.
     """
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    workflows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[tuple[str, int]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     unknown_run_status: int = 204
@@ -44,6 +47,9 @@ class RecordingServer:
                 recorder._answer(self)
 
             def do_PUT(self) -> None:
+                recorder._answer(self)
+
+            def do_PATCH(self) -> None:
                 recorder._answer(self)
 
             def log_message(self, *_: object) -> None:
@@ -100,5 +106,15 @@ class RecordingServer:
         if "/pipelineStatus/" in request.path:
             row = self.rows.get(last)
             return (200, row) if row else (self.unknown_run_status, None)
-        service = self.services.get(last)
-        return (200, service) if service else (404, {"code": 404, "message": f"{last} not found"})
+        if request.method == "PATCH":
+            return self._patched(last, request)
+        found = self.workflows.get(last) or self.definitions.get(last) or self.services.get(last)
+        return (200, found) if found else (404, {"code": 404, "message": f"{last} not found"})
+
+    def _patched(self, workflow_id: str, request: Request) -> tuple[int, Any]:
+        """A JSON Patch of whole fields."""
+        if request.headers["content-type"] != "application/json-patch+json":
+            return 415, {"code": 415, "message": "a PATCH is a JSON Patch"}
+        changed = {operation["path"].removeprefix("/"): operation["value"] for operation in request.body}
+        self.workflows[workflow_id] |= changed
+        return 200, self.workflows[workflow_id]

@@ -123,6 +123,21 @@ class DoubleClient:
         """
         return self._object("PUT", f"pipelines/{quote(fqn, safe='')}", fields)
 
+    def register_automation(self, name: str, request: Mapping[str, Any], **fields: Any) -> JsonObject:
+        """Create an automation anew: Pending, without a response. Returns the entity, with its id.
+
+        `request` is {connection: {config}, serviceType, connectionType}; `fields` are those of a create request
+        that differ from a test of a connection.
+        """
+        return self._object("PUT", f"automations/{quote(name, safe='')}", {"request": dict(request), **fields})
+
+    def automation(self, name_or_id: str) -> JsonObject:
+        """What has become of an automation; of a deleted one by its id.
+
+        Keys: id, name, status, response, deleted, history ([{at, status, response}], oldest first).
+        """
+        return self._object("GET", f"automations/{quote(name_or_id, safe='')}")
+
     def set_faults(self, *faults: Mapping[str, Any]) -> None:
         """Replace the faults: method, path (regex), status, times, delaySeconds, entity (regex), message.
 

@@ -1,4 +1,4 @@
-"""``python -m ingestion_runner.workflow``: the process that runs the workflow, started by the parent."""
+"""``python -m ingestion_runner.workflow``: the process that does the work, started by the parent."""
 
 import logging
 import os
@@ -6,7 +6,10 @@ import sys
 import traceback
 
 from ingestion_runner.channel import ChannelWriter
+from ingestion_runner.fields import read_document
+from ingestion_runner.inputs import InputPaths, Kind, kind_of
 from ingestion_runner.outcomes import Outcome, Reason, RunError
+from ingestion_runner.workflow.automation import run_automation
 from ingestion_runner.workflow.run import run_workflow
 
 
@@ -14,7 +17,7 @@ def main() -> None:
     """Run, tell the outcome to the parent, and leave at once."""
     channel = ChannelWriter.from_environment()
     try:
-        outcome = run_workflow(channel)
+        outcome = _run(channel)
     except RunError as failure:
         sys.stderr.write(f"{failure.reason}: {failure.message}\n")
         outcome = Outcome.failed(failure.reason, failure.message)
@@ -28,6 +31,14 @@ def main() -> None:
     # The workflow is closed and everything is told. An ordinary exit would spend seconds on taking apart
     # thousands of modules, and would wait for threads that a failed start may have left behind.
     os._exit(outcome.reason.exit_code)
+
+
+def _run(channel: ChannelWriter) -> Outcome:
+    paths = InputPaths.from_environment()
+    document = read_document(paths.pipeline)
+    if kind_of(document) is Kind.AUTOMATION:
+        return run_automation(paths, channel)
+    return run_workflow(document, paths, channel)
 
 
 if __name__ == "__main__":

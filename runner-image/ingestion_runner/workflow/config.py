@@ -16,6 +16,7 @@ from ingestion_runner.workflow.literals import literal
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 WORKFLOW_CLASSES: Mapping[str, tuple[str, str]] = {
+    "application": ("metadata.workflow.application", "ApplicationWorkflow"),
     "metadata": ("metadata.workflow.metadata", "MetadataWorkflow"),
 }
 """The library's class (module, name) for each supported pipeline type; each has a template of its name."""
@@ -25,9 +26,9 @@ NO_TOKEN = "no_token"  # noqa: S105 - the library's own word for "send none"
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInputs:
-    """What the templates are filled with, besides the run input itself."""
+    """What the templates are filled with, besides the run input itself; an application has no service type."""
 
-    service_type: str
+    service_type: str | None
     source_config: Mapping[str, Any]
     connection: Mapping[str, Any] | None
     jwt_token: str
@@ -62,9 +63,8 @@ def render_config(run: RunInput, inputs: WorkflowInputs) -> str:
     )
     return environment.get_template(f"{run.pipeline_type}.yaml.j2").render(
         run=run,
-        target=run.target,
-        server=run.target.server,
-        ca_certificate=_ca_certificate(run.target.server),
+        server=run.server,
+        ca_certificate=_ca_certificate(run.server),
         service_type=inputs.service_type,
         source_config=inputs.source_config,
         connection=inputs.connection,

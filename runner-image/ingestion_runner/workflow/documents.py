@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ingestion_runner.inputs import ConfigurationError
+from ingestion_runner.outcomes import ConfigurationError
 
 
 def read_connection(path: Path) -> dict[str, Any] | None:

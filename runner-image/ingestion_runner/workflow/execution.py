@@ -2,11 +2,11 @@
 
 import importlib
 import importlib.metadata
-import logging
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from ingestion_runner.outcomes import Outcome, Reason, State
@@ -16,6 +16,7 @@ from ingestion_runner.workflow.failures import (
     StartLog,
     explain_import_failure,
     explain_start_failure,
+    logged,
     unknown_source_type,
 )
 
@@ -27,9 +28,54 @@ _ERROR_CHARACTERS = 2000
 _STACK_TRACE_CHARACTERS = 4000
 
 
-def execute_workflow(
-    pipeline_type: str, service_type: str, config: dict[str, Any], ask_server: Callable[[], object]
-) -> Outcome:
+def import_workflow(pipeline_type: str) -> Any:
+    """The library's class for a pipeline type; the import takes seconds.
+
+    Raises
+    ------
+    RunError
+        A package that it needs is not in this image.
+    """
+    module_name, class_name = WORKFLOW_CLASSES[pipeline_type]
+    return getattr(load(module_name, f"pipelines of type {pipeline_type}"), class_name)
+
+
+def load(module_name: str, what: str) -> ModuleType:
+    """Import a module of the library and tell how long it took; ``what`` needs it, in the plural.
+
+    Raises
+    ------
+    RunError
+        A package that it needs is not in this image.
+    """
+    version = importlib.metadata.version("openmetadata-ingestion")
+    sys.stdout.write(f"[runner] loading openmetadata-ingestion {version}\n")
+    since = time.monotonic()
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        traceback.print_exc()
+        raise explain_import_failure(error, what) from error
+    sys.stdout.write(f"[runner] loaded in {time.monotonic() - since:.1f} s\n")
+    return module
+
+
+def require_source_type(source_type: str) -> None:
+    """Refuse a connection of a type that the image's library does not know.
+
+    Raises
+    ------
+    RunError
+        With the type.
+    """
+    parser = importlib.import_module("metadata.ingestion.api.parser")
+    try:
+        parser.get_service_type(source_type)
+    except ValueError as error:
+        raise unknown_source_type(source_type) from error
+
+
+def execute_workflow(workflow_class: Any, config: dict[str, Any], ask_server: Callable[[], object]) -> Outcome:
     """Create the workflow, run it to its end and tell how it ended.
 
     The workflow reports its own progress and its own end to the server, prints its summary and closes what it
@@ -40,42 +86,17 @@ def execute_workflow(
     RunError
         The workflow could not be created.
     """
-    workflow_class = _import_workflow(pipeline_type, service_type)
-    log = StartLog()
-    library_logger = logging.getLogger("metadata")
-    library_logger.addHandler(log)
-    try:
-        workflow = workflow_class.create(config)
-    except Exception as error:
-        traceback.print_exc()
-        raise explain_start_failure(error, log, ask_server) from error
-    finally:
-        library_logger.removeHandler(log)
+    with StartLog.of_the_library() as log:
+        try:
+            workflow = workflow_class.create(config)
+        except Exception as error:
+            raise logged(explain_start_failure(error, log, ask_server)) from error
     try:
         workflow.execute()
     except Exception as error:  # noqa: BLE001 - connectors and their drivers raise anything
         traceback.print_exc()
         return _outcome(workflow, State.FAILED, f"{type(error).__name__}: {one_line(str(error))}")
     return _outcome(workflow, *_verdict(workflow))
-
-
-def _import_workflow(pipeline_type: str, service_type: str) -> Any:
-    module_name, class_name = WORKFLOW_CLASSES[pipeline_type]
-    version = importlib.metadata.version("openmetadata-ingestion")
-    sys.stdout.write(f"[runner] loading openmetadata-ingestion {version}\n")
-    since = time.monotonic()
-    try:
-        workflow_class = getattr(importlib.import_module(module_name), class_name)
-        parser = importlib.import_module("metadata.ingestion.api.parser")
-    except ImportError as error:
-        traceback.print_exc()
-        raise explain_import_failure(error, pipeline_type) from error
-    sys.stdout.write(f"[runner] loaded in {time.monotonic() - since:.1f} s\n")
-    try:
-        parser.get_service_type(service_type)
-    except ValueError as error:
-        raise unknown_source_type(service_type) from error
-    return workflow_class
 
 
 def _verdict(workflow: Any) -> tuple[State, str]:

@@ -6,6 +6,7 @@ to 2.0, while importing them would tie this module to where each version keeps t
 
 import contextlib
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +28,18 @@ class StartLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._messages: deque[str] = deque(maxlen=_MESSAGES_KEPT)
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_the_library(cls) -> Iterator["StartLog"]:
+        """One that hears the library until the block ends."""
+        log = cls()
+        library = logging.getLogger("metadata")
+        library.addHandler(log)
+        try:
+            yield log
+        finally:
+            library.removeHandler(log)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the message."""
@@ -59,12 +72,22 @@ def explain_start_failure(error: BaseException, log: StartLog, ask_server: Calla
     return RunError(Reason.INITIALIZATION_FAILED, _text(error))
 
 
-def explain_import_failure(error: ImportError, pipeline_type: str) -> RunError:
-    """A workflow class that cannot be imported: one of its dependencies is not in this image."""
+def logged(failure: RunError) -> RunError:
+    """The failure, once the traceback of the exception that is being handled stands in the log.
+
+    That of a wrong configuration does not: it quotes values, shortened in the middle of what may be a
+    password, and the message names the fields.
+    """
+    if failure.reason is not Reason.INVALID_CONFIGURATION:
+        traceback.print_exc()
+    return failure
+
+
+def explain_import_failure(error: ImportError, what: str) -> RunError:
+    """A class that cannot be imported: one of its dependencies is not in this image."""
     return RunError(
         Reason.MISSING_PLUGIN,
-        f"this image lacks what pipelines of type {pipeline_type} need ({_text(error)}): "
-        "build it with the extra that brings it",
+        f"this image lacks what {what} need ({_text(error)}): build it with the extra that brings it",
     )
 
 
@@ -85,14 +108,24 @@ def _invalid(error: BaseException) -> RunError:
 
 def _fields(validation: Any) -> str:
     # Not the values: the wrong value of a connection may be its password.
+    errors = validation.errors(include_url=False, include_input=False, include_context=False)
     problems = [
         f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"
-        for problem in validation.errors(include_url=False, include_input=False, include_context=False)
+        for problem in _of_the_named_type(errors)
     ]
     named = "; ".join(problems[:_FIELDS_NAMED])
     more = len(problems) - _FIELDS_NAMED
     ending = f"; and {more} more" if more > 0 else ""
     return cut(f"invalid {validation.title}: {named}{ending}", _MESSAGE_CHARACTERS)
+
+
+def _of_the_named_type(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The errors without those of connections of other types.
+
+    A wrong connection is refused by all of some sixty models; only the one whose ``type`` fits is of interest.
+    """
+    others = {error["loc"][:-1] for error in errors if error["loc"][-1:] == ("type",) and error.get("type") == "enum"}
+    return [e for e in errors if not any(e["loc"][: len(other)] == other for other in others)] or errors
 
 
 def _missing_plugin(error: BaseException) -> RunError:
@@ -114,6 +147,8 @@ _EXPLANATIONS: dict[str, Callable[[BaseException], RunError]] = {
     "ParsingConfigurationError": _invalid,
     "InvalidWorkflowException": _invalid,
     "ConfigurationError": _invalid,
+    "ValidationError": _invalid,
+    "InvalidAppConfiguration": _invalid,
     "MissingPluginException": _missing_plugin,
     "ModuleNotFoundError": _missing_plugin,
     "VersionMismatchException": _because(Reason.VERSION_MISMATCH),

@@ -14,7 +14,7 @@ from metadata.ingestion.api.parser import (
 )
 from metadata.utils.logger import ingestion_logger
 
-from ingestion_runner.inputs import report_target, run_input
+from ingestion_runner.inputs import run_input
 from ingestion_runner.outcomes import Outcome, Reason, State
 from ingestion_runner.pipeline_status import ROW_FIELDS, closed_row
 from ingestion_runner.workflow.config import WORKFLOW_CLASSES, WorkflowInputs, build_config
@@ -36,7 +36,7 @@ CONNECTION = {
 def config(connection: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     document = pipeline_document("http://openmetadata:8585/api", **changes)
     return build_config(
-        run_input(document, report_target(document, RUN_ID)),
+        run_input(document, RUN_ID),
         WorkflowInputs(
             service_type="Postgres",
             source_config=document["sourceConfig"],

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion_runner.inputs import ConfigurationError
+from ingestion_runner.outcomes import ConfigurationError
 from ingestion_runner.workflow.documents import read_connection, read_source_config
 
 CONNECTION = {"type": "Postgres", "hostPort": "db:5432", "authType": {"password": "hunter2"}}

@@ -94,7 +94,7 @@ def test_invalid_configuration_names_fields_and_not_values() -> None:
 
 
 def test_import_failure_is_a_missing_extra() -> None:
-    failure = explain_import_failure(ModuleNotFoundError("No module named 'presidio_analyzer'"), "autoClassification")
+    failure = explain_import_failure(ModuleNotFoundError("No module named 'presidio_analyzer'"), "these pipelines")
 
     assert failure.reason is Reason.MISSING_PLUGIN
     assert "presidio_analyzer" in failure.message

@@ -5,16 +5,20 @@ from typing import Any
 
 import pytest
 
+from ingestion_runner.fields import read_document
 from ingestion_runner.inputs import (
-    ConfigurationError,
+    Kind,
+    ReportTarget,
     RunInput,
     Server,
-    read_document,
+    Service,
+    kind_of,
     refusal_outside_schedule,
     report_target,
     run_id_from,
     run_input,
 )
+from ingestion_runner.outcomes import ConfigurationError
 from runner_testing.pod import RUN_ID, pipeline_document
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -22,15 +26,15 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 def parsed(**changes: Any) -> RunInput:
     document = pipeline_document("http://openmetadata:8585/api", **changes)
-    return run_input(document, report_target(document, RUN_ID))
+    return run_input(document, RUN_ID)
 
 
 def test_run_input_ignores_what_it_does_not_know() -> None:
     run = parsed(somethingNew={"a": 1})
 
-    assert run.target.fully_qualified_name == "shop.nightly"
-    assert run.target.server == Server(host_port="http://openmetadata:8585/api")
-    assert (run.service_type, run.service_name) == ("databaseService", "shop")
+    assert run.fully_qualified_name == "shop.nightly"
+    assert run.server == Server(host_port="http://openmetadata:8585/api")
+    assert run.service == Service("databaseService", "shop")
     assert run.force_kill_after_seconds == 20
 
 
@@ -42,7 +46,7 @@ def test_run_input_takes_the_servers_tls_and_headers() -> None:
         "extraHeaders": {"X-Team": "data"},
     }
 
-    assert parsed(server=server).target.server == Server(
+    assert parsed(server=server).server == Server(
         host_port="https://om/api",
         verify_ssl="validate",
         ca_certificate="/ca.pem",
@@ -70,6 +74,48 @@ def test_run_input_takes_the_servers_tls_and_headers() -> None:
 def test_run_input_names_the_field_that_is_wrong(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         parsed(**changes)
+
+
+def test_run_is_reported_under_its_pipelines_name() -> None:
+    document = pipeline_document("http://openmetadata:8585/api")
+
+    server = Server(host_port="http://openmetadata:8585/api")
+    assert report_target(document, RUN_ID) == ReportTarget(server, "shop.nightly", RUN_ID)
+
+
+def test_application_needs_neither_a_service_nor_a_pipeline() -> None:
+    document = pipeline_document(
+        "http://openmetadata:8585/api", pipelineType="application", fullyQualifiedName=None, service=None
+    )
+
+    run = run_input(document, RUN_ID)
+
+    assert (run.fully_qualified_name, run.service) == (None, None)
+    assert report_target(document, RUN_ID) is None
+
+
+def test_application_of_a_pipeline_is_reported_and_reads_no_service_all_the_same() -> None:
+    document = pipeline_document("http://openmetadata:8585/api", pipelineType="application")
+
+    target = report_target(document, RUN_ID)
+
+    assert target is not None
+    assert target.fully_qualified_name == "shop.nightly"
+    assert run_input(document, RUN_ID).service is None
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [({}, Kind.RUN), ({"kind": "run"}, Kind.RUN), ({"version": 1, "kind": "automation"}, Kind.AUTOMATION)],
+)
+def test_document_says_what_the_pod_is_for(document: dict[str, Any], kind: Kind) -> None:
+    assert kind_of(document) is kind
+
+
+@pytest.mark.parametrize("kind", ["backup", 1])
+def test_document_with_another_kind_is_refused(kind: object) -> None:
+    with pytest.raises(ConfigurationError, match="kind"):
+        kind_of({"kind": kind})
 
 
 @pytest.mark.parametrize(

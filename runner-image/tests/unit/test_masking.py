@@ -70,11 +70,31 @@ def test_secrets_are_found_under_telling_keys_at_any_depth() -> None:
             "awsConfig": {"awsSecretAccessKey": "four", "awsRegion": "eu-central-1"},
             "tokens": ["five", {"value": "six"}],
             "keyspace": "public too",
+            "secretsManagerProvider": "db",
+            "secretsManagerLoader": "noop",
+            "secretsManagerCredentials": {"awsAccessKeyId": "seven"},
             "port": 5432,
         }
     }
 
-    assert sorted(secrets_of(connection)) == ["five", "four", "one", "six", "three", "two"]
+    assert sorted(secrets_of(connection)) == ["five", "four", "one", "seven", "six", "three", "two"]
+
+
+def test_values_of_a_private_application_configuration_are_secrets_whatever_their_keys() -> None:
+    config = {
+        "sourcePythonClass": "shop.apps.Sweeper",
+        "appConfig": {"schedule": "0 2 * * *", "apiKey": "one"},
+        "appPrivateConfig": {
+            "type": "Sweeper",
+            "account": "sweeper@shop",
+            "nested": [{"pin": "123456"}],
+            "region": "eu",
+            "password": "two",
+            "preview": True,
+        },
+    }
+
+    assert sorted(secrets_of({"config": config})) == ["123456", "one", "sweeper@shop", "two"]
 
 
 @given(

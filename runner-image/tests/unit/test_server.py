@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingestion_runner.inputs import ConfigurationError, Server
-from ingestion_runner.outcomes import Reason
+from ingestion_runner.inputs import Server
+from ingestion_runner.outcomes import ConfigurationError, Reason
 from ingestion_runner.server import ServerCallError, ServerClient, _tls_context
 from runner_testing.server import RecordingServer
 

@@ -14,7 +14,9 @@ END = datetime(2026, 11, 23, 3, 0, 12, tzinfo=UTC)
 RUN_ID = "0b9a8f0e-6a3c-4f8b-9d67-3f2f6f1f8f11"
 
 
-def encoded(outcome: Outcome, *, reported_by: ReportedBy = "workflow", masker: Masker | None = None) -> bytes:
+def encoded(
+    outcome: Outcome, *, reported_by: ReportedBy = "workflow", masker: Masker | None = None, final: bool = False
+) -> bytes:
     return summarize(
         outcome,
         run_id=RUN_ID,
@@ -22,6 +24,7 @@ def encoded(outcome: Outcome, *, reported_by: ReportedBy = "workflow", masker: M
         start_time=START,
         end_time=END,
         masker=masker or Masker(),
+        final=final,
     )
 
 
@@ -70,6 +73,7 @@ def test_summary_leaves_out_what_is_unknown() -> None:
 def test_summary_is_provisional_only_after_a_stop() -> None:
     assert json.loads(encoded(Outcome.failed(Reason.INTERRUPTED, "asked to stop")))["provisional"] is True
     assert "provisional" not in json.loads(encoded(Outcome.failed(Reason.OUT_OF_MEMORY, "killed")))
+    assert "provisional" not in json.loads(encoded(Outcome.failed(Reason.INTERRUPTED, "asked to stop"), final=True))
 
 
 def test_summary_is_one_line_without_secrets() -> None:

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_runner.inputs import InputPaths, RunInput, report_target, run_input
+from ingestion_runner.inputs import InputPaths, RunInput, run_input
 from ingestion_runner.outcomes import Reason, RunError
 from ingestion_runner.workflow.config import (
     TEMPLATES,
@@ -25,7 +25,7 @@ SHARED = {"workflow"}
 
 def run(**changes: Any) -> RunInput:
     document = pipeline_document("http://openmetadata:8585/api", **changes)
-    return run_input(document, report_target(document, RUN_ID))
+    return run_input(document, RUN_ID)
 
 
 def inputs(**changes: Any) -> WorkflowInputs:
@@ -50,6 +50,37 @@ def test_metadata_config_is_rendered_readably() -> None:
     rendered = render_config(run(server=server), inputs(connection=connection))
 
     assert rendered == (GOLDEN / "metadata.yaml").read_text(encoding="utf-8")
+
+
+APPLICATION = {
+    "config": {
+        "type": "Application",
+        "sourcePythonClass": "metadata.applications.example.HelloPipelines",
+        "appConfig": {"sleep": 1, "echo": 'it\'s "quoted"'},
+        "appPrivateConfig": {"token": "a-token"},
+    }
+}
+
+
+def test_application_config_is_rendered_readably() -> None:
+    server = {"hostPort": "https://openmetadata/api"}
+
+    rendered = render_config(
+        run(pipelineType="application", server=server), inputs(service_type=None, source_config=APPLICATION)
+    )
+
+    assert rendered == (GOLDEN / "application.yaml").read_text(encoding="utf-8")
+
+
+def test_application_config_leaves_out_what_is_not_there() -> None:
+    source_config = {"config": {"type": "Application", "sourcePythonClass": "shop.apps.Sweeper"}}
+
+    config = build_config(
+        run(pipelineType="application", fullyQualifiedName=None),
+        inputs(service_type=None, source_config=source_config),
+    )
+
+    assert config.keys() == {"sourcePythonClass", "workflowConfig", "pipelineRunId", "enableStreamableLogs"}
 
 
 def test_config_has_no_connection_when_none_is_mounted() -> None:
@@ -79,7 +110,9 @@ def test_config_carries_any_name_unchanged(name: str) -> None:
 
 @pytest.mark.parametrize("pipeline_type", sorted(WORKFLOW_CLASSES))
 def test_each_supported_type_has_a_template(pipeline_type: str) -> None:
-    config = yaml.safe_load(render_config(run(pipelineType=pipeline_type), inputs()))
+    source_config = APPLICATION if pipeline_type == "application" else {"config": {"type": "DatabaseMetadata"}}
+
+    config = yaml.safe_load(render_config(run(pipelineType=pipeline_type), inputs(source_config=source_config)))
 
     assert config["pipelineRunId"] == RUN_ID
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,8 @@ from .kinds import KINDS, Kind
 from .wire import ApiError
 
 Entity = dict[str, Any]
+
+MOST_VERSIONS_KEPT = 50
 
 
 def quote_name(name: str) -> str:
@@ -41,6 +44,7 @@ class Catalog:
     def __init__(self) -> None:
         self._entities: dict[str, dict[str, Entity]] = {path: {} for path in KINDS}
         self._by_id: dict[str, Entity] = {}
+        self._versions: dict[str, deque[Entity]] = {}
 
     def find(self, kind: Kind, fqn: str, *, deleted: bool = False) -> Entity | None:
         """The entity of that name; a deleted one only on demand."""
@@ -50,6 +54,10 @@ class Catalog:
     def find_by_id(self, kind: Kind, entity_id: str, *, deleted: bool = False) -> Entity | None:
         entity = self._by_id.get(entity_id)
         return self.find(kind, entity["fullyQualifiedName"], deleted=deleted) if entity is not None else None
+
+    def versions(self, entity_id: str) -> list[Entity]:
+        """All versions of an entity of a versioned kind, oldest first, also of one that was deleted."""
+        return list(self._versions.get(entity_id, ()))
 
     def all_of(self, kind: Kind, *, deleted: bool = False) -> list[Entity]:
         """All entities of a kind in the order of their names."""
@@ -121,6 +129,8 @@ class Catalog:
     def _keep(self, kind: Kind, entity: Entity) -> None:
         self._entities[kind.path][entity["fullyQualifiedName"]] = entity
         self._by_id[entity["id"]] = entity
+        if kind.versioned:
+            self._versions.setdefault(entity["id"], deque(maxlen=MOST_VERSIONS_KEPT)).append(entity)
 
     def _parent_of(self, kind: Kind, request: dict[str, Any]) -> tuple[Kind | None, Entity | None]:
         named = request.get(kind.parent_field) if kind.parent_field else None

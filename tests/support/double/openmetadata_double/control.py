@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from . import schemas
+from . import automations, schemas
 from .calls import CallLog
 from .kinds import INGESTION_PIPELINES, KINDS, Kind
 from .wire import ApiError, InvalidBodyError, Reply, Request
@@ -40,6 +40,10 @@ class Control:
                 return self._register_service(_service_kind(kind_name), name, request.json_object)
             case "PUT", ("pipelines", fqn):
                 return self._register_pipeline(fqn, request.json_object if request.body else {})
+            case "PUT", ("automations", name):
+                return automations.register(state.catalog, name, request.json_object)
+            case "GET", ("automations", name_or_id):
+                return Reply(200, automations.described(state.catalog, name_or_id))
             case "GET", ("faults",):
                 return Reply(200, state.faults.to_json())
             case "PUT", ("faults",):

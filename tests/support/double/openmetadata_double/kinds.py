@@ -18,6 +18,8 @@ class Kind:
     parent_paths: tuple[str, ...] = ()
     inherited: tuple[str, ...] = ()
     """Fields copied from the parent."""
+    versioned: bool = False
+    """Whether earlier versions are kept, for tests to look at."""
 
 
 def _service(path: str, entity_type: str, model: str) -> Kind:
@@ -82,6 +84,14 @@ INGESTION_PIPELINES = Kind(
     parent_paths=tuple(service.path for service in SERVICES),
 )
 
+AUTOMATIONS = Kind(
+    "automations/workflows",
+    "workflow",
+    entity="entity.automations.workflow:Workflow",
+    create="api.automations.createWorkflow:CreateWorkflowRequest",
+    versioned=True,
+)
+
 KINDS: dict[str, Kind] = {
     kind.path: kind
     for kind in (
@@ -119,12 +129,7 @@ KINDS: dict[str, Kind] = {
         ),
         _standalone("users", "user", entity="entity.teams.user:User", create="api.teams.createUser:CreateUserRequest"),
         _standalone("teams", "team", entity="entity.teams.team:Team", create="api.teams.createTeam:CreateTeamRequest"),
-        _standalone(
-            "automations/workflows",
-            "workflow",
-            entity="entity.automations.workflow:Workflow",
-            create="api.automations.createWorkflow:CreateWorkflowRequest",
-        ),
+        AUTOMATIONS,
     )
 }
 

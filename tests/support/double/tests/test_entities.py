@@ -1,6 +1,5 @@
 from tests.support.double.tests.api import Api
 from tests.support.double_client import DoubleClient
-from tests.support.postgres.process import connection
 
 ORDERS = "/tables/name/shop.main.sales.orders"
 
@@ -171,29 +170,6 @@ def test_a_profile_is_checked_and_needs_its_table(tables: Api) -> None:
     assert tables.call("PUT", f"/tables/{orders['id']}/tableProfile", profile)[0] == 200
     assert tables.call("PUT", f"/tables/{stranger}/tableProfile", profile)[0] == 404
     assert tables.call("PUT", f"/tables/{orders['id']}/tableProfile", {"rows": 3})[0] == 400
-
-
-def test_an_automation_workflow_is_read_by_name_and_patched_by_id(api: Api) -> None:
-    request = {
-        "connection": connection("postgres:5432", "x"),
-        "serviceType": "Database",
-        "connectionType": "Postgres",
-    }
-    created = api.call(
-        "POST",
-        "/automations/workflows",
-        {"name": "test-it", "workflowType": "TEST_CONNECTION", "request": request},
-    )
-
-    found = api.call("GET", "/automations/workflows/name/test-it")[1]
-    patched = api.call(
-        "PATCH",
-        f"/automations/workflows/{found['id']}",
-        [{"op": "add", "path": "/status", "value": "Successful"}],
-    )
-
-    assert created[0] == 201
-    assert (patched[0], patched[1]["status"]) == (200, "Successful")
 
 
 def test_an_update_of_a_service_keeps_its_id_and_a_second_post_conflicts(api: Api) -> None:

@@ -1,0 +1,89 @@
+"""Carrying out an automation: the test of a connection, as the library does it and reports it."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from ingestion_runner.automation import AutomationTarget, automation_target
+from ingestion_runner.channel import ChannelWriter
+from ingestion_runner.fields import read_document
+from ingestion_runner.inputs import InputPaths
+from ingestion_runner.masking import secrets_of
+from ingestion_runner.outcomes import Outcome, Reason, State
+from ingestion_runner.server import ServerClient
+from ingestion_runner.workflow.execution import load
+from ingestion_runner.workflow.failures import StartLog, explain_start_failure, logged
+
+_MODEL = ("metadata.generated.schema.entity.automations.workflow", "Workflow")
+_CONNECTION = "openMetadataServerConnection"
+_CONNECTION_MODEL = (
+    "metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection",
+    "OpenMetadataConnection",
+)
+
+
+def run_automation(paths: InputPaths, channel: ChannelWriter) -> Outcome:
+    """Carry out the automation that is mounted.
+
+    The library asks the server for it anew, and writes the result of each step there. It bounds some steps by
+    SIGALRM, so this must be the main thread.
+
+    Raises
+    ------
+    RunError
+        It could not be carried out; the reason tells why.
+    """
+    document = read_document(paths.automation)
+    channel.send_secrets(secrets_of(document))
+    target = automation_target(document)
+    runner = load("metadata.automations.execute_runner", "automations")
+    with StartLog.of_the_library() as log:
+        try:
+            runner.execute(parsed(document))
+        except Exception as error:
+            raise logged(explain_start_failure(error, log, lambda: _ask_for_automation(target))) from error
+    return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="the connection test was carried out")
+
+
+def parsed(document: Mapping[str, Any]) -> Any:
+    """The document as the library's own model, which refuses fields that it does not know.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        It does not fit.
+    """
+    known = _known_fields(document, _class(_MODEL), where="")
+    connection = _known_fields(document[_CONNECTION], _class(_CONNECTION_MODEL), where=f"{_CONNECTION}.")
+    return _class(_MODEL).model_validate({**known, _CONNECTION: with_usable_loader(connection)})
+
+
+def with_usable_loader(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """The server connection with a secrets manager's loader that works without Airflow.
+
+    ``airflow`` reads the credentials from Airflow's configuration; here they come from the environment, if the
+    secrets are kept outside of OpenMetadata's database at all.
+    """
+    if connection.get("secretsManagerLoader") != "airflow":
+        return dict(connection)
+    loader = "noop" if connection.get("secretsManagerProvider") in (None, "db") else "env"
+    sys.stdout.write(f"[runner] secretsManagerLoader is airflow, which is not here: using {loader}\n")
+    return {**connection, "secretsManagerLoader": loader}
+
+
+def _known_fields(data: Mapping[str, Any], model: Any, *, where: str) -> dict[str, Any]:
+    unknown = sorted(key for key in data if key not in model.model_fields)
+    if unknown:
+        names = ", ".join(f"{where}{key}" for key in unknown)
+        sys.stdout.write(f"[runner] left out, because this openmetadata-ingestion does not know it: {names}\n")
+    return {key: value for key, value in data.items() if key in model.model_fields}
+
+
+def _class(named: tuple[str, str]) -> Any:
+    module, name = named
+    return getattr(importlib.import_module(module), name)
+
+
+def _ask_for_automation(target: AutomationTarget) -> None:
+    ServerClient(target.server, target.token).get("automations", "workflows", target.workflow_id, timeout=10)
