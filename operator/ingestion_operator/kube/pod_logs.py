@@ -1,6 +1,7 @@
 """PodLogs over the official Kubernetes client, streamed."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import urllib3
@@ -10,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.kube.translation import error_of
+from ingestion_operator.models.types import format_timestamp
 
 _TIMEOUT_SECONDS: Final = (2.0, 10.0)
 """To connect, and for each piece."""
@@ -23,13 +25,25 @@ class KubernetesPodLogs:
     def __init__(self, api_client: client.ApiClient) -> None:
         self._api = api_client
 
-    def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+    def read(
+        self, namespace: str, pod: str, *, since: datetime | None = None, timestamps: bool = False
+    ) -> Iterator[bytes]:
         """Yield the log of the runner's container."""
+        query = [("timestamps", "true")] if timestamps else []
+        if since is not None:
+            query.append(("sinceTime", format_timestamp(since)))
+        return self._stream(namespace, pod, query)
+
+    def tail(self, namespace: str, pod: str, lines: int) -> Iterator[bytes]:
+        """Yield the last lines. The API server's own limit of bytes would cut the very last ones off."""
+        return self._stream(namespace, pod, [("tailLines", str(lines))])
+
+    def _stream(self, namespace: str, pod: str, query: list[tuple[str, str]]) -> Iterator[bytes]:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         serialized = self._api.param_serialize(
             "GET",
             path,
-            query_params=[("container", RUNNER_CONTAINER)],
+            query_params=[("container", RUNNER_CONTAINER), *query],
             header_params={"Accept": "*/*"},
             auth_settings=["BearerToken"],
         )

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from ingestion_operator.archive.pages import Page, page_of
 from ingestion_operator.errors import Invalid, LogRangeError, NotFound
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.service import LogPage
 from ingestion_operator.models.status import Run
-from ingestion_operator.pipeline_service.log_pages import Page, page_of
 from ingestion_operator.ports import PodLogs
 
 
