@@ -6,28 +6,9 @@ from hypothesis import strategies as st
 
 from ingestion_operator.archive.cursor import START, LogCursor, Position
 from tests.support.kubelet_log import NANOSECONDS, KubeletLog, stamp
+from tests.support.log_strategies import T0, logs, pieces
 
-T0 = 1_764_021_600 * NANOSECONDS
 BEGUN = datetime.fromtimestamp(T0 // NANOSECONDS, UTC)
-
-
-@st.composite
-def logs(draw: st.DrawFn) -> KubeletLog:
-    """Any log: several lines of one instant, lines in several parts, times a little out of order."""
-    log, now = KubeletLog(), T0
-    for _ in range(draw(st.integers(0, 12))):
-        now += draw(st.sampled_from([0, 0, 1, 400_000_000, NANOSECONDS, 90 * NANOSECONDS]))
-        text = draw(st.binary(max_size=12)).replace(b"\n", b"")
-        earlier = draw(st.sampled_from([0, 0, 1, 900_000_000]))
-        is_part = draw(st.sampled_from([False, False, True]))
-        log.write(max(T0, now - earlier), text if is_part and text else text + b"\n")
-    return log
-
-
-@st.composite
-def pieces(draw: st.DrawFn, raw: bytes) -> list[bytes]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(raw)), max_size=6)))
-    return [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
 
 
 @given(st.data(), logs())
