@@ -5,20 +5,25 @@ import logging
 import os
 import time
 from collections.abc import Collection
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
 import kopf
 
 from ingestion_operator import constants
+from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.handlers import register
 from ingestion_operator.controllers.heartbeat import beat
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.kube.login import read_login
-from ingestion_operator.ports import PIPELINES, ClusterApi
+from ingestion_operator.object_store import ObjectStore
+from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower
 from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.schedule import duration_seconds
 from ingestion_operator.settings import load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
@@ -58,6 +63,18 @@ async def _follow_settings(file: SettingsFile, queue: RefreshQueue, pipelines: C
                 queue.mark(key)
 
 
+def _archiver(settings: SettingsFile, follower: LogFollower, clock: Clock) -> LogArchiver | None:
+    """Return what archives logs, if the settings name a place for them; another place takes a restart."""
+    if (archive := settings.current().log_archive) is None:
+        return None
+
+    def retention() -> timedelta:
+        current = settings.current().log_archive or archive
+        return timedelta(seconds=duration_seconds(current.retention))
+
+    return LogArchiver(ObjectStore(archive.url, create=True), follower, clock, retention)
+
+
 def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
     """Return when the API server serves our kind: kopf looks once, at its start."""
     while True:
@@ -93,7 +110,9 @@ def run_operator(
 
     async def main() -> None:
         queue = RefreshQueue(refresher.refresh, clock)
-        pipelines = register(registry, queue)
+        follower = KubernetesLogFollower(kubeconfig)
+        archiver = _archiver(settings_file, follower, clock)
+        pipelines = register(registry, queue, archiver)
 
         @kopf.on.login(registry=registry, retries=3)
         def login(**_: Any) -> kopf.ConnectionInfo:
@@ -119,6 +138,8 @@ def run_operator(
             asyncio.create_task(_follow_settings(settings_file, queue, pipelines)),
             asyncio.create_task(beat(cluster, own_namespaces, clock, lambda: not tasks[0].done())),
         ]
+        if archiver is not None:
+            tasks.append(asyncio.create_task(archiver.run()))
         try:
             await kopf.operator(
                 registry=registry,
@@ -134,6 +155,7 @@ def run_operator(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await follower.close()
 
     _logger.info("Operator starts for %s", ", ".join(namespaces) or "all namespaces")
     asyncio.run(main())

@@ -131,7 +131,7 @@ def test_a_store_that_was_away_gets_what_it_missed_once() -> None:
 def test_a_replaced_segment_that_could_not_be_deleted_does_no_harm() -> None:
     store, log = MemoryStore(), lines(6)
     writer = resumed(store)
-    kept = {}
+    kept: dict[str, tuple[bytes, datetime]] = {}
     for item in log.served(None):
         writer.feed(item)
         writer.flush()
