@@ -253,7 +253,8 @@ class LogArchiver:
             except StoreError as error:
                 failures += 1
                 self._store_troubles.warn(f"logs wait for their archive: {error}")
-                await asyncio.sleep(self._pause_seconds(failures))
+            # Not among the lines above: the error would keep the text of the call alive meanwhile.
+            await asyncio.sleep(self._pause_seconds(failures))
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

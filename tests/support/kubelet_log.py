@@ -1,5 +1,6 @@
 """A container's log as the kubelet keeps and serves it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -33,16 +34,18 @@ class KubeletLog:
         """Answer a request with `timestamps=true`."""
         return b"".join(self.served(since))
 
-    def served(self, since: datetime | None, start: int = 0) -> list[bytes]:
-        """The same, an item per entry, from entry `start` on; the items of those left out are empty."""
+    def served(self, since: datetime | None) -> list[bytes]:
+        """The same, an item per entry; the items of those left out are empty."""
+        return list(self.items(since))
+
+    def items(self, since: datetime | None, start: int = 0) -> Iterator[bytes]:
+        """The same one by one, from entry `start` on."""
         from_when = 0 if since is None else int(since.timestamp()) * NANOSECONDS
         is_new_line = start == 0 or self.entries[start - 1][1].endswith(b"\n")
-        items = []
         for nanoseconds, text in self.entries[start:]:
             prefix = stamp(nanoseconds) if is_new_line else b""
-            items.append(prefix + text if nanoseconds >= from_when else b"")
+            yield prefix + text if nanoseconds >= from_when else b""
             is_new_line = text.endswith(b"\n")
-        return items
 
 
 def stamp(nanoseconds: int) -> bytes:
