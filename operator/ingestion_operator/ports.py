@@ -1,6 +1,6 @@
 """What the services need from outside; adapters in `kube` provide it, tests bring their own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
@@ -79,16 +79,33 @@ class ClusterApi(Protocol):
 
 
 class PodLogs(Protocol):
-    """Logs of pods."""
+    """Logs of pods.
 
-    def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+    Each call raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable.
+    """
+
+    def read(
+        self, namespace: str, pod: str, *, since: datetime | None = None, timestamps: bool = False
+    ) -> Iterator[bytes]:
         """Yield what the runner's container has written so far, in pieces of any size, never all at once.
 
-        Raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable.
+        `since` leaves out lines that are older, to the second; with `timestamps` each line begins with its time.
         """
 
-    def tail(self, namespace: str, pod: str, lines: int) -> str:
-        """Return the last lines of the runner's container, bounded in size. Raises as `read` does."""
+    def tail(self, namespace: str, pod: str, lines: int) -> Iterator[bytes]:
+        """Yield the last lines of what the runner's container has written, in pieces of any size."""
+
+
+class LogFollower(Protocol):
+    """Logs of pods while they are written, in the event loop."""
+
+    def stream(self, namespace: str, pod: str, *, since: datetime | None, follow: bool) -> AsyncGenerator[bytes, None]:
+        """Yield a log in pieces of any size, each line with its time before it, from `since` on, to the second.
+
+        With `follow` it goes on until the container ends. An end without an error means that nothing is left.
+        Raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable also when
+        nothing has come for minutes: a connection may be dead without a sign, so it must be made anew.
+        """
 
 
 class LogTails(Protocol):

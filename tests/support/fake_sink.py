@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from ingestion_operator.breaker import Breakers
-from ingestion_operator.log_tails import PodLogTails
+from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.ports import Clock, ClusterApi, ServerAccess
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.settings import Settings
@@ -61,4 +61,4 @@ def reporter_over(
 ) -> Reporter:
     """A reporter whose pauses pass as the clock is moved."""
     breakers = Breakers(lambda: clock.now().timestamp())
-    return Reporter(cluster, sink, settings, clock, PodLogTails(logs or FakeLogs()), breakers)
+    return Reporter(cluster, sink, settings, clock, RunLogTails(logs or FakeLogs()), breakers)

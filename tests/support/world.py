@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
+from ingestion_operator.ports import LogStore
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.settings import Settings
 from tests.support import objects
@@ -25,7 +26,9 @@ class World:
         reporter = reporter_over(self.cluster, self.sink, lambda: self.settings, self.clock, self.logs)
         self._refresher = Refresher(self.cluster, lambda: self.settings, self.clock, reporter)
 
-    def another_client(self, sleep: Callable[[float], None] | None = None) -> K8sPipelineServiceClient:
+    def another_client(
+        self, sleep: Callable[[float], None] | None = None, archive: LogStore | None = None
+    ) -> K8sPipelineServiceClient:
         """Another replica of the same service."""
         return K8sPipelineServiceClient(
             self.cluster,
@@ -33,6 +36,7 @@ class World:
             settings=lambda: self.settings,
             clock=self.clock,
             logs=self.logs,
+            archive=archive,
             sleep=sleep or (lambda seconds: self.clock.forward(seconds=seconds)),
         )
 

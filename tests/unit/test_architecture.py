@@ -46,7 +46,14 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("package", "only_in"),
-    [("kopf", "controllers"), ("kubernetes", "kube"), ("cronsim", "schedule.py"), ("yaml", "documents.py")],
+    [
+        ("kopf", "controllers"),
+        ("kubernetes", "kube"),
+        ("cronsim", "schedule.py"),
+        ("yaml", "documents.py"),
+        ("obstore", "object_store.py"),
+        ("aiohttp", "kube"),
+    ],
 )
 def test_a_library_is_known_in_one_place_alone(package: str, only_in: str) -> None:
     importers = [path.relative_to(SOURCES / "ingestion_operator") for path in MODULES if package in _imports(path)]

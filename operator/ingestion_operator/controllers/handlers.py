@@ -1,4 +1,7 @@
-"""What is watched. Every event only marks its pipeline: the queue's workers read the cluster anew."""
+"""What is watched. Every event only marks its pipeline: the queue's workers read the cluster anew.
+
+Pods are shown to the log archive too, which follows those that run.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,11 +9,14 @@ from typing import Any
 import kopf
 
 from ingestion_operator import constants
+from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.refresh import PipelineKey
 
 
-def register(registry: kopf.OperatorRegistry, queue: RefreshQueue) -> Collection[PipelineKey]:
+def register(
+    registry: kopf.OperatorRegistry, queue: RefreshQueue, archiver: LogArchiver | None
+) -> Collection[PipelineKey]:
     """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date."""
     generations: dict[PipelineKey, tuple[str, int]] = {}
 
@@ -29,6 +35,11 @@ def register(registry: kopf.OperatorRegistry, queue: RefreshQueue) -> Collection
 
     async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
         body = dict(event["object"])
+        if archiver is not None and resource.plural == "pods":
+            if event["type"] == "DELETED":
+                archiver.forget(body)
+            else:
+                archiver.observe(body)
         if (key := _pipeline_of(body)) is not None:
             queue.mark(key, pod=body if resource.plural == "pods" else None)
 

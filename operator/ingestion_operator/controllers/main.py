@@ -5,25 +5,30 @@ import logging
 import os
 import time
 from collections.abc import Collection
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
 import kopf
 
 from ingestion_operator import constants
+from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.handlers import register
 from ingestion_operator.controllers.heartbeat import beat
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.kube.login import read_login
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
-from ingestion_operator.log_tails import PodLogTails
+from ingestion_operator.log_tails import RunLogTails
+from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
-from ingestion_operator.ports import PIPELINES, ClusterApi
+from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, LogStore
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
-from ingestion_operator.settings import load_settings
+from ingestion_operator.schedule import duration_seconds
+from ingestion_operator.settings import LogArchiveSettings, load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
 
@@ -72,6 +77,17 @@ async def _follow_reports(reporter: Reporter, queue: RefreshQueue) -> None:
             queue.mark(PipelineKey(namespace, name))
 
 
+def _archiver(
+    store: LogStore, first: LogArchiveSettings, settings: SettingsFile, follower: LogFollower, clock: Clock
+) -> LogArchiver:
+    """Return what archives logs. Its store is the one that the first settings named: another place takes a restart."""
+
+    def retention() -> timedelta:
+        return timedelta(seconds=duration_seconds((settings.current().log_archive or first).retention))
+
+    return LogArchiver(store, follower, clock, retention)
+
+
 def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
     """Return when the API server serves our kind: kopf looks once, at its start."""
     while True:
@@ -97,7 +113,9 @@ def run_operator(
     clock = SystemClock()
     api = connect(read_configuration(kubeconfig))
     cluster = KubernetesCluster(api)
-    tails = PodLogTails(KubernetesPodLogs(api))
+    archive = settings_file.current().log_archive
+    store = ObjectStore(archive.url, create=True) if archive is not None else None
+    tails = RunLogTails(KubernetesPodLogs(api), store)
     reporter = Reporter(cluster, OpenMetadataStatusSink(), settings_file.current, clock, tails)
     refresher = Refresher(cluster, settings_file.current, clock, reporter)
     registry = kopf.OperatorRegistry()
@@ -110,7 +128,9 @@ def run_operator(
 
     async def main() -> None:
         queue = RefreshQueue(refresher.refresh, clock)
-        pipelines = register(registry, queue)
+        follower = KubernetesLogFollower(kubeconfig)
+        archiver = _archiver(store, archive, settings_file, follower, clock) if store and archive else None
+        pipelines = register(registry, queue, archiver)
 
         @kopf.on.login(registry=registry, retries=3)
         def login(**_: Any) -> kopf.ConnectionInfo:
@@ -137,6 +157,8 @@ def run_operator(
             asyncio.create_task(_follow_reports(reporter, queue)),
             asyncio.create_task(beat(cluster, own_namespaces, clock, lambda: not tasks[0].done())),
         ]
+        if archiver is not None:
+            tasks.append(asyncio.create_task(archiver.run()))
         try:
             await kopf.operator(
                 registry=registry,
@@ -152,6 +174,7 @@ def run_operator(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await follower.close()
 
     _logger.info("Operator starts for %s", ", ".join(namespaces) or "all namespaces")
     asyncio.run(main())

@@ -18,8 +18,9 @@ from ingestion_operator.gateway.server import Gateway, listen, serve
 from ingestion_operator.gateway.work import THREADS
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
-from ingestion_operator.settings import load_settings
+from ingestion_operator.settings import Settings, load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
 
@@ -30,6 +31,7 @@ _CALL_ATTEMPTS: Final = 2
 """A person waits at the other end: a call to the API server gives up far sooner than the operator's own."""
 
 _PROBE_SECONDS: Final = (1.0, 2.0)
+_STORE_SECONDS: Final = 4.0
 
 
 def main() -> int:
@@ -90,10 +92,18 @@ def _gateway(arguments: argparse.Namespace) -> Gateway:
         settings=settings.current,
         clock=SystemClock(),
         logs=KubernetesPodLogs(api),
+        archive=_archive(settings.current()),
         probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),
     )
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     return Gateway(service, settings.current, Credentials(arguments.credentials), certificate)
+
+
+def _archive(settings: Settings) -> ObjectStore | None:
+    """Return where the operator writes logs to. Opened at the first use: a store that is away keeps nobody waiting."""
+    if settings.log_archive is None:
+        return None
+    return ObjectStore(settings.log_archive.url, create=False, request_seconds=_STORE_SECONDS, attempts=_CALL_ATTEMPTS)
 
 
 if __name__ == "__main__":

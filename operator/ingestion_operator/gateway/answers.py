@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from ingestion_operator.errors import ClusterError, Conflict, LogRangeError, NotFound, Rejected, Unavailable
+from ingestion_operator.errors import ClusterError, Conflict, LogRangeError, NotFound, Rejected, StoreError, Unavailable
 
 _logger = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ _FIXED: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "The ingestion gateway cannot reach Kubernetes in time. Try again later.",
 }
 """What a caller learns of a failure on this side; the rest is for the log."""
+
+_NO_ARCHIVE: Final = "The ingestion gateway cannot read the log archive. Its log has the details."
 
 
 def message(text: str) -> JSONResponse:
@@ -54,6 +56,11 @@ def _away(_: Request, found: Exception) -> JSONResponse:
     return failure(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
+def _unread(_: Request, found: Exception) -> JSONResponse:
+    _logger.error("The log archive cannot be read: %s", found)
+    return JSONResponse({"error": _NO_ARCHIVE}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
 def _failed(_: Request, found: Exception) -> JSONResponse:
     _logger.error("The cluster refuses: %s", found)
     return failure(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -79,6 +86,7 @@ def translate_errors(app: FastAPI) -> None:
         Unavailable: _away,
         Conflict: _away,  # somebody else wrote all the time: another try is as good as new
         ClusterError: _failed,
+        StoreError: _unread,
         HTTPException: _unrouted,
         Exception: _crashed,
     }

@@ -1,7 +1,8 @@
 """PodLogs over the official Kubernetes client, streamed."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import urllib3
 from kubernetes import client
@@ -10,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.kube.translation import error_of
+from ingestion_operator.models.types import format_timestamp
 
 _TIMEOUT_SECONDS: Final = (2.0, 10.0)
 """To connect, and for each piece."""
@@ -18,8 +20,6 @@ _TAIL_TIMEOUT_SECONDS: Final = (2.0, 3.0)
 """A tail is asked for while something more important waits, perhaps of a node that does not answer."""
 
 _PIECE_BYTES: Final = 64 * 1024
-_TAIL_BYTES: Final = 1024 * 1024
-"""Counted by the kubelet from the first line of the tail on: enough for what the tail is for."""
 
 
 class KubernetesPodLogs:
@@ -28,23 +28,27 @@ class KubernetesPodLogs:
     def __init__(self, api_client: client.ApiClient) -> None:
         self._api = api_client
 
-    def read(self, namespace: str, pod: str) -> Iterator[bytes]:
+    def read(
+        self, namespace: str, pod: str, *, since: datetime | None = None, timestamps: bool = False
+    ) -> Iterator[bytes]:
         """Yield the log of the runner's container."""
-        return self._stream(namespace, pod, {}, _TIMEOUT_SECONDS)
+        query = [("timestamps", "true")] if timestamps else []
+        if since is not None:
+            query.append(("sinceTime", format_timestamp(since)))
+        return self._stream(namespace, pod, query, _TIMEOUT_SECONDS)
 
-    def tail(self, namespace: str, pod: str, lines: int) -> str:
-        """Return the last lines of the runner's container."""
-        bounds = {"tailLines": lines, "limitBytes": _TAIL_BYTES}
-        return b"".join(self._stream(namespace, pod, bounds, _TAIL_TIMEOUT_SECONDS)).decode(errors="replace")
+    def tail(self, namespace: str, pod: str, lines: int) -> Iterator[bytes]:
+        """Yield the last lines. The API server's own limit of bytes would cut the very last ones off."""
+        return self._stream(namespace, pod, [("tailLines", str(lines))], _TAIL_TIMEOUT_SECONDS)
 
     def _stream(
-        self, namespace: str, pod: str, bounds: dict[str, Any], timeout_seconds: tuple[float, float]
+        self, namespace: str, pod: str, query: list[tuple[str, str]], timeout_seconds: tuple[float, float]
     ) -> Iterator[bytes]:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         serialized = self._api.param_serialize(
             "GET",
             path,
-            query_params=[("container", RUNNER_CONTAINER), *bounds.items()],
+            query_params=[("container", RUNNER_CONTAINER), *query],
             header_params={"Accept": "*/*"},
             auth_settings=["BearerToken"],
         )

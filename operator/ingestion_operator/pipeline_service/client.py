@@ -23,7 +23,7 @@ from ingestion_operator.pipeline_service.run_reports import run_status
 from ingestion_operator.pipeline_service.run_starter import RunStarter
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.pipeline_service.secret_store import SecretStore
-from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, ClusterApi, PodLogs
+from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, ClusterApi, LogStore, PodLogs
 from ingestion_operator.runs.classify import run_id as run_id_of
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.settings import Settings
@@ -58,10 +58,15 @@ class K8sPipelineServiceClient:
         settings: Callable[[], Settings],
         clock: Clock,
         logs: PodLogs,
+        archive: LogStore | None = None,
         probe: ClusterApi | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Serve a namespace. `probe` is what `get_service_status` asks instead of `cluster`, to answer sooner."""
+        """Serve a namespace.
+
+        `archive` has the logs of pods that are gone; without it a log ends with its pod. `probe` is what
+        `get_service_status` asks instead of `cluster`, to answer sooner.
+        """
         self._cluster = cluster
         self._namespace = namespace
         self._settings = settings
@@ -72,7 +77,7 @@ class K8sPipelineServiceClient:
         self._stopper = RunStopper(cluster, namespace, clock)
         self._one_offs = OneOffStarter(cluster, namespace, settings)
         self._secrets = SecretStore(cluster, namespace)
-        self._reader = LogReader(namespace, logs)
+        self._reader = LogReader(namespace, logs, archive)
         self._health = Health(probe or cluster, namespace, settings, clock)
 
     def deploy_pipeline(self, entity: Mapping[str, Any]) -> Response:
@@ -148,20 +153,28 @@ class K8sPipelineServiceClient:
     def get_last_ingestion_logs(self, name: str, *, after: int | None = None) -> LogPage:
         """Return page `after` (None: the first) of the log of the last run's last attempt.
 
-        Raises NotFound when there is no run or its pod is gone, LogRangeError for a page that is not there.
+        Live while it runs; from the archive when its pod is gone. Raises NotFound when there is no run, or neither
+        a pod nor the archive has its log; LogRangeError for a page that is not there; StoreError when the archive
+        cannot be read.
         """
         found = self._runs(name)
         if not found.runs:
             raise NotFound(f"pipeline {name!r} has not run yet", code=404)
-        return self._reader.page(found.pipeline, found.runs[0], found.pods, after)
+        return self._reader.page(found.pipeline, found.runs[0], found.pods, after, None)
 
-    def get_ingestion_logs(self, name: str, run_id: str, *, after: int | None = None) -> LogPage:
-        """Return a page of the log of one run's last attempt. Raises as `get_last_ingestion_logs` does."""
+    def get_ingestion_logs(
+        self, name: str, run_id: str, *, attempt: int | None = None, after: int | None = None
+    ) -> LogPage:
+        """Return a page of the log of one run: of its attempt, counted from 1, or of its last one.
+
+        Also of a run that is in no record any more, as long as the archive has its log. Raises as
+        `get_last_ingestion_logs` does.
+        """
         found = self._runs(name)
         run = next((run for run in found.runs if run.id == run_id.lower()), None)
         if run is None:
-            raise NotFound(f"pipeline {name!r} has no run {run_id}", code=404)
-        return self._reader.page(found.pipeline, run, found.pods, after)
+            return self._reader.archived_page(found.pipeline, run_id.lower(), after, attempt)
+        return self._reader.page(found.pipeline, run, found.pods, after, attempt)
 
     def kill_ingestion(self, name: str) -> Response:
         """End all runs of the pipeline that are queued or running; Jobs and records stay.

@@ -1,0 +1,118 @@
+"""LogStore over obstore: a folder, or a bucket of S3, Google Cloud Storage or Azure."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from ingestion_operator.errors import NotFound, StoreError
+from ingestion_operator.ports import StoredObject
+
+_T = TypeVar("_T")
+
+_CONNECT_SECONDS: Final = 3
+_REQUEST_SECONDS: Final = 10.0
+_ATTEMPTS: Final = 3
+
+_LIST_CHUNK: Final = 1000
+_DELETE_CHUNK: Final = 1000
+
+
+class ObjectStore:
+    """The store behind a URL, opened at its first use and again until that succeeds.
+
+    Calls to a bucket are bounded in time; those to a folder are as patient as the file system is. Credentials for
+    buckets come from the environment, as the clouds' own tools read them; see docs/user-guide/logs.md.
+    """
+
+    def __init__(
+        self, url: str, *, create: bool, request_seconds: float = _REQUEST_SECONDS, attempts: int = _ATTEMPTS
+    ) -> None:
+        """Name the store. With `create` a folder that is not there is made; otherwise calls fail until it is.
+
+        A call to a bucket makes at most `attempts` requests of at most `request_seconds` each.
+        """
+        self._url = url
+        self._create = create
+        self._request_seconds = request_seconds
+        self._attempts = attempts
+        self._opened: Any = None
+        self._lock = threading.Lock()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, whole or not at all."""
+        self._call("write", key, lambda store: obstore.put(store, key, data))
+
+    def get(self, key: str) -> bytes:
+        """Return an object. Raises NotFound."""
+        try:
+            return self._call("read", key, lambda store: bytes(obstore.get(store, key).bytes()))
+        except FileNotFoundError as error:
+            raise NotFound(f"log archive {self._place}: there is no {key}", code=404) from error
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects below a folder."""
+        pages = self._call("list", prefix, lambda store: obstore.list(store, prefix or None, chunk_size=_LIST_CHUNK))
+        while page := self._call("list", prefix, lambda _: next(pages, None)):
+            for meta in page:
+                yield StoredObject(meta["path"], meta["size"], meta["last_modified"])
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects."""
+        for start in range(0, len(keys), _DELETE_CHUNK):
+            chunk = list(keys[start : start + _DELETE_CHUNK])
+            try:
+                self._call("delete", chunk[0], partial(obstore.delete, paths=chunk))
+            except FileNotFoundError:
+                self._delete_singly(chunk)
+
+    def _delete_singly(self, keys: Sequence[str]) -> None:
+        """Remove objects of which one was not there, which ends the deletion of a list in a folder."""
+        for key in keys:
+            try:
+                self._call("delete", key, partial(obstore.delete, paths=key))
+            except FileNotFoundError:
+                continue
+
+    def _call(self, operation: str, key: str, call: Callable[[Any], _T]) -> _T:
+        try:
+            return call(self._store())
+        except (BaseError, OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and operation in ("read", "delete"):
+                raise  # of others it means that the bucket is not there
+            reason = str(error).partition("\n")[0]  # what follows is the library's own view of it
+            raise StoreError(f"log archive {self._place}: cannot {operation} {key or 'all'}: {reason}") from error
+
+    @property
+    def _place(self) -> str:
+        """The URL without anything that may be a credential."""
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def _store(self) -> Any:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def _open(self) -> Any:
+        if urlsplit(self._url).scheme == "file":
+            return LocalStore.from_url(self._url, mkdir=self._create, automatic_cleanup=True)
+        return from_url(
+            self._url,
+            client_options={
+                "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+                "timeout": timedelta(seconds=self._request_seconds),
+                "allow_http": True,  # only for an endpoint that the administrator gives as http://
+            },
+            retry_config={
+                "max_retries": self._attempts - 1,
+                "retry_timeout": timedelta(seconds=self._request_seconds * self._attempts),
+            },
+        )
