@@ -18,6 +18,7 @@ def settings(runner_image: str, **changes: Any) -> dict[str, Any]:
     return {
         "runnerImages": {"2.0": {"image": runner_image, "version": "2.0.6.0"}},
         "defaultServerVersion": "2.0",
+        "logArchive": {"url": "file:///var/lib/ingestion-logs"},
         **changes,
     }
 

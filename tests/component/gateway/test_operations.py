@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.errors import Conflict, Forbidden, Invalid, NotFound, Rejected, Unavailable
+from ingestion_operator.errors import Conflict, Forbidden, Invalid, NotFound, Rejected, StoreError, Unavailable
 from tests.component.gateway.recording_service import RecordingService
 from tests.support.gateway import Running
 from tests.support.server_client import Reply, ServerClient
@@ -225,6 +225,7 @@ def test_a_query_that_is_not_utf8_is_refused(old_server: ServerClient) -> None:
         (Invalid("GET /apis: secret detail", code=422), 500, "gateway failed"),
         (RuntimeError("secret detail"), 500, "gateway failed"),
         (TimeoutError("secret detail"), 503, "cannot reach Kubernetes"),
+        (StoreError("secret detail"), 503, "cannot read the log archive"),
     ],
 )
 def test_an_error_of_the_service_has_its_code_and_no_detail_of_ours(
