@@ -105,7 +105,12 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
     killed = site.wait_for_end(name, second, timeout=20)
     assert (killed["state"], killed["reason"]) == ("stopped", "Killed")
     assert states(server)[second] in ("stopped", "failed")
-    assert site.double.wait_for_run(FQN, timeout=10, run_id=second)["state"] == "failed"
+    told = wait_for(
+        "the server to know that it was stopped",
+        lambda: [r for r in site.double.runs(FQN) if r["runId"] == second and r["state"] == "stopped"],
+        timeout=10,
+    )
+    assert told[0]["row"]["status"][0]["failures"][0]["name"] == "Killed"
     assert server.kill(NAME).code == 404
 
     # A pause outlives a deploy.

@@ -71,13 +71,16 @@ def test_deleted_pod_ends_as_failed_and_interrupted_within_its_grace_period(site
     assert run["attempts"][0]["exitCode"] == 143
 
 
-def test_run_that_outgrows_its_memory_is_recorded_as_out_of_memory(site: Site) -> None:
+def test_run_that_outgrows_its_memory_is_recorded_and_reported_as_out_of_memory(site: Site) -> None:
+    site.double.register_pipeline(f"{SERVICE}.too-small")
     memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
     site.apply(sites.pipeline("too-small", podTemplate={"container": {"resources": memory}}))
     run_id = site.start_run("too-small", "too-small-1")
     run = site.wait_for_end("too-small", run_id)
     assert (run["state"], run["reason"]) == ("failed", "OutOfMemory")
     assert run["attempts"][0]["exitCode"] == 137
+    row = site.double.wait_for_run(f"{SERVICE}.too-small", timeout=5, run_id=run_id)
+    assert (row["terminalStates"], row["row"]["status"][0]["failures"][0]["name"]) == (["failed"], "OutOfMemory")
 
 
 def test_wrong_configuration_is_named_and_not_repeated(site: Site) -> None:

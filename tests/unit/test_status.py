@@ -10,7 +10,17 @@ from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.runs.history import runs_of
-from ingestion_operator.status import Findings, announcements, next_look, pipeline_status, unreadable_status
+from ingestion_operator.status import (
+    Delivery,
+    Findings,
+    Obstacle,
+    announcements,
+    next_look,
+    pipeline_status,
+    report_announcements,
+    unreadable_status,
+    with_delivery,
+)
 from tests.support.objects import NOW, Body, at, job, manifest, pipeline, pod, settings
 
 HOUR = timedelta(hours=1)
@@ -230,6 +240,74 @@ def test_several_runs_are_announced_oldest_first() -> None:
     runs = runs_of([job(f"j{n}", created=n, condition="Complete") for n in range(3)], [], [], NOW)
     texts = [event.message for event in announcements(PipelineStatus(), PipelineStatus(runs=runs))]
     assert [text.split()[1] for text in texts] == ["uid-j0", "uid-j1", "uid-j2"]
+
+
+AWAY = Obstacle("the server is away", needs_somebody=False)
+WRONG_TOKEN = Obstacle("the token is wrong", needs_somebody=True)
+
+
+def with_reports(*reports: Any) -> list[Run]:
+    """The history of finished runs, newest first, with what is known of their reports."""
+    runs = runs_of([job(f"j{n}", created=n, condition="Failed") for n in range(len(reports))], [], [], NOW)
+    return [run.model_copy(update={"report": report}) for run, report in zip(runs, reports, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("reports", "obstacle", "said"),
+    [
+        ([], None, None),
+        (["Done"], None, ("True", "AllReported")),
+        (["Pending"], None, None),
+        (["Pending", "Done"], AWAY, ("False", "ReportPending")),
+        (["Done", "Pending"], WRONG_TOKEN, ("False", "ReportPending")),
+        (["Done", "Refused"], None, ("False", "ReportRefused")),
+        (["Pending", "Refused"], AWAY, ("False", "ReportPending")),
+        ([None], AWAY, ("False", "ReportPending")),
+    ],
+)
+def test_the_reported_condition_says_whether_openmetadata_has_every_end(
+    reports: list[Any], obstacle: Obstacle | None, said: Any
+) -> None:
+    found = pipeline()
+    before = pipeline_status(found, findings(found, with_reports(*reports)), NOW)
+    after = with_delivery(found, before, Delivery(obstacle=obstacle), NOW)
+    told = [(c.status, c.reason) for c in after.conditions if c.type == "Reported"]
+    assert told == ([said] if said else [])
+
+
+def test_a_report_that_is_due_leaves_the_condition_alone_until_it_was_tried() -> None:
+    for known, obstacle in ((["Done"], None), (["Pending"], AWAY)):
+        found = pipeline()
+        runs = with_reports(*known)
+        status = with_delivery(
+            found, pipeline_status(found, findings(found, runs), NOW), Delivery(obstacle=obstacle), NOW
+        )
+        again = pipeline(status=written(status), generation=2)
+        due = pipeline_status(again, findings(again, with_reports("Pending", *known)), NOW + HOUR)
+        assert condition(due, "Reported") == condition(status, "Reported").model_copy(update={"observed_generation": 2})
+
+
+def test_what_was_delivered_is_noted_run_by_run_and_a_delivery_of_nothing_changes_nothing() -> None:
+    found = pipeline()
+    status = pipeline_status(found, findings(found, with_reports("Pending", "Pending", "Done")), NOW)
+    first, second, third = status.runs
+    after = with_delivery(found, status, Delivery({first.id: "Refused", second.id: "Done"}), NOW)
+    assert [run.report for run in after.runs] == ["Refused", "Done", "Done"]
+    assert first.id in condition(after, "Reported").message
+    assert third == after.runs[2]
+    assert with_delivery(found, status, Delivery(), NOW) == status
+
+
+def test_an_obstacle_that_needs_somebody_is_announced_once_for_each_cause() -> None:
+    found = pipeline()
+    status = pipeline_status(found, findings(found, with_reports("Pending")), NOW)
+    refused, away = Delivery(obstacle=WRONG_TOKEN), Delivery(obstacle=AWAY)
+    (event,) = report_announcements(status, refused)
+    assert (event.type, event.reason, event.message) == ("Warning", "ReportPending", WRONG_TOKEN.message)
+    assert report_announcements(with_delivery(found, status, refused, NOW), refused) == []
+    assert report_announcements(status, away) == []
+    assert len(report_announcements(with_delivery(found, status, away, NOW), refused)) == 1
+    assert report_announcements(status, Delivery()) == []
 
 
 def test_a_message_as_long_as_a_status_takes_is_kept_and_a_longer_one_is_cut() -> None:

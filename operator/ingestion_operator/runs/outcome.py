@@ -29,13 +29,13 @@ class RunnerOutcome(KubernetesModel):
     errors: _Count | None = None
     first_failure: FirstFailure | None = None
     provisional: bool = False
-    reported_by: Literal["workflow", "runner", "nobody"] = "nobody"
-    """Who closed the run's row at the server; the runner has read it after the workflow's end."""
+    reported_by: str = "nobody"
+    """Who closed the run's row at the server: workflow or runner, which has read it after the workflow's end."""
 
     @property
     def is_told(self) -> bool:
         """Tell whether the server has this very end, and nobody needs to read it again."""
-        return self.reported_by != "nobody" and not self.provisional
+        return self.reported_by in ("workflow", "runner") and not self.provisional
 
 
 def parse_outcome(message: str | None) -> RunnerOutcome | None:

@@ -89,6 +89,7 @@ def test_any_json_object_is_read_without_failing(document: dict[str, Any]) -> No
         ({"reportedBy": "nobody"}, False),
         ({"reportedBy": "workflow"}, True),
         ({"reportedBy": "runner"}, True),
+        ({"reportedBy": "somebody of a later version"}, False),
         ({"reportedBy": "runner", "provisional": True}, False),
     ],
 )

@@ -1,0 +1,243 @@
+"""The operator and a server that checks rows with OpenMetadata's own models: every way in which it closes a run."""
+
+import base64
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from ingestion_operator import constants
+from ingestion_operator.breaker import Breakers
+from ingestion_operator.log_tails import RunLogTails
+from ingestion_operator.models.resource import Pipeline, parse_status
+from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.reporter import Reporter
+from tests.component.openmetadata.conftest import TOKEN
+from tests.support.double.tests.api import Api
+from tests.support.double_client import DoubleClient
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_logs import FakeLogs
+from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, job, manifest, pod, settings
+
+KEY = PipelineKey(NAMESPACE, NAME)
+RUN = "5f0c0000-0000-4000-8000-000000000001"
+ROW = "pipelineStatus"
+FQN = "shop.nightly"
+START = int(NOW.timestamp() * 1000)
+INTERRUPTED = [{"name": "Runner", "records": 0, "errors": 1, "failures": [{"name": "Interrupted", "error": "asked"}]}]
+
+
+class Operator:
+    """The operator with its real client of OpenMetadata, and the cluster it sees."""
+
+    def __init__(self, double: DoubleClient) -> None:
+        self.clock = FakeClock()
+        self.cluster = FakeCluster(self.clock)
+        self.logs = FakeLogs()
+        sink = OpenMetadataStatusSink(answer_seconds=1.0)
+        breakers = Breakers(lambda: self.clock.now().timestamp())
+        self.reporter = Reporter(self.cluster, sink, settings, self.clock, RunLogTails(self.logs), breakers)
+        self._refresher = Refresher(self.cluster, settings, self.clock, self.reporter)
+        self._server = {"hostPort": double.host_port, "tokenSecretRef": {"name": "bot", "key": "token"}}
+        self.put_token(TOKEN)
+        self.put_pipeline()
+
+    def put_token(self, token: str) -> None:
+        data = {"token": base64.b64encode(token.encode()).decode()}
+        self.cluster.put(SECRETS, {"metadata": {"name": "bot", "namespace": NAMESPACE}, "data": data})
+
+    def put_pipeline(self, *, version: str = "2.0", **changes: Any) -> Pipeline:
+        self.cluster.put(PIPELINES, manifest(server=self._server | {"version": version}, **changes))
+        (body,) = self.cluster.all(PIPELINES)
+        return Pipeline.parse(body)
+
+    def put(self, found: Body, *pods: Body) -> None:
+        self.cluster.put(JOBS, found)
+        for one in pods:
+            self.cluster.put(PODS, one)
+
+    def look(self) -> None:
+        self._refresher.refresh(KEY, [])
+
+    def look_when_woken(self) -> None:
+        """Let the longest pause pass."""
+        self.clock.forward(minutes=1)
+        for namespace, name in self.reporter.due():
+            self._refresher.refresh(PipelineKey(namespace, name), [])
+
+    @property
+    def report(self) -> tuple[str | None, str]:
+        (body,) = self.cluster.all(PIPELINES)
+        status = parse_status(body)
+        return status.runs[0].report, next(c.reason for c in status.conditions if c.type == "Reported")
+
+
+@pytest.fixture
+def operator(double: DoubleClient) -> Operator:
+    return Operator(double)
+
+
+@pytest.fixture
+def tell(double: DoubleClient) -> Callable[..., None]:
+    """Write the run's row as the workflow or the runner's parent would."""
+
+    def write(state: str, seconds: float | None = None, fqn: str = FQN, **more: Any) -> None:
+        ended = {} if seconds is None else {"endDate": START + int(seconds * 1000)}
+        row = {"runId": RUN, "pipelineState": state, "timestamp": START, "startDate": START} | ended | more
+        code, answer = Api(double).call("PUT", f"/services/ingestionPipelines/{fqn}/{ROW}", row)
+        assert code == 200, answer
+
+    return write
+
+
+def failed(*, killed: bool = False, suspended: bool = False, **more: Any) -> Body:
+    body = job(condition=None if suspended else "Failed", run_id=RUN, suspended=suspended, **more)
+    if killed:
+        body["metadata"]["annotations"] |= {constants.ANNOTATION_STOP: at(30), constants.ANNOTATION_REQUESTED_AT: at(0)}
+    return body
+
+
+def only_row(double: DoubleClient) -> dict[str, Any]:
+    (run,) = double.runs()
+    assert double.calls(invalid=True) == []
+    assert run["runId"] == RUN
+    return dict(run)
+
+
+def first_failure(run: Mapping[str, Any]) -> dict[str, Any]:
+    (step,) = run["row"]["status"]
+    assert step["name"] == "Operator"
+    return dict(step["failures"][0])
+
+
+def test_a_run_out_of_memory(double: DoubleClient, operator: Operator, tell: Callable[..., None]) -> None:
+    tell("running")
+    operator.logs.texts["nightly-1-a"] = "Größe 🌙\n\x1b[31mlast\x1b[0m".encode()
+    operator.put(failed(), pod(exit_code=137, terminated_reason="OOMKilled"))
+    operator.look()
+    run = only_row(double)
+    assert (run["state"], first_failure(run)["name"]) == ("failed", "OutOfMemory")
+    assert first_failure(run)["stackTrace"] == "Größe 🌙\nlast"
+    assert (run["terminalStates"], operator.report) == (["failed"], ("Done", "AllReported"))
+
+
+@pytest.mark.parametrize(("version", "state"), [("2.0", "stopped"), ("1.13", "failed")])
+def test_a_killed_run_that_its_parent_closed_provisionally(
+    double: DoubleClient, operator: Operator, tell: Callable[..., None], version: str, state: str
+) -> None:
+    operator.put_pipeline(version=version)
+    tell("running")
+    tell("failed", 49, status=INTERRUPTED)
+    operator.put(failed(killed=True, reason="DeadlineExceeded"), pod(exit_code=143))
+    operator.look()
+    operator.look()
+    run = only_row(double)
+    assert (run["terminalStates"], first_failure(run)["name"]) == (["failed", state], "Killed")
+
+
+def test_a_run_killed_in_the_queue(double: DoubleClient, operator: Operator) -> None:
+    operator.put(failed(killed=True, suspended=True, scheduled=False))
+    operator.look()
+    run = only_row(double)
+    assert (run["terminalStates"], first_failure(run)["error"]) == (["stopped"], "Stopped on request before it began")
+    assert operator.cluster.all(JOBS) == []
+
+
+def test_a_success_that_was_not_reported(double: DoubleClient, operator: Operator, tell: Callable[..., None]) -> None:
+    tell("running")
+    operator.put(job(condition="Complete", run_id=RUN), pod(exit_code=0))
+    operator.look()
+    run = only_row(double)
+    assert (run["state"], run["row"]["endDate"]) == ("success", START + 50_000)
+    assert "failures" not in run["row"]["status"][0]
+
+
+def test_a_row_that_the_workflow_closed_stays(
+    double: DoubleClient, operator: Operator, tell: Callable[..., None]
+) -> None:
+    tell("partialSuccess", 48)
+    operator.put(failed(), pod(exit_code=137, terminated_reason="OOMKilled"))
+    operator.look()
+    assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
+
+
+def test_a_row_of_an_earlier_attempt_is_replaced(
+    double: DoubleClient, operator: Operator, tell: Callable[..., None]
+) -> None:
+    tell("failed", 20)
+    pods = [pod("a", exit_code=1, ended=21), pod("b", created=40, exit_code=137, terminated_reason="OOMKilled")]
+    operator.put(failed(backoff_limit=1), *pods)
+    operator.look()
+    assert first_failure(only_row(double))["name"] == "OutOfMemory"
+
+
+def test_a_name_with_dots_quotes_and_unicode(double: DoubleClient, operator: Operator) -> None:
+    service = double.register_service("größe.北", "Postgres")
+    pipeline = operator.put_pipeline(
+        service={"type": "databaseService", "name": "größe.北"}, fullyQualifiedName='"größe.北"."n\\"2.5\\" 🌙/x"'
+    )
+    create = {
+        "name": 'n"2.5" 🌙/x',
+        "pipelineType": "metadata",
+        "service": {"id": service["id"], "type": "databaseService"},
+        "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+        "airflowConfig": {},
+    }
+    created = Api(double).call("PUT", "/services/ingestionPipelines", create)[1]
+    assert created["fullyQualifiedName"] == pipeline.fully_qualified_name
+    operator.put(failed(), pod(exit_code=137))
+    operator.look()
+    assert only_row(double)["fqn"] == pipeline.fully_qualified_name
+
+
+def test_a_wrong_token_until_it_is_right(double: DoubleClient, operator: Operator) -> None:
+    operator.put_token("wrong")
+    operator.put(failed(), pod(exit_code=137))
+    operator.look()
+    assert (operator.report, double.runs()) == (("Pending", "ReportPending"), [])
+    operator.put_token(TOKEN)
+    operator.look_when_woken()
+    assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 503}, {"status": 503, "method": "PUT"}, {"status": 0}, {"status": 0, "method": "PUT"}],
+    ids=["503", "503 at the write", "cut", "cut at the write"],
+)
+def test_a_server_that_fails_until_it_does_not(
+    double: DoubleClient, operator: Operator, fault: Mapping[str, Any]
+) -> None:
+    double.set_faults({"path": ROW, **fault})
+    operator.put(failed(), pod(exit_code=137))
+    for _ in range(3):
+        operator.look()
+        assert operator.report == ("Pending", "ReportPending")
+    assert len(double.calls()) <= 2
+    operator.look_when_woken()
+    double.clear_faults()
+    operator.look_when_woken()
+    assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
+
+
+def test_a_write_whose_answer_comes_too_late_is_found_done(double: DoubleClient, operator: Operator) -> None:
+    double.set_faults({"path": ROW, "method": "PUT", "delaySeconds": 2, "times": 1})
+    operator.put(failed(), pod(exit_code=137))
+    began = time.monotonic()
+    operator.look()
+    assert time.monotonic() - began < 2
+    assert operator.report == ("Pending", "ReportPending")
+    assert double.wait_for_run(FQN, timeout=10)["writes"] == 1
+    operator.look_when_woken()
+    assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
+
+
+def test_a_pipeline_that_the_server_has_not(double: DoubleClient, operator: Operator) -> None:
+    operator.put_pipeline(fullyQualifiedName="shop.other")
+    operator.put(failed(), pod(exit_code=137))
+    operator.look()
+    assert (operator.report, double.runs()) == (("Refused", "ReportRefused"), [])

@@ -1,0 +1,58 @@
+"""Queue, looks and reports together: who waits for a server is woken when it answers again."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ingestion_operator.controllers import main
+from ingestion_operator.controllers.queue import RefreshQueue
+from ingestion_operator.errors import Unavailable
+from ingestion_operator.ports import JOBS, PIPELINES
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.reporter import Reporter
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_sink import FakeSink
+from tests.support.objects import NAME, NAMESPACE, job, manifest
+
+BOUND = 10.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, with a bound."""
+    end = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        await asyncio.sleep(0.01)
+
+
+def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_else_happens(
+    cluster: FakeCluster,
+    sink: FakeSink,
+    refresher: Refresher,
+    reporter: Reporter,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(main, "_REPORTS_SECONDS", 0.01)
+    cluster.put(PIPELINES, manifest(schedule=None))
+    cluster.put(JOBS, job(condition="Failed", scheduled=False))
+    sink.down = Unavailable("away")
+
+    async def scene() -> None:
+        queue = RefreshQueue(refresher.refresh, clock)
+        tasks = [asyncio.create_task(queue.run()), asyncio.create_task(main._follow_reports(reporter, queue))]
+        queue.mark(PipelineKey(NAMESPACE, NAME))
+        await until(lambda: sink.calls and not queue._busy)
+        assert not queue._due
+        sink.down = None
+        clock.forward(minutes=1)
+        await until(lambda: sink.rows)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(scene())
+    assert list(sink.rows) == ["uid-nightly-1"]
