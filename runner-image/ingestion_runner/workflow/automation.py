@@ -10,12 +10,13 @@ from ingestion_runner.channel import ChannelWriter
 from ingestion_runner.fields import read_document
 from ingestion_runner.inputs import InputPaths
 from ingestion_runner.masking import secrets_of
-from ingestion_runner.outcomes import Outcome, Reason, State
+from ingestion_runner.outcomes import Outcome, Reason, RunError, State
 from ingestion_runner.server import ServerClient
-from ingestion_runner.workflow.execution import load
+from ingestion_runner.workflow.execution import load, require_source_type
 from ingestion_runner.workflow.failures import StartLog, explain_start_failure, logged
 
 _MODEL = ("metadata.generated.schema.entity.automations.workflow", "Workflow")
+_PARSER = ("metadata.ingestion.api.parser", "parse_automation_workflow_gracefully")
 _CONNECTION = "openMetadataServerConnection"
 _CONNECTION_MODEL = (
     "metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection",
@@ -41,6 +42,8 @@ def run_automation(paths: InputPaths, channel: ChannelWriter) -> Outcome:
     with StartLog.of_the_library() as log:
         try:
             runner.execute(parsed(document))
+        except RunError:
+            raise
         except Exception as error:
             raise logged(explain_start_failure(error, log, lambda: _ask_for_automation(target))) from error
     return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="the connection test was carried out")
@@ -51,12 +54,21 @@ def parsed(document: Mapping[str, Any]) -> Any:
 
     Raises
     ------
-    pydantic.ValidationError
-        It does not fit.
+    pydantic.ValidationError, KeyError, ...
+        It does not fit. Where the connection is to blame, the error is that of the model of its type.
+    RunError
+        The library knows no connection of this type.
     """
-    known = _known_fields(document, _class(_MODEL), where="")
-    connection = _known_fields(document[_CONNECTION], _class(_CONNECTION_MODEL), where=f"{_CONNECTION}.")
-    return _class(_MODEL).model_validate({**known, _CONNECTION: with_usable_loader(connection)})
+    known = _known_fields(document, _named(_MODEL), where="")
+    connection = _known_fields(document[_CONNECTION], _named(_CONNECTION_MODEL), where=f"{_CONNECTION}.")
+    workflow = {**known, _CONNECTION: with_usable_loader(connection)}
+    try:
+        return _named(_MODEL).model_validate(workflow)
+    except ValueError:
+        # All the sixty models of connections have complained: find the one that was meant.
+        require_source_type(str(workflow["request"]["connection"]["config"]["type"]))
+        _named(_PARSER)(workflow)
+        raise
 
 
 def with_usable_loader(connection: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +92,7 @@ def _known_fields(data: Mapping[str, Any], model: Any, *, where: str) -> dict[st
     return {key: value for key, value in data.items() if key in model.model_fields}
 
 
-def _class(named: tuple[str, str]) -> Any:
+def _named(named: tuple[str, str]) -> Any:
     module, name = named
     return getattr(importlib.import_module(module), name)
 

@@ -6,6 +6,7 @@ to 2.0, while importing them would tie this module to where each version keeps t
 
 import contextlib
 import logging
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from ingestion_runner.text import cut, one_line
 _MESSAGE_CHARACTERS = 600
 _FIELDS_NAMED = 3
 _MESSAGES_KEPT = 100
+_WRAPPED_MODEL = re.compile(r"^function-\w+\[.*, (\w+)\]$")
 
 
 class StartLog(logging.Handler):
@@ -108,10 +110,9 @@ def _invalid(error: BaseException) -> RunError:
 
 def _fields(validation: Any) -> str:
     # Not the values: the wrong value of a connection may be its password.
-    errors = validation.errors(include_url=False, include_input=False, include_context=False)
     problems = [
-        f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"
-        for problem in _of_the_named_type(errors)
+        f"{'.'.join(_plain(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"
+        for problem in validation.errors(include_url=False, include_input=False, include_context=False)
     ]
     named = "; ".join(problems[:_FIELDS_NAMED])
     more = len(problems) - _FIELDS_NAMED
@@ -119,22 +120,32 @@ def _fields(validation: Any) -> str:
     return cut(f"invalid {validation.title}: {named}{ending}", _MESSAGE_CHARACTERS)
 
 
-def _of_the_named_type(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The errors without those of connections of other types.
-
-    A wrong connection is refused by all of some sixty models; only the one whose ``type`` fits is of interest.
-    """
-    others = {error["loc"][:-1] for error in errors if error["loc"][-1:] == ("type",) and error.get("type") == "enum"}
-    return [e for e in errors if not any(e["loc"][: len(other)] == other for other in others)] or errors
+def _plain(part: str | int) -> str:
+    """A part of a location; a model that is wrapped in a validator is called by its own name."""
+    return _WRAPPED_MODEL.sub(r"\1", str(part))
 
 
 def _missing_plugin(error: BaseException) -> RunError:
     plugin = getattr(error, "plugin", None)
     if not plugin:
         return RunError(Reason.MISSING_PLUGIN, f"this image lacks a package that the source needs: {_text(error)}")
+    return _missing_connector(plugin)
+
+
+def _failed_import(error: BaseException) -> RunError:
+    # A connection test of a connector whose packages are missing: the library looks for the connector in
+    # another place in the end, and its message is about that. The module's name tells which one it is.
+    before, _, rest = str(getattr(error, "module", "")).partition("metadata.ingestion.source.")
+    connector = rest.split(".")[1:2]
+    if before or not connector:
+        return RunError(Reason.MISSING_PLUGIN, f"this image lacks what is needed: {_text(error)}")
+    return _missing_connector(connector[0])
+
+
+def _missing_connector(name: str) -> RunError:
     return RunError(
         Reason.MISSING_PLUGIN,
-        f"this image lacks the connector {plugin!r}: build it with EXTRAS that include the "
+        f"this image lacks the connector {name!r}: build it with EXTRAS that include the "
         f"openmetadata-ingestion extra for it",
     )
 
@@ -150,6 +161,7 @@ _EXPLANATIONS: dict[str, Callable[[BaseException], RunError]] = {
     "ValidationError": _invalid,
     "InvalidAppConfiguration": _invalid,
     "MissingPluginException": _missing_plugin,
+    "DynamicImportException": _failed_import,
     "ModuleNotFoundError": _missing_plugin,
     "VersionMismatchException": _because(Reason.VERSION_MISMATCH),
     "VersionNotFoundException": _because(Reason.SERVER_ERROR),

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from ingestion_runner.outcomes import Reason, RunError
-from ingestion_runner.workflow.failures import StartLog, explain_import_failure, explain_start_failure
+from ingestion_runner.workflow.failures import StartLog, explain_import_failure, explain_start_failure, logged
 
 
 def raised(name: str, text: str, cause: BaseException | None = None) -> BaseException:
@@ -23,7 +23,9 @@ def explained(error: BaseException, log: StartLog | None = None) -> RunError:
         ("ParsingConfigurationError", Reason.INVALID_CONFIGURATION),
         ("InvalidWorkflowException", Reason.INVALID_CONFIGURATION),
         ("MissingPluginException", Reason.MISSING_PLUGIN),
+        ("DynamicImportException", Reason.MISSING_PLUGIN),
         ("ModuleNotFoundError", Reason.MISSING_PLUGIN),
+        ("InvalidAppConfiguration", Reason.INVALID_CONFIGURATION),
         ("VersionMismatchException", Reason.VERSION_MISMATCH),
         ("RestTransportError", Reason.SERVER_UNREACHABLE),
         ("HtmlResponseError", Reason.SERVER_ERROR),
@@ -78,6 +80,48 @@ def test_start_failure_names_the_missing_extra() -> None:
     error.plugin = "snowflake"  # type: ignore[attr-defined]
 
     assert "'snowflake'" in explained(error).message
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("metadata.ingestion.source.database.snowflake.connection", "lacks the connector 'snowflake'"),
+        ("shop.connectors.warehouse", "cannot import it"),
+        ("metadata.ingestion.source", "cannot import it"),
+    ],
+)
+def test_start_failure_of_a_connection_test_names_the_connector_that_is_missing(module: str, words: str) -> None:
+    error = raised("DynamicImportException", "cannot import it")
+    error.module = module  # type: ignore[attr-defined]
+
+    failure = explained(error)
+
+    assert failure.reason is Reason.MISSING_PLUGIN
+    assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    ("reason", "in_the_log"), [(Reason.INVALID_CONFIGURATION, False), (Reason.INITIALIZATION_FAILED, True)]
+)
+def test_traceback_of_a_wrong_configuration_stays_out_of_the_log(
+    capsys: pytest.CaptureFixture[str], *, reason: Reason, in_the_log: bool
+) -> None:
+    try:
+        int("a value")
+    except ValueError:
+        logged(RunError(reason, "the fields"))
+
+    assert ("ValueError" in capsys.readouterr().err) is in_the_log
+
+
+def test_invalid_configuration_calls_a_wrapped_model_by_its_name() -> None:
+    class ValidationError(Exception):
+        title = "Workflow"
+
+        def errors(self, **_: object) -> list[dict[str, object]]:
+            return [{"loc": ("request", "function-after[parse_name(), TestRequest]", 0), "msg": "Field required"}]
+
+    assert explained(ValidationError()).message == "invalid Workflow: request.TestRequest.0: Field required"
 
 
 def test_invalid_configuration_names_fields_and_not_values() -> None:

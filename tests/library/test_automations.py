@@ -1,0 +1,165 @@
+"""Tests of connections as a pod carries them out: real library, real PostgreSQL, a double of the server."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runner_testing.pod import TOKEN, Pod, server_connection
+from tests.support.double_client import DoubleClient
+from tests.support.postgres.process import Postgres, connection
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(1500)  # the first one makes the environment
+
+NAME = "test-connection-Postgres-a1b2c3"
+DEFINITION = "/services/testConnectionDefinitions/"
+
+
+def mount(pod: Pod, double: DoubleClient, tested: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Create the automation as the dialog does, and mount what the server then sends."""
+    request = {
+        "connection": tested,
+        "serviceType": "Database",
+        "connectionType": tested["config"]["type"],
+        "secretsManagerProvider": "db",
+    }
+    entity = double.register_automation(NAME, request)
+    document = {**entity, "openMetadataServerConnection": server_connection(double.host_port), **changes}
+    pod.mount_automation(document)
+    double.clear_calls()
+    return document
+
+
+def carried_out(pod: Pod) -> tuple[int, dict[str, Any], str]:
+    with pod.start("ingestion_runner") as parent:
+        return parent.wait(), parent.summary(), parent.log
+
+
+def statuses(automation: dict[str, Any]) -> list[str]:
+    """Each status once, in the order in which it was written."""
+    return list(dict.fromkeys(version["status"] for version in automation["history"]))
+
+
+def test_a_good_connection_passes(pod: Pod, double: DoubleClient, postgres: Postgres) -> None:
+    mount(pod, double, postgres.connection)
+
+    exit_code, summary, log = carried_out(pod)
+
+    automation = double.automation(NAME)
+    assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "workflow"), log
+    assert summary["message"].startswith("the connection test passed")
+    assert statuses(automation) == ["Pending", "Running", "Successful"]
+    assert automation["response"]["status"] == "Successful"
+    assert {step["name"] for step in automation["response"]["steps"] if step["passed"]} >= {"CheckAccess", "GetTables"}
+    assert double.calls(invalid=True) == []
+    assert double.calls(unknown=True) == []
+    assert TOKEN not in log
+    assert postgres.password not in log
+
+
+def test_a_wrong_password_fails_the_test_and_not_the_run(pod: Pod, double: DoubleClient, postgres: Postgres) -> None:
+    wrong = "not-the-password"
+    mount(pod, double, connection(f"{postgres.host}:{postgres.port}", wrong))
+
+    exit_code, summary, log = carried_out(pod)
+
+    automation = double.automation(NAME)
+    assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "workflow"), log
+    assert "the connection test failed: CheckAccess" in summary["message"]
+    assert "password authentication failed" in summary["message"]
+    assert (automation["status"], automation["response"]["status"]) == ("Failed", "Failed")
+    assert [step["passed"] for step in automation["response"]["steps"] if step["name"] == "CheckAccess"] == [False]
+    assert wrong not in log
+
+
+def test_what_a_newer_server_adds_and_what_airflow_wanted_do_not_break_it(
+    pod: Pod, double: DoubleClient, postgres: Postgres
+) -> None:
+    server = server_connection(double.host_port, secretsManagerLoader="airflow", somethingNew=True)
+    mount(pod, double, postgres.connection, invented={"a": 1}, openMetadataServerConnection=server)
+
+    exit_code, _, log = carried_out(pod)
+
+    assert exit_code == 0, log
+    assert "does not know it: invented" in log
+    assert "does not know it: openMetadataServerConnection.somethingNew" in log
+    assert "secretsManagerLoader is airflow, which is not here: using noop" in log
+
+
+def test_a_failure_before_the_first_step_is_told_in_that_step(pod: Pod, double: DoubleClient) -> None:
+    snowflake = {"type": "Snowflake", "username": "u", "password": "p-of-snowflake", "account": "a", "warehouse": "w"}
+    mount(pod, double, {"config": snowflake})
+
+    exit_code, summary, log = carried_out(pod)
+
+    automation = double.automation(NAME)
+    assert (exit_code, summary["state"], summary["reason"]) == (2, "failed", "MissingPlugin"), log
+    assert summary["reportedBy"] == "runner"
+    assert statuses(automation) == ["Pending", "Failed"]
+    (step,) = automation["response"]["steps"]
+    assert (step["name"], step["mandatory"], step["passed"]) == ("CheckAccess", True, False)
+    assert step["message"] == summary["message"]
+    assert "Traceback" in step["errorLog"]
+    assert "p-of-snowflake" not in log + str(step)
+
+
+def test_a_failure_that_the_library_tells_without_a_reason_gets_one(
+    pod: Pod, double: DoubleClient, postgres: Postgres
+) -> None:
+    mount(pod, double, postgres.connection)
+    double.set_faults({"method": "GET", "path": DEFINITION, "status": 404, "message": "no such definition"})
+
+    exit_code, summary, log = carried_out(pod)
+
+    automation = double.automation(NAME)
+    assert (exit_code, summary["state"], summary["reportedBy"]) == (1, "failed", "runner"), log
+    assert automation["status"] == "Failed"
+    assert "definition" in automation["response"]["steps"][0]["message"]
+
+
+def test_a_connection_that_the_models_refuse_is_a_configuration_error(
+    pod: Pod, double: DoubleClient, postgres: Postgres
+) -> None:
+    document = mount(pod, double, postgres.connection)
+    config = {**postgres.connection["config"], "database": ["s3cr3t-and-wrong"]}
+    pod.mount_automation({**document, "request": {**document["request"], "connection": {"config": config}}})
+
+    exit_code, summary, log = carried_out(pod)
+
+    assert (exit_code, summary["reason"], summary["reportedBy"]) == (2, "InvalidConfiguration", "runner"), log
+    assert "database" in summary["message"]
+    assert "s3cr3t-and-wrong" not in log
+    assert double.automation(NAME)["status"] == "Failed"
+
+
+def test_a_token_that_the_server_refuses_is_told(pod: Pod, double: DoubleClient, postgres: Postgres) -> None:
+    server = server_connection(double.host_port, securityConfig={"jwtToken": "another-token"})
+    mount(pod, double, postgres.connection, openMetadataServerConnection=server)
+
+    exit_code, summary, log = carried_out(pod)
+
+    assert (exit_code, summary["reason"], summary["reportedBy"]) == (1, "Unauthorized", "nobody"), log
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a database that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_test_that_hangs_is_closed_when_its_time_is_up(pod: Pod, double: DoubleClient, silent: int) -> None:
+    mount(pod, double, connection(f"127.0.0.1:{silent}", "a-password"))
+
+    with pod.start("ingestion_runner") as parent:
+        wait_for("the test to begin", lambda: double.calls(path=DEFINITION), timeout=60)
+        parent.process.send_signal(signal.SIGTERM)
+        exit_code = parent.wait()
+
+    automation = double.automation(NAME)
+    assert (exit_code, parent.summary()["reason"]) == (143, "Interrupted"), parent.log
+    assert statuses(automation) == ["Pending", "Failed"]
+    assert "its time was up" in automation["response"]["steps"][0]["message"]
