@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.admissions import Admissions
 from benchmarks.figures import figures, last_line, table
-from benchmarks.machine import facts
+from benchmarks.machine import Facts, facts
 from benchmarks.measuring import Measuring
 from benchmarks.population import Population
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
@@ -70,6 +70,7 @@ def measure(bed: Cluster, sizes: Sequence[int], sequential: int) -> dict[int, Me
                 population.grow(size)
                 say(f"measuring beside {size:,} pipelines")
                 measured[size] = Measuring(gateway.port, cluster, NAMESPACE, admissions)
+                measured[size].warm_up()
                 measured[size].sequential(sequential if size == max(sizes) else sequential // _SMALLER_SHARE)
                 measured[size].at_once()
     return measured
@@ -80,9 +81,9 @@ def _remove_namespace(bed: Cluster) -> None:
         bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=600s", timeout=620)
 
 
-def _write(bed: Cluster, measured: dict[int, Measuring], seconds: float) -> None:
+def _write(machine: Facts, measured: dict[int, Measuring], seconds: float) -> None:
     result: dict[str, Any] = {
-        "machine": facts(bed),
+        "machine": machine,
         "seconds": round(seconds),
         "samples_ms": {size: dict(found.samples) for size, found in measured.items()},
         "errors": {size: found.errors for size, found in measured.items()},
@@ -98,6 +99,7 @@ def main() -> int:
     begin = time.monotonic()
     try:
         bed = testbed.up()
+        machine = facts(bed)
         install_definition(bed)
         _remove_namespace(bed)
         bed.kubectl("create", "namespace", NAMESPACE)
@@ -108,7 +110,7 @@ def main() -> int:
     except (TestBedError, AssertionError) as error:
         say(f"bench-gateway: {error}")
         return 1
-    _write(bed, measured, time.monotonic() - begin)
+    _write(machine, measured, time.monotonic() - begin)
     found = figures({size: each.samples for size, each in measured.items()})
     failures = [failure for each in measured.values() for failure in each.errors]
     for failure in failures[:_FAILURES_SHOWN]:

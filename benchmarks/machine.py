@@ -9,9 +9,11 @@ from tests.cluster.commands import run
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 
+Facts = dict[str, str | int | float | bool]
 
-def facts(bed: Cluster) -> dict[str, str | int | float | bool]:
-    """Cores, memory, versions, and the commit that was measured."""
+
+def facts(bed: Cluster) -> Facts:
+    """Return cores, memory, versions, what else the machine does, and the commit that is measured."""
     versions = json.loads(bed.kubectl("version", "-o", "json"))
     return {
         "cores": os.cpu_count() or 0,

@@ -22,6 +22,7 @@ _BATCH: Final = 50
 """Pipelines that are measured before all of them are deleted, so that no deletion falls into what is measured."""
 
 _ADMISSION_SECONDS: Final = 30
+_REST_SECONDS: Final = 300
 
 
 class Measuring:
@@ -34,6 +35,16 @@ class Measuring:
         self._admissions = admissions
         self.samples: dict[str, list[float]] = defaultdict(list)
         self.errors: list[str] = []
+
+    def warm_up(self) -> None:
+        """Return when a run that is not measured has been admitted: the operator has nothing else to do then."""
+        name, run_id = "warm-up", str(uuid.uuid4())
+        with step("  waiting for the operator to come to rest"), self._server() as server:
+            self._timed(lambda: server.deploy(on_demand(name)))
+            self._timed(lambda: server.trigger(name, {"pipelineRunId": run_id}))
+            if self._admissions.wait(run_id, timeout=_REST_SECONDS) is None:
+                self.errors.append(f"the operator has not come to rest within {_REST_SECONDS} s")
+        self._remove([name])
 
     def sequential(self, count: int) -> None:
         """Deploy, trigger at once, ask for the status and wait for the admission, so often."""
