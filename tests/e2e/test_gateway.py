@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import manifests
+from tests.support import chatty, manifests
 from tests.support.installation import install_gateway
+from tests.support.postgres.process import connection
 from tests.support.server_client import ServerClient
 from tests.support.site import SERVICE, SOURCE_CONFIG, Site
 from tests.support.waiting import wait_for
@@ -16,6 +17,8 @@ from tests.support.waiting import wait_for
 NAME = "Täglich: shop / metadata"
 FQN = f"{SERVICE}.{NAME}"
 PASSWORD = "only-for-this-suite"
+APPLICATIONS = "OpenMetadata"
+HELLO = {"type": "HelloPipelines", "sleep": 0, "echo": "hello"}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,11 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
     assert told[0]["row"]["status"][0]["failures"][0]["name"] == "Killed"
     assert server.kill(NAME).code == 404
 
+    # What both runs have said is there to be read, though one pod is gone.
+    assert "loading openmetadata-ingestion" in log_text(server)
+    earlier = server.read("last_dag_logs", {"dag_id": NAME, "run_id": first}).json["ingestion_task"]
+    assert "Workflow finished" in earlier
+
     # A pause outlives a deploy.
     server.disable(NAME).message  # noqa: B018
     server.deploy(entity(site, enabled=False, displayName="Shop metadata, paused")).message  # noqa: B018
@@ -141,6 +149,89 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
 
     wait_for("everything to be gone", lambda: not left(), timeout=60)
     assert server.read("status", {"dag_id": NAME}).code == 404
+
+
+def test_long_log_is_read_in_pages_while_it_grows_and_when_its_pod_is_gone(site: Site, server: ServerClient) -> None:
+    site.apply(chatty.config_map())
+    site.double.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
+    source = {"type": "Application", "sourcePythonClass": "chatty.Chatty", "appConfig": HELLO | {"sleep": 600}}
+    name, fqn = "chatty", f"{APPLICATIONS}.chatty"
+    body = entity(
+        site,
+        id="0c0ffee0-0000-4000-8000-000000000003",
+        name=name,
+        fullyQualifiedName=fqn,
+        pipelineType="application",
+        service={"id": "0c0ffee0-0000-4000-8000-000000000004", "type": "metadataService", "name": APPLICATIONS},
+        sourceConfig={"config": source},
+        airflowConfig={},
+    )
+    server.deploy(body).message  # noqa: B018
+    server.trigger(name).message  # noqa: B018
+
+    def page(after: str = "") -> dict[str, Any]:
+        reply = server.logs(name, "application_task", after)
+        return dict(reply.json) if reply.code == 200 else {}
+
+    wait_for("the end of what it says", lambda: chatty.LAST_WORDS in page("1").get("application_task", ""), timeout=60)
+    running = [page(), page("1")]
+    assert (len(running[0]["application_task"]), running[0]["after"], running[0]["total"]) == (2_000_000, 1, 2)
+    assert "after" not in running[1]
+    text = "".join(found["application_task"] for found in running)
+    lines = [line for line in text.splitlines() if line.startswith("line ")]
+    assert lines == [chatty.line(number) for number in range(chatty.LINES)]
+
+    server.kill(name).message  # noqa: B018
+    pods = "ingestion.openmetadata.org/pipeline-type=application"
+    wait_for("the pod to be gone", lambda: not site.list("pods", pods), timeout=40)
+    assert page()["application_task"] == running[0]["application_task"]
+    assert page("1")["application_task"].startswith(running[1]["application_task"])
+    row = site.double.wait_for_run(fqn, timeout=10)
+    assert row["row"]["status"][0]["name"] in ("Runner", "Operator")
+    server.delete(name).message  # noqa: B018
+
+
+@pytest.mark.parametrize(("is_right", "status"), [(True, "Successful"), (False, "Failed")])
+def test_connection_is_tested_before_the_dialog_gives_up(
+    site: Site, server: ServerClient, is_right: bool, status: str
+) -> None:
+    password = site.credentials.password if is_right else "not-the-password"
+    tested = connection(f"{manifests.POSTGRES}:{manifests.POSTGRES_PORT}", password)
+    name = f"test-connection-{status}"
+    request = {"connection": tested, "serviceType": "Database", "connectionType": "Postgres", "serviceName": SERVICE}
+    document = site.double.register_automation(name, request | {"secretsManagerProvider": "db"})
+    server.change(
+        "POST",
+        "run_automation",
+        body=document | {"openMetadataServerConnection": entity(site)["openMetadataServerConnection"]},
+    ).message
+    found = wait_for(
+        "the result",
+        lambda: got if (got := site.double.automation(name))["status"] in ("Successful", "Failed") else None,
+        timeout=60,
+    )
+    assert (found["status"], found["response"]["status"]) == (status, status)
+    access = next(step for step in found["response"]["steps"] if step["name"] == "CheckAccess")
+    assert access["passed"] is is_right
+    jobs = site.list("jobs", "ingestion.openmetadata.org/one-off=automation")
+    text = json.dumps([jobs, site.list("pods", "ingestion.openmetadata.org/one-off=automation")])
+    assert jobs
+    assert password not in text
+    assert site.credentials.token not in text
+
+
+def test_application_is_run_once_and_reports_to_its_pipeline(site: Site, server: ServerClient) -> None:
+    site.double.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
+    app = {
+        "name": "HelloPipelines",
+        "sourcePythonClass": "metadata.applications.example.HelloPipelines",
+        "appConfiguration": HELLO,
+        "pipelines": [{"id": "1", "type": "ingestionPipeline", "fullyQualifiedName": f"{APPLICATIONS}.hello"}],
+        "openMetadataServerConnection": entity(site)["openMetadataServerConnection"],
+    }
+    server.change("POST", "run_application", body=app).message  # noqa: B018
+    wait_for("its row", lambda: site.double.runs(f"{APPLICATIONS}.hello"), timeout=40)
+    assert site.double.wait_for_run(f"{APPLICATIONS}.hello", timeout=40)["state"] == "success"
 
 
 def test_gateway_reports_the_version_of_the_runner_image(server: ServerClient) -> None:

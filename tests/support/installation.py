@@ -8,6 +8,7 @@ import yaml
 from tests.cluster.errors import CommandError
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
+from tests.support import chatty
 
 OPERATOR = "ingestion-operator"
 _ROLLOUT_SECONDS = 120
@@ -19,6 +20,7 @@ def settings(runner_image: str, **changes: Any) -> dict[str, Any]:
         "runnerImages": {"2.0": {"image": runner_image, "version": "2.0.6.0"}},
         "defaultServerVersion": "2.0",
         "logArchive": {"url": "file:///var/lib/ingestion-logs"},
+        "podTemplatesByPipelineType": {"application": chatty.layer()},
         **changes,
     }
 
