@@ -200,11 +200,8 @@ def test_connection_is_tested_before_the_dialog_gives_up(
     name = f"test-connection-{status}"
     request = {"connection": tested, "serviceType": "Database", "connectionType": "Postgres", "serviceName": SERVICE}
     document = site.double.register_automation(name, request | {"secretsManagerProvider": "db"})
-    server.change(
-        "POST",
-        "run_automation",
-        body=document | {"openMetadataServerConnection": entity(site)["openMetadataServerConnection"]},
-    ).message
+    body = document | {"openMetadataServerConnection": entity(site)["openMetadataServerConnection"]}
+    server.change("POST", "run_automation", body=body).message  # noqa: B018
     found = wait_for(
         "the result",
         lambda: got if (got := site.double.automation(name))["status"] in ("Successful", "Failed") else None,
