@@ -18,7 +18,7 @@ NAME = "Täglich: shop / metadata"
 FQN = f"{SERVICE}.{NAME}"
 PASSWORD = "only-for-this-suite"
 APPLICATIONS = "OpenMetadata"
-HELLO = {"type": "HelloPipelines", "sleep": 0, "echo": "hello"}
+HELLO = {"sleep": 0, "echo": "hello"}
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,8 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
 def test_long_log_is_read_in_pages_while_it_grows_and_when_its_pod_is_gone(site: Site, server: ServerClient) -> None:
     site.apply(chatty.config_map())
     site.double.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
-    source = {"type": "Application", "sourcePythonClass": "chatty.Chatty", "appConfig": HELLO | {"sleep": 600}}
+    site.double.register_pipeline(f"{APPLICATIONS}.chatty", pipelineType="application")
+    source = {"type": "Application", "sourcePythonClass": "chatty.Chatty", "appConfig": HELLO}
     name, fqn = "chatty", f"{APPLICATIONS}.chatty"
     body = entity(
         site,
@@ -226,9 +227,11 @@ def test_application_is_run_once_and_reports_to_its_pipeline(site: Site, server:
         "pipelines": [{"id": "1", "type": "ingestionPipeline", "fullyQualifiedName": f"{APPLICATIONS}.hello"}],
         "openMetadataServerConnection": entity(site)["openMetadataServerConnection"],
     }
+    site.double.register_pipeline(f"{APPLICATIONS}.hello", pipelineType="application")
     server.change("POST", "run_application", body=app).message  # noqa: B018
     wait_for("its row", lambda: site.double.runs(f"{APPLICATIONS}.hello"), timeout=40)
-    assert site.double.wait_for_run(f"{APPLICATIONS}.hello", timeout=40)["state"] == "success"
+    told = site.double.wait_for_run(f"{APPLICATIONS}.hello", timeout=40)
+    assert told["state"] == "success", told["row"]
 
 
 def test_gateway_reports_the_version_of_the_runner_image(server: ServerClient) -> None:

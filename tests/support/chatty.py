@@ -24,7 +24,7 @@ class Chatty(AppRunner):
         for number in range(LINES):
             sys.stdout.write(f"line {number:06} ".ljust(WIDTH, "ü") + "\\n")
         print("LAST_WORDS", flush=True)
-        time.sleep(self.app_config.sleep)
+        time.sleep(600)
 
     def close(self):
         pass

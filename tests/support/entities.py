@@ -103,7 +103,7 @@ def application(name: str = "HelloPipelines", **changes: Any) -> Body:
         "fullyQualifiedName": name,
         "appType": "external",
         "sourcePythonClass": "metadata.applications.example.HelloPipelines",
-        "appConfiguration": {"type": "HelloPipelines", "echo": "hello"},
+        "appConfiguration": {"sleep": 0, "echo": "hello"},
         "privateConfiguration": {"apiKey": "app-secret"},
         "pipelines": [{"id": "1", "type": "ingestionPipeline", "fullyQualifiedName": "OpenMetadata.hello"}],
         "openMetadataServerConnection": entity()["openMetadataServerConnection"],

@@ -154,7 +154,7 @@ def test_an_application_runs_with_its_configuration_and_token_from_a_secret(worl
     assert config == {
         "type": "Application",
         "sourcePythonClass": "metadata.applications.example.HelloPipelines",
-        "appConfig": {"type": "HelloPipelines", "echo": "hello"},
+        "appConfig": {"sleep": 0, "echo": "hello"},
         "appPrivateConfig": {"apiKey": "app-secret"},
     }
     assert secret_text(world, "token") == token()
