@@ -36,6 +36,8 @@ def run_automation(paths: InputPaths) -> Outcome:
     document = read_document(paths.automation)
     target = automation_target(document)
     runner = load("metadata.automations.execute_runner", "automations")
+    # A workflow sets the level from its configuration; without it the log would not name a single step.
+    importlib.import_module("metadata.utils.logger").set_loggers_level("INFO")
     with StartLog.of_the_library() as log:
         try:
             runner.execute(parsed(document))
