@@ -1,9 +1,9 @@
-"""``python -m ingestion_runner``: run one ingestion as the first process of its pod.
+"""``python -m ingestion_runner``: run one ingestion, or one automation, as the first process of its pod.
 
 Exit codes:
 
 ====  ==================================================================================================
-0     the workflow ended as success or partialSuccess
+0     the workflow ended as success or partialSuccess; the automation was carried out
 1     the run failed; another attempt may end better
 2     configuration error: invalid run input or workflow config, unsupported pipeline type, unknown
       source type, missing plugin, client and server of different versions; another attempt cannot help

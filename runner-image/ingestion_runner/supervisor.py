@@ -152,8 +152,8 @@ class Supervisor:
         def remaining() -> float:
             return self._reporting_ends(reporting_since) - time.monotonic()
 
-        # Imported only now: an HTTP client with TLS doubles the parent's memory, which the workflow may need.
         target, log_tail = self._run.target, self._log.tail()
+        # Imported only now: an HTTP client with TLS doubles the parent's memory, which the workflow may need.
         if isinstance(target, AutomationTarget):
             from ingestion_runner.automation_reporting import close_automation  # noqa: PLC0415 - see above
 

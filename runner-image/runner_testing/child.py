@@ -45,6 +45,11 @@ def leak(channel: ChannelWriter) -> None:
     channel.send_outcome(Outcome.failed(Reason.INITIALIZATION_FAILED, f"{PASSWORD} was refused"))
 
 
+def print_the_password(_: ChannelWriter) -> None:
+    """Print it without a word to the parent, which may know it from what it has read itself."""
+    sys.stdout.write(f"connecting with {PASSWORD}\n")
+
+
 def work_until_stopped(_: ChannelWriter) -> None:
     sys.stdout.write("ready\n")
     time.sleep(60)

@@ -70,6 +70,7 @@ def test_a_wrong_password_fails_the_test_and_not_the_run(pod: Pod, double: Doubl
     assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "workflow"), log
     assert "the connection test failed: CheckAccess" in summary["message"]
     assert "password authentication failed" in summary["message"]
+    assert "CheckAccess: Failed" in log
     assert (automation["status"], automation["response"]["status"]) == ("Failed", "Failed")
     assert [step["passed"] for step in automation["response"]["steps"] if step["name"] == "CheckAccess"] == [False]
     assert wrong not in log

@@ -1,1 +1,1 @@
-"""The child: builds the workflow's configuration and runs it with the image's own openmetadata-ingestion."""
+"""The child: does the work with the image's own openmetadata-ingestion, which it alone imports."""

@@ -37,7 +37,7 @@ def _run(channel: ChannelWriter) -> Outcome:
     paths = InputPaths.from_environment()
     document = read_document(paths.pipeline)
     if kind_of(document) is Kind.AUTOMATION:
-        return run_automation(paths, channel)
+        return run_automation(paths)
     return run_workflow(document, paths, channel)
 
 

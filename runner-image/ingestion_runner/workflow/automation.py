@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingestion_runner.automation import AutomationTarget, automation_target
-from ingestion_runner.channel import ChannelWriter
 from ingestion_runner.fields import read_document
 from ingestion_runner.inputs import InputPaths
-from ingestion_runner.masking import secrets_of
 from ingestion_runner.outcomes import Outcome, Reason, RunError, State
 from ingestion_runner.server import ServerClient
 from ingestion_runner.workflow.execution import load, require_source_type
@@ -24,11 +22,11 @@ _CONNECTION_MODEL = (
 )
 
 
-def run_automation(paths: InputPaths, channel: ChannelWriter) -> Outcome:
+def run_automation(paths: InputPaths) -> Outcome:
     """Carry out the automation that is mounted.
 
     The library asks the server for it anew, and writes the result of each step there. It bounds some steps by
-    SIGALRM, so this must be the main thread.
+    SIGALRM, so this must be the main thread. The parent has read the same file, and masks its secrets.
 
     Raises
     ------
@@ -36,9 +34,10 @@ def run_automation(paths: InputPaths, channel: ChannelWriter) -> Outcome:
         It could not be carried out; the reason tells why.
     """
     document = read_document(paths.automation)
-    channel.send_secrets(secrets_of(document))
     target = automation_target(document)
     runner = load("metadata.automations.execute_runner", "automations")
+    # A workflow sets the level from its configuration; without it the log would not name a single step.
+    importlib.import_module("metadata.utils.logger").set_loggers_level("INFO")
     with StartLog.of_the_library() as log:
         try:
             runner.execute(parsed(document))
