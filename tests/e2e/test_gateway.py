@@ -108,7 +108,7 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
     assert site.double.wait_for_run(FQN, timeout=10, run_id=second)["state"] == "failed"
     assert server.kill(NAME).code == 404
 
-    # The killed run's log is there to its last line, though its pod has gone; so is that of a pod somebody deleted.
+    # Its log is there to its last line, though the pod has gone.
     wait_for("the killed run's pod to go", lambda: len(site.list("pods", selector)) == 1, timeout=20)
     wait_for("its last line", lambda: "[runner] failed (Interrupted)" in log_text(server), timeout=30)
     assert "lines may be missing" not in log_text(server)
