@@ -25,6 +25,9 @@ from ingestion_operator.render.runner_pod import SecretFile
 AUTOMATION_SECONDS: Final = 100
 """OpenMetadata's dialog waits two minutes: by then the runner must have said that there was no time."""
 
+APPLICATION_SECONDS: Final = 7 * 24 * 3600
+"""Longer than any application should take; without an end a Job whose Secret was never written would wait for ever."""
+
 _DOCUMENT_LIMIT_BYTES: Final = 1_000_000
 """A Secret may have 1 MiB."""
 
@@ -116,7 +119,6 @@ def application_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[
     pipeline = next((known.fully_qualified_name for known in application.pipelines), None)
     document = {
         "pipelineType": "application",
-        "service": {"type": "metadataService", "name": "OpenMetadata"},
         "server": {
             "hostPort": server.host_port,
             "verifySSL": Server(host_port=server.host_port, verify_ssl=server.verify_ssl).verification,
@@ -131,6 +133,7 @@ def application_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[
         run_input=_run_input(document | ({"fullyQualifiedName": pipeline} if pipeline else {})),
         files=files,
         pipeline_type="application",
+        deadline_seconds=APPLICATION_SECONDS,
     )
     return one_off, secret
 

@@ -25,12 +25,11 @@ class OneOff:
 
     run_input: str
     files: Sequence[SecretFile]
+    deadline_seconds: int
     pipeline_type: PipelineType | None = None
     service_type: ServiceType | None = None
     service_name: str | None = None
     """Which pod template layers apply."""
-
-    deadline_seconds: int | None = None
 
 
 def one_off_job(one_off: OneOff, namespace: str, settings: Settings) -> dict[str, Any]:
@@ -44,16 +43,14 @@ def one_off_job(one_off: OneOff, namespace: str, settings: Settings) -> dict[str
         annotations=name | {constants.ANNOTATION_RUN_ID: one_off.run_id},
     )
     layers = settings.pod_template_layers(one_off.pipeline_type, one_off.service_type, one_off.service_name)
-    spec: dict[str, Any] = {
-        "backoffLimit": 0,
-        "ttlSecondsAfterFinished": _KEPT_SECONDS,
-        "template": runner_pod(content, layers, settings.runner_image(None), settings),
-    }
-    if one_off.deadline_seconds is not None:
-        spec["activeDeadlineSeconds"] = one_off.deadline_seconds
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": one_off.job, "namespace": namespace, "labels": labels, "annotations": name},
-        "spec": spec,
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": one_off.deadline_seconds,
+            "ttlSecondsAfterFinished": _KEPT_SECONDS,
+            "template": runner_pod(content, layers, settings.runner_image(None), settings),
+        },
     }

@@ -172,9 +172,9 @@ def test_an_application_reports_to_its_pipeline_if_it_has_one(world: World, pipe
     assert given["server"] == {"hostPort": "http://openmetadata:8585/api", "verifySSL": "no-ssl"}
 
 
-def test_an_application_has_no_deadline_but_the_runs_own_id(world: World) -> None:
+def test_an_application_has_days_and_the_id_that_was_answered(world: World) -> None:
     answer = world.client.run_application(application())
-    assert "activeDeadlineSeconds" not in only(world, JOBS)["spec"]
+    assert only(world, JOBS)["spec"]["activeDeadlineSeconds"] == 7 * 24 * 3600
     assert pod(world)["metadata"]["annotations"][constants.ANNOTATION_RUN_ID] == answer.run_id
 
 
