@@ -358,3 +358,39 @@ def test_stopping_waits_for_the_looks_that_are_under_way_and_starts_no_other() -
 
     asyncio.run(scene())
     assert (looks.keys, looks.running) == ([A], 0)
+
+
+async def _overtaken(mark: Callable[[RefreshQueue, PipelineKey], None]) -> list[PipelineKey]:
+    """Let all workers be busy and many pipelines wait, mark one more, and return what is looked at after that."""
+    looks = Looks()
+    looks.gate.clear()
+    crowd = [PipelineKey("data", f"crowd-{number:02}") for number in range(3 * WORKERS)]
+    async with running(looks) as queue:
+        for key in crowd:
+            queue.mark(key)
+        await until(lambda: looks.running == WORKERS)
+        mark(queue, A)
+        looks.gate.set()
+        await until(lambda: len(looks.keys) > len(crowd))
+    return looks.keys[WORKERS:]
+
+
+def test_a_pipeline_whose_run_has_changed_goes_before_all_that_wait() -> None:
+    later = asyncio.run(_overtaken(lambda queue, key: queue.mark(key, after=0, is_urgent=True)))
+    assert A in later[:WORKERS]
+
+
+def test_a_pipeline_that_is_not_urgent_waits_its_turn() -> None:
+    later = asyncio.run(_overtaken(lambda queue, key: queue.mark(key, after=0)))
+    assert A not in later[:WORKERS]
+
+
+def test_an_urgent_mark_outlives_marks_that_are_not() -> None:
+    def mark(queue: RefreshQueue, key: PipelineKey) -> None:
+        queue.mark(key, after=0)
+        queue.mark(key, after=0, is_urgent=True)
+        queue.mark(key, after=0)
+
+    later = asyncio.run(_overtaken(mark))
+    assert A in later[:WORKERS]
+    assert later.count(A) == 1

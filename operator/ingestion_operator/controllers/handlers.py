@@ -41,7 +41,9 @@ def register(
             else:
                 archiver.observe(body)
         if (key := _pipeline_of(body)) is not None:
-            queue.mark(key, pod=body if resource.plural == "pods" else None)
+            # At a start everything is listed; after that a Job or pod that changes is a run that somebody waits for.
+            is_urgent = event["type"] is not None and resource.plural != "cronjobs"
+            queue.mark(key, pod=body if resource.plural == "pods" else None, is_urgent=is_urgent)
 
     for group, version, plural in (("batch", "v1", "cronjobs"), ("batch", "v1", "jobs"), ("", "v1", "pods")):
         kopf.on.event(

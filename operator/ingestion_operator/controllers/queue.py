@@ -3,6 +3,9 @@
 However many events arrive for a pipeline, it is looked at once after they settle, by one worker at a time. A
 failed look is repeated with growing, jittered pauses; a look that asks to be repeated later is, from the one
 clock loop here. There are no timers per object.
+
+There are two lanes. Pipelines of which a run has just changed go before all others: a run that waits for its
+admission must not wait for thousands of pipelines that were applied in the same minute.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ingestion_operator.errors import ClusterError, Conflict
 from ingestion_operator.ports import Clock
@@ -27,6 +30,19 @@ _SETTLE_SECONDS: Final = 0.1
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 60.0
 
+_AT_ITS_END: Final = float("-inf")
+"""When a pipeline is due that was marked while it is being looked at."""
+
+
+class _Due(NamedTuple):
+    """When to look at a pipeline; the smaller one stands."""
+
+    is_patient: bool
+    moment: float
+
+
+_NEVER: Final = _Due(True, float("inf"))
+
 Look = Callable[[PipelineKey, list[dict[str, Any]]], datetime | None]
 
 
@@ -37,21 +53,29 @@ class RefreshQueue:
         self._look = look
         self._clock = clock
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="refresh")
-        self._due: dict[PipelineKey, float] = {}
-        self._heap: list[tuple[float, PipelineKey]] = []
+        self._due: dict[PipelineKey, _Due] = {}
+        self._lanes: dict[bool, list[tuple[float, PipelineKey]]] = {True: [], False: []}
+        """What is urgent, and what is not; each the earliest first."""
         self._pods: defaultdict[PipelineKey, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._failures: dict[PipelineKey, int] = {}
         self._busy: dict[PipelineKey, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
-    def mark(self, key: PipelineKey, *, pod: dict[str, Any] | None = None, after: float = _SETTLE_SECONDS) -> None:
-        """Ask for a look at the pipeline within `after` seconds; earlier requests stand."""
+    def mark(
+        self,
+        key: PipelineKey,
+        *,
+        pod: dict[str, Any] | None = None,
+        after: float = _SETTLE_SECONDS,
+        is_urgent: bool = False,
+    ) -> None:
+        """Ask for a look at the pipeline within `after` seconds; earlier and more urgent requests stand."""
         if pod is not None:
             self._pods[key][pod["metadata"]["name"]] = pod
-        moment = asyncio.get_running_loop().time() + after
-        if moment < self._due.get(key, float("inf")):
-            self._due[key] = moment
-            heapq.heappush(self._heap, (moment, key))
+        wanted = _Due(not is_urgent, asyncio.get_running_loop().time() + after)
+        if wanted < self._due.get(key, _NEVER):
+            self._due[key] = wanted
+            heapq.heappush(self._lanes[is_urgent], (wanted.moment, key))
             self._changed.set()
 
     def forget(self, key: PipelineKey) -> None:
@@ -73,21 +97,26 @@ class RefreshQueue:
             self._executor.shutdown(wait=False)
 
     def _start_due(self) -> float | None:
-        """Start what is due and may start; return the seconds until the next is, None for an empty queue."""
-        now = asyncio.get_running_loop().time()
-        while self._heap:
-            moment, key = self._heap[0]
-            if self._due.get(key) != moment:
-                heapq.heappop(self._heap)  # superseded or forgotten
+        """Start what is due and may start; return the seconds until the next is, None if nothing but a mark can be."""
+        pauses = [self._start_lane(is_urgent) for is_urgent in (True, False)]
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _start_lane(self, is_urgent: bool) -> float | None:
+        now, heap = asyncio.get_running_loop().time(), self._lanes[is_urgent]
+        while heap:
+            moment, key = heap[0]
+            due = self._due.get(key)
+            if due != _Due(not is_urgent, moment):
+                heapq.heappop(heap)  # superseded or forgotten
             elif moment > now:
                 return moment - now
-            elif len(self._busy) >= WORKERS or key in self._busy:
-                if key not in self._busy:
-                    return None  # the end of a look wakes the loop
-                heapq.heappop(self._heap)  # marked again while being looked at: its end puts it back
-                self._due[key] = float("-inf")
+            elif key in self._busy:
+                heapq.heappop(heap)  # marked again while being looked at: its end puts it back
+                self._due[key] = due._replace(moment=_AT_ITS_END)
+            elif len(self._busy) >= WORKERS:
+                return None  # the end of a look wakes the loop
             else:
-                heapq.heappop(self._heap)
+                heapq.heappop(heap)
                 del self._due[key]
                 self._busy[key] = asyncio.create_task(self._work(key))
         return None
@@ -106,9 +135,10 @@ class RefreshQueue:
             self._retry(key, error)
         finally:
             del self._busy[key]
-            if self._due.get(key) == float("-inf"):
+            due = self._due.get(key)
+            if due is not None and due.moment == _AT_ITS_END:
                 del self._due[key]
-                self.mark(key)
+                self.mark(key, is_urgent=not due.is_patient)
             self._changed.set()
 
     def _retry(self, key: PipelineKey, error: Exception) -> None:
