@@ -105,7 +105,8 @@ def _since(run: Run, job: Job | None, pods: Sequence[Pod], before: Run | None, n
     if last.is_running:
         return None
     if last.is_finished:
-        return last.attempt.end_time or otherwise
+        # A Job that was resumed after that may have its next pod since then.
+        return max((moment for moment in (last.attempt.end_time, may_begin) if moment), default=otherwise)
     created = parse_timestamp(own[-1]["metadata"]["creationTimestamp"])
     is_first = not any(attempt.start_time for attempt in run.attempts)
     return (may_begin if is_first else None) or created or otherwise

@@ -98,7 +98,9 @@ def _read(wish: str, now: datetime) -> tuple[list[datetime], set[str], list[str]
 
 
 def _may_be_run_id(text: str) -> bool:
-    return len(text) <= constants.RUN_ID_LIMIT and not text.isdecimal() and any(map(str.isdigit, text))
+    """Tell a run id from a word or half a time, which would otherwise silently name nothing."""
+    looks_like_one = any(map(str.isdigit, text)) and not text.isdecimal() and ":" not in text
+    return looks_like_one and len(text) <= constants.RUN_ID_LIMIT
 
 
 def _created(job: Job) -> datetime:
