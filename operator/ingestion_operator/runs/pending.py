@@ -75,6 +75,15 @@ def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
     return run.model_copy(update={"reason": cause.reason, "message": message})
 
 
+def with_known_causes(runs: Sequence[Run], known: Sequence[Run]) -> list[Run]:
+    """Return the runs, those that wait with the cause in the written status where Job and pods tell none."""
+    found = {run.id: {"reason": run.reason, "message": run.message} for run in known if run.state == "queued"}
+    return [
+        run.model_copy(update=found.get(run.id, {})) if run.state == "queued" and run.reason in _SILENT else run
+        for run in runs
+    ]
+
+
 def give_up_patch(job: Job, run: Run, limit: str) -> dict[str, Any]:
     """Return the merge patch that ends a Job whose pod has not started within `limit`, a duration such as 10m.
 
