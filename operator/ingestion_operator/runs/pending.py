@@ -109,7 +109,8 @@ def _since(run: Run, job: Job | None, pods: Sequence[Pod], before: Run | None, n
     may_begin = parse_timestamp(job.get("status", {}).get("startTime"))
     own = own_pods(pods, job)
     if not own:
-        return (may_begin if not run.attempts else None) or otherwise
+        # Without a startTime the Job controller has not seen the Job: it would not end it either.
+        return otherwise if run.attempts else may_begin
     last = read_pod(own[-1])
     if last.is_running:
         return None

@@ -47,7 +47,7 @@ def seconds(moment: datetime | None) -> float | None:
         (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50), pod("b", created=60, waiting=PULL)], 60),
         (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50)], 50),
         (started(job(backoff_limit=2), 70), [pod("a", exit_code=1, ended=50)], 70),
-        (job(), [], 100),
+        (job(), [], None),
         (job(), [pod(created=7)], 7),
         (started(job()), [pod(running=True)], None),
         (started(job()), [pod(exit_code=0)], None),
