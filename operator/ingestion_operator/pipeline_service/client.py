@@ -26,6 +26,7 @@ from ingestion_operator.pipeline_service.secret_store import SecretStore
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, ClusterApi, LogStore, PodLogs
 from ingestion_operator.runs.classify import run_id as run_id_of
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.pending import with_known_causes
 from ingestion_operator.settings import Settings
 
 DEFAULT_STATUS_LIMIT: Final = 10
@@ -60,12 +61,14 @@ class K8sPipelineServiceClient:
         logs: PodLogs,
         archive: LogStore | None = None,
         probe: ClusterApi | None = None,
+        caller: str = "K8sPipelineServiceClient",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Serve a namespace.
 
         `archive` has the logs of pods that are gone; without it a log ends with its pod. `probe` is what
-        `get_service_status` asks instead of `cluster`, to answer sooner.
+        `get_service_status` asks instead of `cluster`, to answer sooner. `caller` is who asks, as people shall read
+        it in the record of a run that was stopped.
         """
         self._cluster = cluster
         self._namespace = namespace
@@ -74,7 +77,7 @@ class K8sPipelineServiceClient:
         self._directory = Directory(cluster, namespace, clock)
         self._deployer = Deployer(cluster, namespace, settings, clock, self._directory, sleep)
         self._starter = RunStarter(cluster, namespace, settings, clock)
-        self._stopper = RunStopper(cluster, namespace, clock)
+        self._stopper = RunStopper(cluster, namespace, clock, caller)
         self._one_offs = OneOffStarter(cluster, namespace, settings)
         self._secrets = SecretStore(cluster, namespace)
         self._reader = LogReader(namespace, logs, archive)
@@ -237,7 +240,8 @@ class K8sPipelineServiceClient:
         selector = {constants.LABEL_PIPELINE: pipeline.cronjob_name}
         jobs = self._cluster.list(JOBS, self._namespace, selector)
         pods = self._cluster.list(PODS, self._namespace, selector) if jobs else []
-        return _Runs(pipeline, runs_of(jobs, pods, pipeline.status.runs, self._now()), jobs, pods)
+        known = pipeline.status.runs
+        return _Runs(pipeline, with_known_causes(runs_of(jobs, pods, known, self._now()), known), jobs, pods)
 
     def _now(self) -> datetime:
         return self._clock.now().replace(microsecond=0)
