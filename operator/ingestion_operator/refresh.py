@@ -9,6 +9,7 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.admission import Admission
 from ingestion_operator.errors import ClusterError, Forbidden, Rejected
+from ingestion_operator.memory_steps import MemorySteps
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
@@ -56,6 +57,7 @@ class Refresher:
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster)
+        self._memory_steps = MemorySteps(cluster)
         self._admission = Admission(cluster)
         self._reporter = reporter
 
@@ -79,6 +81,7 @@ class Refresher:
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
         written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
+        self._memory_steps.settle(pipeline, findings.jobs, status.runs)
         held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
         # Last, since it waits for another server; the first write has noted what is owed.
         delivery = self._reporter.report(pipeline, status.runs, findings.live_pods)

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
+from ingestion_operator.memory_sizes import limit_of
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Report, Run
 from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.texts import cut
 from ingestion_operator.schedule import next_tick
 
@@ -113,10 +115,20 @@ def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
         return _of(pipeline, "Ready", False, rejected.reason, rejected.message, now)
     message = "The CronJob is in place"
     if pipeline.spec.retry.on_out_of_memory is not None:
-        message += "; spec.retry.onOutOfMemory has no effect in this version"
+        message += _idle_memory_steps(pipeline.spec.retry.on_out_of_memory.max_memory, findings.cronjob)
     if pipeline.ineffective:
         message += f"; without effect here: {pipeline.ineffective}"
     return _of(pipeline, "Ready", True, "Reconciled", message, now)
+
+
+def _idle_memory_steps(most: str, cronjob: dict[str, Any] | None) -> str:
+    """Return a remark where spec.retry.onOutOfMemory changes nothing, since there is nothing to grow."""
+    job = cronjob["spec"]["jobTemplate"] if cronjob else {}
+    if not job or constants.ANNOTATION_MEMORY_SIZES in job.get("metadata", {}).get("annotations", {}):
+        return ""
+    limit = limit_of(job["spec"]["template"]["spec"])
+    why = f"its maxMemory {most} is not above the container's limit of {limit}" if limit else "there is no memory limit"
+    return f"; spec.retry.onOutOfMemory has no effect: {why}"
 
 
 def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
@@ -204,14 +216,25 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
     if ready is not None and (was is None or (ready.status, ready.reason) != (was.status, was.reason)):
         events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
     known = {run.id: run.state for run in before.runs}
+    ran_out = {run.id: _times_out_of_memory(run) for run in before.runs}
     for run in reversed(after.runs):
         if run.state == "running" and known.get(run.id) not in ("running", *FINISHED_STATES):
             events.append(Announcement("Normal", "RunStarted", f"Run {run.id} ({run.trigger}) started"))
+        if (
+            run.reason == OUT_OF_MEMORY
+            and run.state == "running"
+            and _times_out_of_memory(run) > ran_out.get(run.id, 0)
+        ):
+            events.append(Announcement("Warning", OUT_OF_MEMORY, f"Run {run.id}: {run.message}"))
         if run.state in FINISHED_STATES and known.get(run.id) not in FINISHED_STATES:
             bad = run.state == "failed"
             text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
             events.append(Announcement("Warning" if bad else "Normal", "RunFailed" if bad else "RunEnded", text))
     return events
+
+
+def _times_out_of_memory(run: Run) -> int:
+    return sum(attempt.reason == OUT_OF_MEMORY for attempt in run.attempts)
 
 
 def report_announcements(before: PipelineStatus, delivery: Delivery) -> list[Announcement]:

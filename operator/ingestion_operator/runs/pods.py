@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingestion_operator.constants import RUNNER_CONTAINER
+from ingestion_operator.memory_sizes import is_quantity, limit_of
 from ingestion_operator.models.status import Attempt
 from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
 
 
@@ -41,6 +43,7 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
             end_time=parse_timestamp((terminated or {}).get("finishedAt")),
             exit_code=terminated.get("exitCode") if terminated else None,
             reason=_end_reason(status, terminated, outcome),
+            memory=_memory(pod),
         ),
         is_running=running is not None,
         is_finished=terminated is not None or phase in ("Succeeded", "Failed"),
@@ -60,10 +63,15 @@ def _end_reason(status: dict[str, Any], terminated: dict[str, Any] | None, outco
     if terminated is None:
         return None
     if terminated.get("reason") == "OOMKilled":
-        return "OutOfMemory"
+        return OUT_OF_MEMORY
     if outcome is not None:
         return outcome.reason
     return "Completed" if terminated.get("exitCode") == 0 else str(terminated.get("reason", "Error"))[:64]
+
+
+def _memory(pod: dict[str, Any]) -> str | None:
+    limit = limit_of(pod.get("spec", {}))
+    return limit if limit is not None and is_quantity(limit) else None
 
 
 def _waiting(status: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:
