@@ -1,6 +1,7 @@
 """The sizes that a run gets one after the other, and the containers that have them."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,7 @@ def test_sizes_grow_by_the_factor_at_most_and_end_at_the_most_whatever_is_asked_
     amounts = [parse_quantity(limit), *map(parse_quantity, sizes_above(limit, factor, most))]
     assert len(amounts) <= 66
     assert amounts == sorted(set(amounts))
-    for smaller, larger in zip(amounts[1:], amounts[2:], strict=False):
+    for smaller, larger in pairwise(amounts[1:]):
         assert larger <= smaller * factor
         assert larger == smaller * factor or larger == amounts[-1]
     if len(amounts) > 1:

@@ -30,6 +30,7 @@ from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.memory import (
     OUT_OF_MEMORY,
     SUPERSEDED,
+    has_grown,
     is_between_sizes,
     is_superseded,
     next_attempt_gets_more,
@@ -223,7 +224,7 @@ def _stopped(
     annotations = job["metadata"].get("annotations", {})
     if constants.ANNOTATION_HOLD in annotations:
         return "stopped", "Abandoned", "The run's own configuration was never written: start it again", end
-    started = last is not None and last.attempt.start_time is not None
+    started = (last is not None and last.attempt.start_time is not None) or has_grown(job)
     return "stopped", "Killed", "Stopped on request" if started else "Stopped on request before it began", end
 
 

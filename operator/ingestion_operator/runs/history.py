@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
-from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
+from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.runs.classify import classify
 from ingestion_operator.runs.pods import read_pod
 
@@ -69,9 +69,9 @@ def _with_known_attempts(run: Run, before: dict[str, Run]) -> Run:
     known = before.get(run.id)
     if known is None:
         return run
-    seen = {attempt.pod for attempt in run.attempts}
-    earlier: list[Attempt] = [attempt for attempt in known.attempts if attempt.pod not in seen]
-    attempts = (earlier + run.attempts)[-ATTEMPTS_LIMIT:]
+    seen = {attempt.pod: attempt for attempt in run.attempts}
+    attempts = [seen.pop(attempt.pod, attempt) for attempt in known.attempts]  # in the order in which they came
+    attempts = [*attempts, *seen.values()][-ATTEMPTS_LIMIT:]
     return run.model_copy(update={"attempts": attempts, "start_time": min(known.start_time, run.start_time)})
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.memory_sizes import is_less, is_quantity, limit_of
 from ingestion_operator.models.status import Attempt
+from ingestion_operator.plan import same_quantity
 
 OUT_OF_MEMORY: Final = "OutOfMemory"
 SUPERSEDED: Final = "Superseded"
@@ -47,6 +48,12 @@ def is_between_sizes(job: Job) -> bool:
     """Tell whether a Job is suspended because its run ran out of memory: it is under way, and does not wait."""
     annotations = job["metadata"].get("annotations", {})
     return bool(job["spec"].get("suspend")) and constants.ANNOTATION_MEMORY_STEP in annotations
+
+
+def has_grown(job: Job) -> bool:
+    """Tell whether the Job has a later size than the first: its run has had an attempt, if only in an earlier Job."""
+    limit = current_limit(job)
+    return limit is not None and any(same_quantity(limit, size) for size in sizes_of(job))
 
 
 def retries_left(job: Job, attempts: Sequence[Attempt], failures: int) -> int:

@@ -75,7 +75,13 @@ GOES_ON = [
         "running",
         "Retrying",
     ),
-    row("a retry uses up no size", growing("1Gi", retries=1), [bad("a"), oom("b", created=60)], "running", "OutOfMemory"),
+    row(
+        "a retry uses up no size",
+        growing("1Gi", retries=1),
+        [bad("a"), oom("b", created=60)],
+        "running",
+        "OutOfMemory",
+    ),
     row(
         "an absent operator has let the same size run",
         growing("1Gi"),
