@@ -135,6 +135,8 @@ def test_the_job_is_suspended_in_the_look_that_sees_the_kill_and_resumed_once_it
     assert container["resources"]["limits"]["memory"] == "1Gi"
     assert container["resources"]["requests"]["memory"] == "512Mi"
     assert container["image"] == settings().runner_image(None).image
+    scene.look()
+    assert scene.live() == resumed, "its pod is still to come"
 
 
 def test_the_next_run_begins_at_the_first_size_again() -> None:
@@ -224,11 +226,13 @@ def test_a_pod_that_was_made_in_the_same_moment_is_taken_back_and_shown_so() -> 
     late = scene.cluster.all(PODS)[0] | {"status": {"phase": "Pending"}}
     late["metadata"] = late["metadata"] | {"name": "late", "uid": "late", "creationTimestamp": at(3600)}
     scene.cluster.put(PODS, late)
+    scene.clock.forward(seconds=1)
     scene.look()
     assert [a.reason for a in scene.run.attempts] == ["OutOfMemory", "Superseded"]
     assert scene.run.reason == "OutOfMemory"
     assert scene.attempt() == "1Gi"
     assert [a.reason for a in scene.run.attempts] == ["OutOfMemory", "Superseded", None]
+    assert len(scene.events()) == 1
 
 
 def test_a_job_that_changes_in_the_same_moment_is_looked_at_anew() -> None:
@@ -282,6 +286,17 @@ def test_a_run_can_be_killed_at_any_time(looks: int, grows: bool) -> None:
     assert (looks > 1 and not grows) or scene.jobs() == [FIRST], "a run that has begun keeps its Job"
 
 
+def test_no_step_is_begun_for_a_run_that_is_being_killed() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.clock.forward(seconds=5)
+    scene.kill()
+    scene.look()
+    assert scene.run.reason == "OutOfMemory", "it had ended before that was asked"
+    assert scene.live()["spec"].get("suspend") is not True
+
+
 def test_a_kill_between_the_writes_of_a_continuation_reaches_the_job_that_follows() -> None:
     scene = Scene(grows=False)
     scene.attempt()
@@ -299,7 +314,6 @@ def test_a_kill_between_the_writes_of_a_continuation_reaches_the_job_that_follow
 
 def test_where_the_template_is_immutable_the_run_goes_on_in_another_job_as_the_same_run() -> None:
     scene = Scene(grows=False, retries=1)
-    began = scene.status
     assert scene.attempt() == "512Mi"
     began = scene.status
     scene.kubernetes.run_out_of_memory()
