@@ -1,5 +1,6 @@
 import pytest
 
+from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.refresh import Refresher
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.settings import Settings
@@ -7,7 +8,8 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import settings
+from tests.support.objects import job, manifest, pod, settings
+from tests.support.reports import OUT_OF_MEMORY
 
 
 @pytest.fixture
@@ -48,3 +50,12 @@ def refresher(
     cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter
 ) -> Refresher:
     return Refresher(cluster, lambda: settings_in_force[-1], clock, reporter)
+
+
+@pytest.fixture
+def ended(cluster: FakeCluster) -> FakeCluster:
+    """A pipeline whose only run has just run out of memory; at the server it is running."""
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job(condition="Failed"))
+    cluster.put(PODS, pod(**OUT_OF_MEMORY))
+    return cluster
