@@ -10,6 +10,7 @@ import heapq
 import itertools
 import logging
 import random
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -257,11 +258,20 @@ class LogArchiver:
             await asyncio.sleep(self._pause_seconds(failures))
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _without_frames, call)
 
     def _pause_seconds(self, failures: int) -> float:
         longest = min(_LAST_PAUSE_SECONDS, self._first_pause_seconds * 2.0 ** min(failures, 10))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+
+
+def _without_frames(call: Callable[[], _T]) -> _T:
+    """Call it; an error does not keep what its frames hold, a segment's text, until the event loop has time for it."""
+    try:
+        return call()
+    except StoreError as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 async def _next_piece(stream: Any) -> bytes | None:

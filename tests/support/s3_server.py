@@ -75,6 +75,7 @@ class S3Server:
         """While the block runs it takes connections and answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until all of its threads have
         try:
             yield
         finally:
