@@ -84,6 +84,15 @@ ANNOTATION_HOLD: Final = f"{GROUP}/hold"
 ANNOTATION_STOP: Final = f"{GROUP}/stop"
 """On a Job that must end: when that was asked for, in whole seconds."""
 
+ANNOTATION_STOPPED_BY: Final = f"{GROUP}/stopped-by"
+"""On a Job that must end: who asked for that, for people."""
+
+ANNOTATION_KILL: Final = f"{GROUP}/kill"
+"""On a pipeline: which of its runs must end. A moment: those asked for until then; a run id: that one."""
+
+ANNOTATION_GAVE_UP: Final = f"{GROUP}/gave-up"
+"""On a Job whose pod could not start in time: `<reason>: <message>` of its run."""
+
 LABEL_QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
 """On a Job that Kueue admits, not this operator."""
 

@@ -41,8 +41,19 @@ class ClusterApi(Protocol):
     def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the object or None."""
 
-    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str], *, without: str = "") -> list[dict[str, Any]]:
-        """Return the objects that carry all the labels, and not the label whose key is `without`, in any order."""
+    def list(
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str],
+        *,
+        without: str = "",
+        fields: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the objects that carry all the labels, and not the label whose key is `without`, in any order.
+
+        `fields` are values by path, such as involvedObject.uid; the API server knows few for each kind.
+        """
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object. Raises Conflict if the name is taken."""

@@ -9,14 +9,18 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.admission import Admission
 from ingestion_operator.errors import ClusterError, Forbidden, Rejected
+from ingestion_operator.kills import Kills
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name, short_hash
+from ingestion_operator.pending import PendingRuns
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi
 from ingestion_operator.reconcile import Reconciler, is_owned
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.missed import judged_at
+from ingestion_operator.runs.pending import with_waiting_since
 from ingestion_operator.runs.pods import read_pod
 from ingestion_operator.schedule import next_boundary
 from ingestion_operator.settings import Settings
@@ -57,6 +61,8 @@ class Refresher:
         self._clock = clock
         self._reconciler = Reconciler(cluster)
         self._admission = Admission(cluster)
+        self._kills = Kills(cluster)
+        self._pending = PendingRuns(cluster, settings)
         self._reporter = reporter
 
     def refresh(self, key: PipelineKey, observed_pods: list[dict[str, Any]]) -> datetime | None:
@@ -80,12 +86,14 @@ class Refresher:
         status = pipeline_status(pipeline, findings, now)
         written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
         held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
+        given_up_at = self._pending.give_up(pipeline, findings.waiting, status.runs, now)
         # Last, since it waits for another server; the first write has noted what is owed.
         delivery = self._reporter.report(pipeline, status.runs, findings.live_pods)
         told = with_delivery(pipeline, status, delivery, now)
         self._write(written, status, told, report_announcements(status, delivery))
         self._admission.prune(pipeline, findings.jobs, told.runs)
-        moments = [held_until, delivery.again_at]
+        missed_at = judged_at(findings.cronjob, findings.jobs, now) if findings.cronjob else None
+        moments = [held_until, given_up_at, missed_at, delivery.again_at]
         if findings.rejected is not None:
             moments.append(now + _recheck_pause(status, now))
         else:
@@ -107,16 +115,21 @@ class Refresher:
             cronjob = self._owned_cronjob(pipeline)
         selector = {constants.LABEL_PIPELINE: pipeline.cronjob_name}
         jobs = self._cluster.list(JOBS, pipeline.namespace, selector)
+        if self._kills.carry_out(pipeline, jobs, now):
+            jobs = self._cluster.list(JOBS, pipeline.namespace, selector)
         known = pipeline.status.runs
         # A pod may outlive its Job by its grace period.
         may_have_pods = jobs or any(run.state not in FINISHED_STATES or run.is_unreported for run in known)
         listed = self._cluster.list(PODS, pipeline.namespace, selector) if may_have_pods else []
-        pods = {pod["metadata"]["name"]: pod for pod in [*observed_pods, *listed]}
+        pods = list({pod["metadata"]["name"]: pod for pod in [*observed_pods, *listed]}.values())
+        runs = with_waiting_since(runs_of(jobs, pods, known, now), known, jobs, pods, now)
+        waits = self._pending.find(runs, jobs, pods)
         return Findings(
             cronjob=cronjob,
-            runs=runs_of(jobs, list(pods.values()), known, now),
+            runs=self._pending.explain(pipeline, runs, waits, now),
             rejected=rejected,
             jobs=jobs,
+            waiting=waits,
             live_pods=frozenset(pod["metadata"]["name"] for pod in listed if not read_pod(pod).is_finished),
         )
 

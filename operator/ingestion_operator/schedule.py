@@ -49,6 +49,7 @@ CRON_PATTERN: Final = " +".join(
 )
 TIME_ZONE_PATTERN: Final = "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*"
 DURATION_PATTERN: Final = "[1-9][0-9]{0,5}(s|m|h|d)"
+_NEAR: Final = timedelta(hours=3)
 _END_OF_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 SECONDS_PER_UNIT: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -130,6 +131,22 @@ def next_tick(cron: str, time_zone: str, after: datetime) -> datetime | None:
     except CronSimError:
         return None
     return tick.astimezone(ZoneInfo("UTC")) if tick else None
+
+
+def last_tick(cron: str, time_zone: str, until: datetime) -> datetime | None:
+    """Return the last tick until `until`, itself included, in UTC, or None where the expression never fires."""
+    after = until.replace(microsecond=0) + timedelta(seconds=1)
+    try:
+        tick = next(CronSim(cron, after.astimezone(zone(time_zone)), reverse=True), None)
+    except CronSimError:
+        return None
+    return tick.astimezone(ZoneInfo("UTC")) if tick else None
+
+
+def clocks_change_near(time_zone: str, moment: datetime) -> bool:
+    """Tell whether the zone's clocks are put forward or back around `moment`: programs differ about ticks then."""
+    local = moment.astimezone(zone(time_zone))
+    return (local - _NEAR).utcoffset() != (local + _NEAR).utcoffset()
 
 
 class Window(StrEnum):

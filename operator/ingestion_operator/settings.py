@@ -63,6 +63,8 @@ class Settings(KubernetesModel):
     pod_templates_by_service: list[ServiceLayer] = []
     allowed_service_accounts: list[str] = []
     pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
+    pending_limit: Duration = "10m"
+    """How long the pod of a run may take to start before the run is given up."""
     log_archive: LogArchiveSettings | None = None
     """Default: none; a log then ends with its pod."""
 

@@ -9,12 +9,20 @@ from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Report, Run
-from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.models.types import format_timestamp, parse_timestamp
+from ingestion_operator.runs.missed import Miss, last_miss
+from ingestion_operator.runs.pending import Waiting
+from ingestion_operator.runs.stopping import not_understood
 from ingestion_operator.runs.texts import cut
 from ingestion_operator.schedule import next_tick
 
 _TICK_GRACE = timedelta(seconds=10)
 """How long after a tick its Job may take to appear before the status is looked at again."""
+
+
+_MISSED = "MissedSchedule"
+_SKIPPED = "SkippedWhileRunning"
+_KILL = f"The annotation {constants.ANNOTATION_KILL}"
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,8 @@ class Findings:
     runs: list[Run]
     rejected: Rejected | None
     jobs: Sequence[dict[str, Any]] = ()
+    waiting: Sequence[Waiting] = ()
+    """Runs that wait for a pod to start."""
     live_pods: frozenset[str] = frozenset()
     """Names of the pods that are there and have not ended."""
 
@@ -60,7 +70,7 @@ class Announcement:
 
 def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> PipelineStatus:
     """Return the status to write; equal to the one in place when nothing changed."""
-    conditions = [_ready(pipeline, findings, now), _scheduled(pipeline, findings, now)]
+    conditions = [_with_kill(_ready(pipeline, findings, now), pipeline.kill, now), _scheduled(pipeline, findings, now)]
     last = next((run for run in findings.runs if run.state in FINISHED_STATES), None)
     if last is not None:
         succeeded = last.state in ("success", "partialSuccess")
@@ -119,6 +129,15 @@ def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
     return _of(pipeline, "Ready", True, "Reconciled", message, now)
 
 
+def _with_kill(ready: Condition, kill: str, now: datetime) -> Condition:
+    """Say what is wrong with the annotation `kill`: there is no other place where whoever set it would look."""
+    problem = not_understood(kill, now)
+    if not problem:
+        return ready
+    message = cut(f"{_KILL} {problem}. {ready.message}", constants.MESSAGE_LIMIT_BYTES)
+    return ready.model_copy(update={"message": message})
+
+
 def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
     schedule = pipeline.spec.schedule
     live = findings.cronjob["spec"] if findings.cronjob else None
@@ -135,9 +154,22 @@ def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Conditi
     elif live.get("suspend"):
         reason, message = "NotReady", "The CronJob is still suspended: see the Ready condition"
     else:
-        message = f"Runs at {live['schedule']} ({live['timeZone']})"
-        return _of(pipeline, "Scheduled", True, "Scheduled", message, now)
+        reason, message = "Scheduled", f"Runs at {live['schedule']} ({live['timeZone']})"
+        if findings.cronjob and (miss := last_miss(findings.cronjob, findings.jobs, findings.runs, now)) is not None:
+            reason, text = _missed(miss)
+            message += f". {text}"
+        return _of(pipeline, "Scheduled", True, reason, message, now)
     return _of(pipeline, "Scheduled", False, reason, message, now)
+
+
+def _missed(miss: Miss) -> tuple[str, str]:
+    tick = f"The tick of {format_timestamp(miss.tick)}"
+    if miss.held_up_by is not None:
+        return _SKIPPED, f"{tick} was skipped: run {miss.held_up_by} was under way, and concurrency.policy is Forbid"
+    return _MISSED, (
+        f"{tick} started no run within {miss.deadline_seconds} s: Kubernetes' CronJob controller was away, or was not "
+        "allowed to create the Job; the Events of the CronJob may tell more. Later ticks are not affected"
+    )
 
 
 def _reported(pipeline: Pipeline, runs: Sequence[Run], obstacle: Obstacle | None, now: datetime) -> Condition | None:
@@ -203,6 +235,7 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
     ready, was = _by_type(after, "Ready"), _by_type(before, "Ready")
     if ready is not None and (was is None or (ready.status, ready.reason) != (was.status, was.reason)):
         events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
+    events += _missed_tick(before, after) + _wrong_kill(before, after)
     known = {run.id: run.state for run in before.runs}
     for run in reversed(after.runs):
         if run.state == "running" and known.get(run.id) not in ("running", *FINISHED_STATES):
@@ -212,6 +245,26 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
             text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
             events.append(Announcement("Warning" if bad else "Normal", "RunFailed" if bad else "RunEnded", text))
     return events
+
+
+def _missed_tick(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
+    """Return the Event for a tick that was missed, once for each tick."""
+    scheduled, was = _by_type(after, "Scheduled"), _by_type(before, "Scheduled")
+    if scheduled is None or scheduled.reason not in (_MISSED, _SKIPPED):
+        return []
+    text = scheduled.message[scheduled.message.find("The tick of") :]
+    tick = text[: len("The tick of 2026-01-01T00:00:00Z")]
+    if was is not None and tick in was.message:
+        return []
+    return [Announcement("Warning" if scheduled.reason == _MISSED else "Normal", scheduled.reason, text)]
+
+
+def _wrong_kill(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
+    """Return the Event for an annotation `kill` that names nothing, once for each value."""
+    ready, was = _by_type(after, "Ready"), _by_type(before, "Ready")
+    if ready is None or not ready.message.startswith(_KILL) or (was is not None and was.message == ready.message):
+        return []
+    return [Announcement("Warning", "KillNotUnderstood", ready.message)]
 
 
 def report_announcements(before: PipelineStatus, delivery: Delivery) -> list[Announcement]:

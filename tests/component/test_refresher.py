@@ -106,7 +106,7 @@ def test_the_next_look_is_after_the_next_tick_or_at_the_next_boundary(
 
 def test_a_window_opens_and_closes_by_itself(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
     dates = {"startDate": "2026-03-01T13:00:00Z", "endDate": "2026-03-01T14:00:00Z"}
-    cluster.put(PIPELINES, manifest(schedule={"cron": "@hourly"} | dates))
+    cluster.put(PIPELINES, manifest(schedule={"cron": "@daily"} | dates))
     seen = []
     again = look(refresher)
     while again is not None:

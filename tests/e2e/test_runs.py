@@ -1,6 +1,7 @@
 """Runs of the real workflow, from their start to what everybody is told about them."""
 
 import json
+from datetime import UTC, datetime
 
 from tests.support import site as sites
 from tests.support.installation import OPERATOR, wait_for_rollout
@@ -69,6 +70,43 @@ def test_deleted_pod_ends_as_failed_and_interrupted_within_its_grace_period(site
     run = site.wait_for_end("interrupted", run_id, timeout=30)
     assert (run["state"], run["reason"]) == ("failed", "Interrupted")
     assert run["attempts"][0]["exitCode"] == 143
+
+
+def test_run_that_waits_for_a_secret_names_it_and_starts_once_it_is_there(site: Site) -> None:
+    # Checked by nobody but the kubelet: it is not one that the spec names for the runner.
+    volume = {"name": "extra", "secret": {"secretName": "comes-later"}}
+    mount = {"name": "extra", "mountPath": "/extra", "readOnly": True}
+    template = {"spec": {"volumes": [volume]}, "container": {"volumeMounts": [mount]}}
+    site.apply(sites.pipeline("patient", podTemplate=template))
+    run_id = site.start_run("patient", "patient-1")
+    waiting = wait_for(
+        "the cause",
+        lambda: run if (run := site.run("patient", run_id)).get("reason") == "SecretNotFound" else None,
+        timeout=40,
+    )
+    assert waiting["state"] == "queued"
+    assert "Secret comes-later does not exist: create it" in waiting["message"]
+    site.apply(sites.secret("comes-later", "a", "b"))
+    assert site.wait_for_end("patient", run_id)["state"] == "success"
+
+
+def test_annotation_on_the_pipeline_ends_the_run_that_is_under_way_and_no_later_one(site: Site) -> None:
+    site.apply(sites.pipeline("ended"))
+    run_id = site.start_run("ended", "ended-1")
+    fqn = f"{SERVICE}.ended"
+    wait_for(
+        "the workflow's own row", lambda: [r for r in site.double.runs(fqn) if r["state"] == "running"], timeout=60
+    )
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    site.kubectl("annotate", "--overwrite", "omip", "ended", f"ingestion.openmetadata.org/kill={moment}")
+    run = site.wait_for_end("ended", run_id, timeout=45)
+    assert (run["state"], run["reason"]) == ("stopped", "Killed")
+    assert run["message"] == "Stopped on request of the annotation ingestion.openmetadata.org/kill"
+    assert site.double.wait_for_run(fqn, timeout=45, run_id=run_id)["terminalStates"][-1] == "stopped"
+    (job,) = site.list("jobs", "ingestion.openmetadata.org/pipeline=ended")
+    assert job["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
+    later = site.start_run("ended", "ended-2")
+    assert site.wait_for_end("ended", later)["state"] == "success"
 
 
 def test_run_that_outgrows_its_memory_is_recorded_and_reported_as_out_of_memory(site: Site) -> None:

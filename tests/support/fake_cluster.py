@@ -125,7 +125,15 @@ class FakeCluster:
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         return self._call(Call("get", kind.plural, name), lambda: self._read(kind, namespace, name))
 
-    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str], *, without: str = "") -> list[Body]:
+    def list(
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str],
+        *,
+        without: str = "",
+        fields: Mapping[str, str] | None = None,
+    ) -> list[Body]:
         def found() -> list[Body]:
             return [
                 deepcopy(body)
@@ -133,6 +141,7 @@ class FakeCluster:
                 if key[:2] == (kind.plural, namespace)
                 and labels.items() <= body["metadata"].get("labels", {}).items()
                 and without not in body["metadata"].get("labels", {})
+                and all(_field(body, path) == value for path, value in (fields or {}).items())
             ]
 
         return self._call(Call("list", kind.plural, ""), found)
@@ -251,6 +260,13 @@ class FakeCluster:
 
 def _key(kind: Kind, namespace: str, name: str) -> tuple[str, str, str]:
     return kind.plural, namespace, name
+
+
+def _field(body: Body, path: str) -> Any:
+    value: Any = body
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _check_preconditions(live: Body, metadata: Mapping[str, Any]) -> None:

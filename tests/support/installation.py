@@ -25,7 +25,9 @@ def settings(runner_image: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def manifests(cluster: Cluster, namespace: str, images: dict[str, str]) -> list[dict[str, Any]]:
+def manifests(
+    cluster: Cluster, namespace: str, images: dict[str, str], **changes_of_settings: Any
+) -> list[dict[str, Any]]:
     """The objects of manifests/, moved to `namespace`, with the images that were built here."""
     rendered = cluster.kubectl("kustomize", str(CHECKOUT / "manifests"))
     objects: list[dict[str, Any]] = list(yaml.safe_load_all(rendered))
@@ -37,7 +39,7 @@ def manifests(cluster: Cluster, namespace: str, images: dict[str, str]) -> list[
         if body["kind"] == "RoleBinding":
             body["subjects"][0]["namespace"] = namespace
         if body["kind"] == "ConfigMap":
-            body["data"]["settings.yaml"] = yaml.safe_dump(settings(images["runner"]))
+            body["data"]["settings.yaml"] = yaml.safe_dump(settings(images["runner"], **changes_of_settings))
         if body["kind"] == "Deployment":
             body["spec"]["template"]["spec"]["containers"][0]["image"] = images["operator"]
     return objects
@@ -76,9 +78,9 @@ def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
 
-def install(cluster: Cluster, namespace: str, images: dict[str, str]) -> None:
+def install(cluster: Cluster, namespace: str, images: dict[str, str], **changes_of_settings: Any) -> None:
     """Install the operator and wait until it is there."""
-    objects = manifests(cluster, namespace, images)
+    objects = manifests(cluster, namespace, images, **changes_of_settings)
     definitions = [body for body in objects if body["kind"] in ("Namespace", "CustomResourceDefinition")]
     apply(cluster, *definitions)
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "!none", timeout=40)

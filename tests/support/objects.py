@@ -167,6 +167,7 @@ def pod(
         "metadata": {
             "name": name,
             "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
             "creationTimestamp": at(created),
             "labels": {constants.LABEL_PIPELINE: cronjob_name(pipeline_name)},
             "annotations": {constants.ANNOTATION_PIPELINE_NAME: pipeline_name},
@@ -174,6 +175,23 @@ def pod(
         },
         "spec": {"nodeName": "node-1"},
         "status": status,
+    }
+
+
+def event(
+    of: str, reason: str, message: str = "", *, kind: str = "Pod", warning: bool = True, seconds: float = 5
+) -> Body:
+    """An Event of the object whose uid is `uid-<of>`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{of}.{reason}.{seconds}".lower(), "namespace": NAMESPACE},
+        "type": "Warning" if warning else "Normal",
+        "reason": reason,
+        "message": message,
+        "involvedObject": {"kind": kind, "namespace": NAMESPACE, "name": of, "uid": f"uid-{of}"},
+        "firstTimestamp": at(seconds),
+        "lastTimestamp": at(seconds),
     }
 
 

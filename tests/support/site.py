@@ -126,9 +126,11 @@ def secret(name: str, key: str, value: str) -> dict[str, Any]:
 
 
 @contextmanager
-def open_site(cluster: Cluster, namespace: str, images: dict[str, str], credentials: Credentials) -> Iterator[Site]:
+def open_site(
+    cluster: Cluster, namespace: str, images: dict[str, str], credentials: Credentials, **changes_of_settings: Any
+) -> Iterator[Site]:
     """Install everything into `namespace` (again, if need be) and hold the way to the double open."""
-    install(cluster, namespace, images)
+    install(cluster, namespace, images, **changes_of_settings)
     servers = manifests.double(namespace, images["double"], token=credentials.token) + manifests.postgres(
         namespace, images["postgres"], password=credentials.password
     )

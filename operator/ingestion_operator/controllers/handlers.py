@@ -18,19 +18,20 @@ def register(
     registry: kopf.OperatorRegistry, queue: RefreshQueue, archiver: LogArchiver | None
 ) -> Collection[PipelineKey]:
     """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date."""
-    generations: dict[PipelineKey, tuple[str, int]] = {}
+    seen_before: dict[PipelineKey, tuple[str, int, str]] = {}
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
     async def pipeline_changed(event: kopf.RawEvent, **_: Any) -> None:
         metadata: dict[str, Any] = dict(event["object"]["metadata"])
         key = PipelineKey(metadata["namespace"], metadata["name"])
-        seen = (metadata["uid"], metadata["generation"])
+        kill = metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, "")
+        seen = (metadata["uid"], metadata["generation"], kill)
         if event["type"] == "DELETED":
-            generations.pop(key, None)
+            seen_before.pop(key, None)
             queue.forget(key)
-        elif event["type"] is None or generations.get(key) != seen:
+        elif event["type"] is None or seen_before.get(key) != seen:
             # The generation leaves out the status, so that our own writes do not come back as work.
-            generations[key] = seen
+            seen_before[key] = seen
             queue.mark(key)
 
     async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
@@ -49,7 +50,7 @@ def register(
         kopf.on.event(
             group, version, plural, labels={constants.LABEL_PIPELINE: kopf.PRESENT}, id=plural, registry=registry
         )(child_changed)
-    return generations.keys()
+    return seen_before.keys()
 
 
 def _pipeline_of(body: dict[str, Any]) -> PipelineKey | None:

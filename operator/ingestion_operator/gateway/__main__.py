@@ -94,6 +94,7 @@ def _gateway(arguments: argparse.Namespace) -> Gateway:
         logs=KubernetesPodLogs(api),
         archive=_archive(settings.current()),
         probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),
+        caller="OpenMetadata",
     )
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     return Gateway(service, settings.current, Credentials(arguments.credentials), certificate)

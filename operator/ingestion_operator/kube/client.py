@@ -81,10 +81,20 @@ class KubernetesCluster:
                 return None
             raise
 
-    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str], *, without: str = "") -> list[dict[str, Any]]:
+    def list(
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str],
+        *,
+        without: str = "",
+        fields: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
         """Return the objects that carry all the labels and not the one `without`, page by page."""
         selector = [f"{key}={value}" for key, value in labels.items()] + ([f"!{without}"] if without else [])
-        query = {"labelSelector": ",".join(selector), "limit": _PAGE_SIZE}
+        query: dict[str, Any] = {"labelSelector": ",".join(selector), "limit": _PAGE_SIZE}
+        if fields:
+            query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
         items: list[dict[str, Any]] = []
         while True:
             page = self._repeated("GET", _path(kind, namespace), query)

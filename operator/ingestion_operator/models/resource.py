@@ -27,6 +27,9 @@ class Pipeline:
     ineffective: str = ""
     """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
 
+    kill: str = ""
+    """Which runs somebody wants to end, as `runs.stopping` reads it."""
+
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
         """Read the object. Raises Rejected (InvalidSpec) naming each wrong field.
@@ -48,6 +51,7 @@ class Pipeline:
             spec=spec,
             status=parse_status(body),
             ineffective=metadata.get("annotations", {}).get(constants.ANNOTATION_INEFFECTIVE, ""),
+            kill=metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, ""),
         )
 
     @property

@@ -58,6 +58,8 @@ class Run(KubernetesModel):
     message: _Message
     start_time: Timestamp
     end_time: Timestamp | None = None
+    waiting_since: Timestamp | None = None
+    """Since when nothing but the start of a pod is missing."""
     attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT)] = []
     summary: RunSummary | None = None
     report: Report | None = None

@@ -60,12 +60,14 @@ class K8sPipelineServiceClient:
         logs: PodLogs,
         archive: LogStore | None = None,
         probe: ClusterApi | None = None,
+        caller: str = "K8sPipelineServiceClient",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Serve a namespace.
 
         `archive` has the logs of pods that are gone; without it a log ends with its pod. `probe` is what
-        `get_service_status` asks instead of `cluster`, to answer sooner.
+        `get_service_status` asks instead of `cluster`, to answer sooner. `caller` is who asks, as people shall read
+        it in the record of a run that was stopped.
         """
         self._cluster = cluster
         self._namespace = namespace
@@ -74,7 +76,7 @@ class K8sPipelineServiceClient:
         self._directory = Directory(cluster, namespace, clock)
         self._deployer = Deployer(cluster, namespace, settings, clock, self._directory, sleep)
         self._starter = RunStarter(cluster, namespace, settings, clock)
-        self._stopper = RunStopper(cluster, namespace, clock)
+        self._stopper = RunStopper(cluster, namespace, clock, caller)
         self._one_offs = OneOffStarter(cluster, namespace, settings)
         self._secrets = SecretStore(cluster, namespace)
         self._reader = LogReader(namespace, logs, archive)

@@ -93,6 +93,7 @@ def _is_scheduled(job: Job) -> bool:
         bool(_annotation(job, constants.ANNOTATION_SCHEDULED_AT))
         and not _annotation(job, constants.ANNOTATION_ADMITTED_AT)
         and not _annotation(job, constants.ANNOTATION_STOP)
+        and not _annotation(job, constants.ANNOTATION_GAVE_UP)
         and constants.LABEL_QUEUE_NAME not in job["metadata"].get("labels", {})
         and not _is_going(job)
     )

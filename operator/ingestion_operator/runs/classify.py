@@ -3,6 +3,7 @@
 Order of precedence, strongest first:
 
 0. Somebody asked for the Job's end (kill): a failure after that is no failure, the run is stopped.
+   A Job that was given up since no pod of it started has failed with the cause in its mark.
 1. The Job is finished (condition Complete or Failed): the run is. The runner's own outcome tells success from
    partialSuccess and gives the reason of a failure, unless Kubernetes ended the pod (memory, eviction, deadline).
 2. The last attempt is finished and the Job can make no other: the run is finished, before the Job says so.
@@ -16,7 +17,8 @@ from typing import Any
 from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Report, Run, RunState, RunSummary, Trigger
 from ingestion_operator.models.types import parse_timestamp
-from ingestion_operator.runs.pods import PodAttempt, read_pod
+from ingestion_operator.runs.causes import cause_in_pod
+from ingestion_operator.runs.pods import PodAttempt, creation, read_pod
 from ingestion_operator.runs.texts import cut
 
 _NOT_REPEATED = (constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE)
@@ -25,7 +27,7 @@ _KUBERNETES_REASONS = ("OutOfMemory", "Evicted", "DeadlineExceeded", "NodeLost",
 
 def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
     """Return the record of the run that `job` is; `pods` are its own, in any order."""
-    attempts = [read_pod(pod) for pod in sorted(pods, key=_creation)]
+    attempts = [read_pod(pod) for pod in sorted(pods, key=creation)]
     created = _time(job["metadata"]["creationTimestamp"])
     state, reason, message, end = _state(job, attempts)
     outcome = next((a.outcome for a in reversed(attempts) if a.outcome), None)
@@ -67,6 +69,8 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
         return _succeeded(last, _time(complete["lastTransitionTime"]))
     if failed := _condition(job, "Failed", "FailureTarget"):
         end = _time(failed["lastTransitionTime"])
+        if failed.get("reason") == "DeadlineExceeded" and (mark := _gave_up(job)) is not None:
+            return "failed", *mark, end
         if _was_stopped(job, last, failed.get("reason")):
             return _stopped(job, last, end)
         return _failed(last, failed.get("reason", "Failed"), failed.get("message", ""), end)
@@ -80,8 +84,8 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
         return _attempt_ended(job, attempts, last)
     if last.is_running:
         return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
-    text = f"{last.waiting_reason}: {last.waiting_message}" if last.waiting_message else last.waiting_reason
-    return "queued", last.waiting_reason[:64], f"Pod {last.attempt.pod} waits: {text}", None
+    cause = cause_in_pod(last.waiting_reason, last.waiting_message)
+    return "queued", cause.reason, f"Pod {last.attempt.pod} waits: {cause.text}", None
 
 
 def _attempt_ended(
@@ -144,6 +148,15 @@ def stop_time(job: dict[str, Any]) -> datetime | None:
     return stop
 
 
+def _gave_up(job: dict[str, Any]) -> tuple[str, str] | None:
+    """Return reason and message of a run that was ended because no pod of it started in time."""
+    mark = job["metadata"].get("annotations", {}).get(constants.ANNOTATION_GAVE_UP)
+    if mark is None:
+        return None
+    reason, _, message = mark.partition(": ")
+    return reason[:64], message
+
+
 def _was_stopped(job: dict[str, Any], last: PodAttempt | None, job_reason: str | None) -> bool:
     """Tell whether a run failed because it was asked to end; one that had failed before that has failed."""
     stop = stop_time(job)
@@ -162,7 +175,9 @@ def _stopped(
     if constants.ANNOTATION_HOLD in annotations:
         return "stopped", "Abandoned", "The run's own configuration was never written: start it again", end
     started = last is not None and last.attempt.start_time is not None
-    return "stopped", "Killed", "Stopped on request" if started else "Stopped on request before it began", end
+    caller = annotations.get(constants.ANNOTATION_STOPPED_BY)
+    words = ("Stopped on request", f"of {caller}" if caller else "", "" if started else "before it began")
+    return "stopped", "Killed", " ".join(filter(None, words)), end
 
 
 def _condition(job: dict[str, Any], *kinds: str) -> dict[str, Any]:
@@ -172,10 +187,6 @@ def _condition(job: dict[str, Any], *kinds: str) -> dict[str, Any]:
             if condition.get("type") == kind and condition.get("status") == "True":
                 return dict(condition)
     return {}
-
-
-def _creation(pod: dict[str, Any]) -> tuple[str, str]:
-    return pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]
 
 
 def _time(text: str) -> datetime:

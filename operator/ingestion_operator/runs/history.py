@@ -6,7 +6,7 @@ from typing import Any
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
 from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
 from ingestion_operator.runs.classify import classify
-from ingestion_operator.runs.pods import read_pod
+from ingestion_operator.runs.pods import own_pods, read_pod
 
 
 def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[Run], now: datetime) -> list[Run]:
@@ -20,7 +20,7 @@ def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[
     report that is due is lost only when 20 newer ones are due too.
     """
     before = {run.id: run for run in known}
-    seen = [_with_known_attempts(classify(job, _own(pods, job)), before) for job in jobs]
+    seen = [_with_known_attempts(classify(job, own_pods(pods, job)), before) for job in jobs]
     current = {
         run.id: before[run.id] if _is_finished(before.get(run.id)) else run
         for run in seen
@@ -39,11 +39,6 @@ def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[
 
 def _age(run: Run) -> tuple[datetime, str]:
     return run.start_time, run.id
-
-
-def _own(pods: list[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]]:
-    uid = job["metadata"]["uid"]
-    return [pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", []))]
 
 
 def _is_finished(run: Run | None) -> bool:

@@ -1,5 +1,6 @@
 """What a pod says about its attempt."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,18 @@ class PodAttempt:
     outcome: RunnerOutcome | None
     waiting_reason: str
     waiting_message: str
+
+
+def own_pods(pods: Iterable[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the pods that belong to a Job, oldest first."""
+    uid = job["metadata"]["uid"]
+    own = (pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", [])))
+    return sorted(own, key=creation)
+
+
+def creation(pod: dict[str, Any]) -> tuple[str, str]:
+    """Return what pods are sorted by, so that the oldest is the first."""
+    return pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]
 
 
 def read_pod(pod: dict[str, Any]) -> PodAttempt:

@@ -175,7 +175,7 @@ ACTIVE = [
         [pod(waiting=("ImagePullBackOff", "no such image"))],
         "queued",
         "ImagePullBackOff",
-        "Pod nightly-1-a waits: ImagePullBackOff: no such image",
+        "Pod nightly-1-a waits: its image cannot be pulled: no such image; correct the image",
     ),
     row("no node fits", job(), [pod(unschedulable="0/3 nodes are available")], "queued", "Unschedulable", "0/3 nodes"),
     row("waits without message", job(), [pod(waiting=("ContainerCreating", ""))], "queued", "ContainerCreating"),

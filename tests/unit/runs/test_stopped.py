@@ -64,3 +64,20 @@ def test_a_run_whose_secret_never_came_is_told_from_one_that_was_killed() -> Non
     body = marked(job(suspended=True))
     body["metadata"]["annotations"][constants.ANNOTATION_HOLD] = "secret"
     assert classify(body, []).reason == "Abandoned"
+
+
+@pytest.mark.parametrize(
+    ("pods", "message"),
+    [
+        ([pod(exit_code=143, ended=31)], "Stopped on request of OpenMetadata"),
+        ([], "Stopped on request of OpenMetadata before it began"),
+    ],
+)
+def test_a_stopped_run_says_who_asked_for_it(pods: list[Body], message: str) -> None:
+    body = marked(job(condition="Failed", reason="DeadlineExceeded"))
+    body["metadata"]["annotations"][constants.ANNOTATION_STOPPED_BY] = "OpenMetadata"
+    assert classify(body, pods).message == message
+
+
+def test_a_mark_of_an_earlier_version_says_nothing_about_who_asked() -> None:
+    assert classify(marked(job(suspended=True)), []).message == "Stopped on request before it began"

@@ -1,0 +1,145 @@
+"""A tick that started no run is told once, and forgotten with the next that does."""
+
+from datetime import timedelta
+
+import pytest
+
+from ingestion_operator.models.resource import parse_status
+from ingestion_operator.models.status import Condition
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
+from ingestion_operator.refresh import PipelineKey, Refresher
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, job, manifest, pod, settings
+
+KEY = PipelineKey(NAMESPACE, NAME)
+TICK = 1800
+"""Of the schedule `30 * * * *`, in seconds after NOW."""
+
+LOST = TICK + 690
+
+
+@pytest.fixture
+def scheduled(cluster: FakeCluster, refresher: Refresher) -> FakeCluster:
+    """A pipeline that has its CronJob since NOW."""
+    cluster.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}))
+    look(refresher)
+    return cluster
+
+
+def look(refresher: Refresher) -> float | None:
+    again = refresher.refresh(KEY, [])
+    return None if again is None else (again - NOW).total_seconds()
+
+
+def at_second(clock: FakeClock, seconds: float) -> None:
+    clock.moment = NOW + timedelta(seconds=seconds)
+
+
+def condition(cluster: FakeCluster) -> Condition:
+    (body,) = cluster.all(PIPELINES)
+    return next(found for found in parse_status(body).conditions if found.type == "Scheduled")
+
+
+def told(cluster: FakeCluster) -> list[str]:
+    words = ("MissedSchedule", "SkippedWhileRunning")
+    return [f"{body['type']} {body['reason']}" for body in cluster.all(EVENTS) if body["reason"] in words]
+
+
+def fires(cluster: FakeCluster, seconds: float) -> None:
+    """What the CronJob controller does for a tick."""
+    cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body.update(status={"lastScheduleTime": at(seconds)}))
+
+
+def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
+    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    at_second(clock, TICK + 10)
+    assert look(refresher) == LOST
+    assert condition(scheduled).reason == "Scheduled"
+    at_second(clock, LOST)
+    look(refresher)
+    assert (condition(scheduled).status, condition(scheduled).reason) == ("True", "MissedSchedule")
+    assert format_timestamp(NOW + timedelta(seconds=TICK)) in condition(scheduled).message
+    scheduled.calls.clear()
+    at_second(clock, LOST + 60)
+    look(refresher)
+    look(Refresher(scheduled, settings, clock, reporter_over(scheduled, FakeSink(), settings, clock)))
+    assert scheduled.writes == []
+    assert told(scheduled) == ["Warning MissedSchedule"]
+
+
+def test_the_next_tick_that_is_missed_is_told_too_and_one_that_runs_ends_it(
+    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    for tick in (TICK, TICK + 3600):
+        at_second(clock, tick + 690)
+        look(refresher)
+    assert told(scheduled) == ["Warning MissedSchedule"] * 2
+    at_second(clock, TICK + 7200 + 2)
+    fires(scheduled, TICK + 7200)
+    look(refresher)
+    assert condition(scheduled).reason == "Scheduled"
+    assert len(told(scheduled)) == 2
+
+
+def test_a_tick_that_comes_late_is_none_that_was_missed(
+    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    at_second(clock, TICK + 10)
+    look(refresher)
+    fires(scheduled, TICK)
+    at_second(clock, LOST)
+    look(refresher)
+    assert told(scheduled) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schedule": {"cron": "31 * * * *"}}, {"schedule": {"cron": "30 * * * *", "timeZone": "Asia/Kolkata"}}]
+)
+def test_an_edited_schedule_has_missed_nothing_of_its_past(
+    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock, changes: Body
+) -> None:
+    fires(scheduled, TICK)
+    at_second(clock, TICK + 1500)
+    scheduled.put(PIPELINES, manifest(**changes))
+    look(refresher)
+    at_second(clock, TICK + 1600)
+    look(refresher)
+    assert told(scheduled) == []
+
+
+def test_a_pause_is_no_miss(scheduled: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    fires(scheduled, TICK)
+    scheduled.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}, suspend=True))
+    at_second(clock, TICK + 10)
+    look(refresher)
+    at_second(clock, 10 * 3600)
+    look(refresher)
+    scheduled.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}))
+    look(refresher)
+    at_second(clock, 10 * 3600 + 700)
+    look(refresher)
+    assert told(scheduled) == []
+
+
+def test_an_operator_that_was_away_finds_no_miss_where_runs_were_started(
+    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    fires(scheduled, TICK + 36000)
+    at_second(clock, TICK + 36000 + 1000)
+    look(refresher)
+    assert told(scheduled) == []
+
+
+def test_a_tick_that_a_run_held_up_was_skipped(scheduled: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    fires(scheduled, TICK)
+    scheduled.put(JOBS, job("long", created=TICK))
+    scheduled.put(PODS, pod("long-a", of="long", created=TICK + 1, running=True))
+    at_second(clock, LOST + 3600)
+    look(refresher)
+    assert condition(scheduled).reason == "SkippedWhileRunning"
+    assert "run uid-long was under way" in condition(scheduled).message
+    assert told(scheduled) == ["Normal SkippedWhileRunning"]

@@ -1,0 +1,246 @@
+"""Runs whose pods do not start: the cause is told while they wait, and after a bound they have failed."""
+
+from datetime import timedelta
+
+import pytest
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Conflict, Forbidden, Unavailable
+from ingestion_operator.models.resource import parse_status
+from ingestion_operator.models.status import Run
+from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.settings import Settings
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import Call, FakeCluster
+from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, event, job, manifest, pod, settings
+
+KEY = PipelineKey(NAMESPACE, NAME)
+PULL = ("ErrImagePull", "no such image")
+NO_SECRET = 'MountVolume.SetUp failed for volume "connection" : secret "shop" not found'
+QUOTA = 'Error creating: pods "nightly-1-x" is forbidden: exceeded quota: small'
+END = Call("merge_patch", "jobs", "nightly-1")
+
+
+@pytest.fixture
+def waiting(cluster: FakeCluster) -> FakeCluster:
+    """A pipeline on demand with one Job that may have a pod since NOW."""
+    cluster.put(PIPELINES, manifest(schedule=None))
+    body = job()
+    body["status"]["startTime"] = at(0)
+    cluster.put(JOBS, body)
+    return cluster
+
+
+def look(refresher: Refresher) -> float | None:
+    again = refresher.refresh(KEY, [])
+    return None if again is None else (again - NOW).total_seconds()
+
+
+def at_second(clock: FakeClock, seconds: float) -> None:
+    clock.moment = NOW + timedelta(seconds=seconds)
+
+
+def only_run(cluster: FakeCluster) -> Run:
+    (body,) = cluster.all(PIPELINES)
+    (run,) = parse_status(body).runs
+    return run
+
+
+def the_job(cluster: FakeCluster, name: str = "nightly-1") -> Body:
+    return next(body for body in cluster.all(JOBS) if body["metadata"]["name"] == name)
+
+
+def is_ended(cluster: FakeCluster, name: str = "nightly-1") -> bool:
+    body = the_job(cluster, name)
+    marked = constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
+    assert marked == (body["spec"].get("activeDeadlineSeconds") == 1)
+    return marked
+
+
+def kubernetes_ends_it(cluster: FakeCluster) -> None:
+    failed = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": at(601)}
+    cluster.edit(JOBS, NAMESPACE, "nightly-1", lambda body: body["status"].update(conditions=[failed]))
+    for body in cluster.all(PODS):
+        cluster.delete(PODS, NAMESPACE, body["metadata"]["name"])
+
+
+def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_the_limit(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock, sink: FakeSink
+) -> None:
+    waiting.put(PODS, pod(waiting=PULL))
+    assert look(refresher) == 600
+    assert (only_run(waiting).state, only_run(waiting).reason) == ("queued", "ImagePullBackOff")
+    at_second(clock, 599)
+    assert look(refresher) == 600
+    assert not is_ended(waiting)
+    at_second(clock, 600)
+    look(refresher)
+    assert is_ended(waiting)
+    kubernetes_ends_it(waiting)
+    look(refresher)
+    run = only_run(waiting)
+    assert (run.state, run.reason, run.report, run.waiting_since) == ("failed", "ImagePullBackOff", "Done", None)
+    assert run.message.startswith("No pod of the run started within 10 minutes. Pod nightly-1-a waits: its image")
+    (row,) = sink.rows.values()
+    assert row["pipelineState"] == "failed"
+    assert row["status"][0]["failures"][0]["name"] == "ImagePullBackOff"
+    assert "RunFailed" in [body["reason"] for body in waiting.all(EVENTS)]
+
+
+@pytest.mark.parametrize(
+    ("pods", "found", "reason"),
+    [
+        ([pod(waiting=("ContainerCreating", ""))], event("nightly-1-a", "FailedMount", NO_SECRET), "SecretNotFound"),
+        ([], event("nightly-1", "FailedCreate", QUOTA, kind="Job"), "QuotaExceeded"),
+    ],
+    ids=["a Secret is missing", "a Job without a pod"],
+)
+def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_end(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock, pods: list[Body], found: Body, reason: str
+) -> None:
+    for body in pods:
+        waiting.put(PODS, body)
+    waiting.put(EVENTS, found)
+    waiting.put(EVENTS, event("somebody-else", "FailedMount", "not ours", seconds=8))
+    assert look(refresher) == 10
+    assert Call("list", "events", "") not in waiting.calls
+    at_second(clock, 10)
+    assert look(refresher) == 600
+    assert (only_run(waiting).state, only_run(waiting).reason) == ("queued", reason)
+    assert waiting.calls.count(Call("list", "events", "")) == 1
+    at_second(clock, 600)
+    look(refresher)
+    kubernetes_ends_it(waiting)
+    look(refresher)
+    assert (only_run(waiting).state, only_run(waiting).reason) == ("failed", reason)
+
+
+def test_what_mends_itself_in_time_just_starts(waiting: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    waiting.put(PODS, pod(waiting=PULL))
+    look(refresher)
+    waiting.put(PODS, pod(running=True))
+    at_second(clock, 900)
+    assert look(refresher) is None
+    assert not is_ended(waiting)
+    assert (only_run(waiting).state, only_run(waiting).waiting_since) == ("running", None)
+
+
+def test_a_pod_that_starts_while_the_run_is_given_up_is_seen(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    waiting.put(PODS, pod(waiting=PULL))
+    look(refresher)
+    at_second(clock, 600)
+    waiting.interleave(
+        "merge_patch", lambda: waiting.edit(JOBS, NAMESPACE, "nightly-1", lambda b: b["status"].update(ready=1))
+    )
+    with pytest.raises(Conflict):
+        look(refresher)
+    waiting.put(PODS, pod(running=True))
+    look(refresher)
+    assert not is_ended(waiting)
+
+
+def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    cluster.put(PIPELINES, manifest(schedule=None))
+    cluster.put(JOBS, job("first"))
+    cluster.put(PODS, pod(of="first", running=True))
+    second = job("second", created=1, suspended=True, scheduled=False)
+    second["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
+    cluster.put(JOBS, second)
+    at_second(clock, 100_000)
+    assert look(refresher) is None
+    assert not is_ended(cluster, "second")
+
+
+def test_a_run_that_waits_for_the_one_that_is_given_up_starts_after_it(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    second = job("second", created=1, suspended=True, scheduled=False)
+    second["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
+    waiting.put(JOBS, second)
+    at_second(clock, 600)
+    look(refresher)
+    kubernetes_ends_it(waiting)
+    look(refresher)
+    assert the_job(waiting, "second")["spec"]["suspend"] is False
+
+
+def test_the_limit_is_that_of_the_settings(
+    waiting: FakeCluster, refresher: Refresher, settings_in_force: list[Settings], clock: FakeClock
+) -> None:
+    waiting.put(PODS, pod(waiting=PULL))
+    settings_in_force.append(settings(pendingLimit="30s"))
+    assert look(refresher) == 30
+    at_second(clock, 30)
+    look(refresher)
+    assert is_ended(waiting)
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
+def test_an_operator_that_dies_at_the_write_ends_the_job_once(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock, *, is_done: bool
+) -> None:
+    waiting.put(PODS, pod(waiting=PULL))
+    look(refresher)
+    at_second(clock, 600)
+    waiting.fail("merge_patch", Unavailable("away", code=503), after=is_done)
+    with pytest.raises(Unavailable):
+        look(refresher)
+    assert is_ended(waiting) is is_done
+    again = Refresher(waiting, settings, clock, reporter_over(waiting, FakeSink(), settings, clock))
+    waiting.calls.clear()
+    look(again)
+    assert is_ended(waiting)
+    assert waiting.writes.count(END) == (0 if is_done else 1)
+    waiting.calls.clear()
+    assert look(again) is None
+    assert waiting.writes == []
+
+
+def test_an_operator_that_was_away_meanwhile_ends_the_job_at_its_first_look(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
+    waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
+    at_second(clock, 7000)
+    look(refresher)
+    assert is_ended(waiting)
+    assert the_job(waiting)["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP].startswith(
+        "SecretNotFound: No pod"
+    )
+
+
+def test_a_role_that_may_not_list_events_costs_only_the_cause(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    at_second(clock, 10)
+    waiting.fail("list", Forbidden("no", code=403), plural="events")
+    assert look(refresher) == 600
+    assert only_run(waiting).message == "Waits for its pod"
+
+
+def test_a_pod_that_only_waits_costs_no_writes(waiting: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+    waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
+    waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
+    at_second(clock, 20)
+    look(refresher)
+    waiting.calls.clear()
+    for seconds in (30, 60, 599):
+        at_second(clock, seconds)
+        assert look(refresher) == 600
+    assert waiting.writes == []
+
+
+def test_a_scheduled_run_that_is_being_given_up_is_not_put_back(
+    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    at_second(clock, 600)
+    look(refresher)
+    by_hand = job("by-hand", created=-5, scheduled=False)
+    waiting.put(JOBS, by_hand)
+    waiting.put(PODS, pod(of="by-hand", running=True))
+    look(refresher)
+    assert the_job(waiting)["spec"]["suspend"] is False

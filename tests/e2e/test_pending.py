@@ -1,0 +1,80 @@
+"""Runs whose pods never start, at a site of their own, where that has a short bound."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.cluster.handle import Cluster
+from tests.support import site as sites
+from tests.support.site import SERVICE, Credentials, Site, open_site, remove
+from tests.support.waiting import wait_for
+
+NAMESPACE = "e2e-pending"
+LIMIT = "25s"
+DEVICE = "example.com/device"
+
+
+@pytest.fixture(scope="module")
+def impatient(bed: Cluster, built: dict[str, str]) -> Iterator[Site]:
+    """A site that gives a pod little time to start."""
+    remove(bed, NAMESPACE)
+    with open_site(bed, NAMESPACE, built, Credentials.random(), pendingLimit=LIMIT) as opened:
+        yield opened
+    remove(bed, NAMESPACE)
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    return {"container": fields}
+
+
+MISSING_SECRET = {
+    "spec": {"volumes": [{"name": "extra", "secret": {"secretName": "nobody-makes-it"}}]},
+    "container": {"volumeMounts": [{"name": "extra", "mountPath": "/extra", "readOnly": True}]},
+}
+QUOTA = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "no-devices"},
+    "spec": {"hard": {f"requests.{DEVICE}": "0"}},
+}
+CASES = {
+    "no-image": (container(image="localhost/nobody-made-this:1"), "ImagePullBackOff", "its image cannot be pulled"),
+    "no-secret": (MISSING_SECRET, "SecretNotFound", "Secret nobody-makes-it does not exist: create it"),
+    "no-node": ({"spec": {"nodeSelector": {"nobody": "has-it"}}}, "Unschedulable", "no node takes it"),
+    "no-quota": (
+        container(resources={"requests": {DEVICE: "1"}, "limits": {DEVICE: "1"}}), "QuotaExceeded", "no-devices",
+    ),
+}  # fmt: skip
+
+
+def test_runs_that_cannot_start_wait_with_their_cause_and_fail_after_the_limit(impatient: Site) -> None:
+    impatient.apply(QUOTA)
+    for name, (template, _, _) in CASES.items():
+        impatient.double.register_pipeline(f"{SERVICE}.{name}")
+        impatient.apply(sites.pipeline(name, podTemplate=template))
+    ids = {name: impatient.start_run(name, f"{name}-1") for name in CASES}
+    for name, (_, reason, words) in CASES.items():
+        look = partial(_explained, impatient, name, ids[name], reason)
+        waiting = wait_for(f"the cause of {name}", look, timeout=60)
+        assert words in waiting["message"]
+    for name, (_, reason, words) in CASES.items():
+        run = impatient.wait_for_end(name, ids[name], timeout=90)
+        assert (run["state"], run["reason"]) == ("failed", reason)
+        assert run["message"].startswith("No pod of the run started within 25 seconds. ")
+        assert words in run["message"]
+        row = impatient.double.wait_for_run(f"{SERVICE}.{name}", timeout=15, run_id=ids[name])
+        assert row["terminalStates"] == ["failed"]
+        assert row["row"]["status"][0]["failures"][0]["name"] == reason
+        (job,) = impatient.list("jobs", f"ingestion.openmetadata.org/pipeline={name}")
+        assert job["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
+    wait_for(
+        "the pods to be gone", lambda: not impatient.list("pods", "ingestion.openmetadata.org/pipeline"), timeout=45
+    )
+
+
+def _explained(site: Site, pipeline: str, run_id: str, reason: str) -> dict[str, Any] | None:
+    """Return the record once it names the cause; it may be over already on a machine that is busy."""
+    run = site.run(pipeline, run_id)
+    return run if run.get("reason") == reason else None

@@ -1,0 +1,167 @@
+"""Ticks that started no run, and all that must not be taken for one."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion_operator.models.status import Run
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.runs.missed import judged_at, last_miss
+from ingestion_operator.schedule import clocks_change_near, last_tick, next_tick
+from tests.support.objects import NOW, Body, at, job
+
+HOUR = 3600
+
+
+def cronjob(cron: str = "@hourly", *, zone: str = "UTC", created: float = -9 * HOUR, last: float | None = None) -> Body:
+    return {
+        "metadata": {"name": "nightly", "creationTimestamp": at(created)},
+        "spec": {
+            "schedule": {"@hourly": "0 * * * *"}.get(cron, cron),
+            "timeZone": zone,
+            "suspend": False,
+            "startingDeadlineSeconds": 600,
+            "concurrencyPolicy": "Forbid",
+        },
+        "status": {} if last is None else {"lastScheduleTime": at(last)},
+    }
+
+
+def run(start: float, end: float | None = None, trigger: str = "scheduled") -> Run:
+    return Run.model_validate(
+        {
+            "id": "the-run", "job": "j", "trigger": trigger, "state": "running" if end is None else "success",
+            "reason": "", "message": "", "startTime": at(start), "endTime": None if end is None else at(end),
+        }
+    )  # fmt: skip
+
+
+def missed(found: Body, after: float, jobs: list[Body] | None = None, runs: list[Run] | None = None) -> datetime | None:
+    miss = last_miss(found, jobs or [], runs or [], NOW + timedelta(seconds=after))
+    return miss.tick if miss else None
+
+
+# NOW is 12:00, a tick of @hourly.
+@pytest.mark.parametrize(
+    ("found", "after", "is_missed"),
+    [
+        (cronjob(last=-HOUR), 690, True),
+        (cronjob(last=-HOUR), 689, False),
+        (cronjob(last=-HOUR), 0, False),
+        (cronjob(last=0), 690, False),
+        (cronjob(last=30), 690, False),
+        (cronjob(), 690, True),
+        (cronjob(created=0), 690, False),
+        (cronjob(created=-1), 690, True),
+        (cronjob("30 12 * * *", created=-HOUR), 690, False),
+        (cronjob(last=-HOUR) | {"spec": cronjob()["spec"] | {"suspend": True}}, 690, False),
+        (cronjob(last=-HOUR) | {"metadata": {"name": "rendered, not stored"}}, 690, False),
+    ],
+    ids=[
+        "nothing has run since", "it may still come", "it is just due", "it ran",
+        "unpaused or edited after the tick", "it has never run", "created with the tick",
+        "created a moment before the tick", "no tick yet", "paused", "no CronJob yet",
+    ],
+)  # fmt: skip
+def test_a_tick_is_missed_once_nothing_can_start_it(found: Body, after: float, is_missed: bool) -> None:
+    assert missed(found, after) == (NOW if is_missed else None)
+
+
+def test_a_job_that_the_cronjob_has_not_noted_yet_counts() -> None:
+    assert missed(cronjob(last=-HOUR), 690, jobs=[job(created=0)]) is None
+    assert missed(cronjob(last=-HOUR), 690, jobs=[job(created=0, scheduled=False)]) == NOW
+
+
+def test_only_the_newest_lost_tick_is_told() -> None:
+    assert missed(cronjob(last=-3 * HOUR), 690) == NOW
+
+
+@pytest.mark.parametrize(
+    ("under_way", "is_held_up"),
+    [
+        (run(-HOUR), True),
+        (run(-HOUR, 700), True),
+        (run(-HOUR, 595), True),
+        (run(-HOUR, 300), False),
+        (run(10), False),
+        (run(-HOUR, trigger="manual"), False),
+    ],
+    ids=["it still runs", "it ended later", "its Job ended with the deadline", "a run could have started after it",
+         "it began after the tick", "Forbid does not see runs by hand"],
+)  # fmt: skip
+def test_a_tick_is_held_up_by_a_scheduled_run_that_was_there_all_the_time(under_way: Run, is_held_up: bool) -> None:
+    miss = last_miss(cronjob(last=-HOUR), [], [under_way], NOW + timedelta(seconds=700))
+    assert miss is not None
+    assert miss.held_up_by == ("the-run" if is_held_up else None)
+
+
+def test_with_allow_no_run_holds_up_another() -> None:
+    found = cronjob(last=-HOUR)
+    found["spec"]["concurrencyPolicy"] = "Allow"
+    miss = last_miss(found, [], [run(-HOUR)], NOW + timedelta(seconds=700))
+    assert miss is not None
+    assert miss.held_up_by is None
+
+
+def test_no_tick_is_missed_where_clocks_are_put_forward() -> None:
+    # In Zurich 2:30 does not exist on 29 March 2026.
+    found = cronjob("30 2 * * *", zone="Europe/Zurich", created=0)
+    found["status"] = {"lastScheduleTime": "2026-03-28T01:30:00Z"}
+    after = datetime(2026, 3, 29, 12, tzinfo=UTC)
+    assert last_miss(found, [], [], after) is None
+    miss = last_miss(found, [], [], after + timedelta(days=1))
+    assert miss is not None
+    assert miss.tick == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+
+
+def test_a_tick_that_may_still_come_is_judged_when_it_can_come_no_more() -> None:
+    found = cronjob(last=-HOUR)
+    assert judged_at(found, [], NOW + timedelta(seconds=10)) == NOW + timedelta(seconds=690)
+    assert judged_at(found, [], NOW + timedelta(seconds=690)) is None
+    assert judged_at(cronjob(last=0), [], NOW + timedelta(seconds=10)) is None
+
+
+MOMENTS = st.integers(0, 10**8).map(lambda seconds: datetime.fromtimestamp(1_700_000_000 + seconds, UTC))
+CRONS = st.sampled_from(["* * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "0 0 * * 1", "5 4 1 * *"])
+ZONES = st.sampled_from(["UTC", "Europe/Zurich", "America/New_York", "Asia/Kathmandu"])
+
+
+@given(CRONS, MOMENTS)
+def test_the_last_tick_is_the_one_that_no_other_follows_in_time(cron: str, until: datetime) -> None:
+    tick = last_tick(cron, "UTC", until)
+    assert tick is not None
+    assert tick <= until
+    following = next_tick(cron, "UTC", tick)
+    assert following is not None
+    assert following > until
+
+
+@given(CRONS, ZONES, MOMENTS, st.integers(0, 10**6), st.integers(10, 86400))
+def test_whatever_the_schedule_a_miss_is_over_and_younger_than_all_that_ran_and_what_is_not_told_yet_is_judged_later(
+    cron: str, zone: str, last: datetime, age: int, deadline: int
+) -> None:
+    found = cronjob(cron, zone=zone)
+    found["metadata"]["creationTimestamp"] = format_timestamp(last - timedelta(days=1))
+    found["spec"]["startingDeadlineSeconds"] = deadline
+    found["status"] = {"lastScheduleTime": format_timestamp(last)}
+    now = last + timedelta(seconds=age)
+    miss = last_miss(found, [], [], now)
+    if miss is not None:
+        assert last < miss.tick <= now - timedelta(seconds=deadline)
+        assert not clocks_change_near(zone, miss.tick)
+        found["status"]["lastScheduleTime"] = format_timestamp(miss.tick)
+        assert last_miss(found, [], [], now) is None
+        return
+    again = judged_at(found, [], now)
+    assert again is None or again > now
+    at_that_time = last_miss(found, [], [], again) if again else None
+    assert (
+        again is None or at_that_time is not None or clocks_change_near(zone, again - timedelta(seconds=deadline + 90))
+    )
+
+
+def test_a_zone_without_changes_has_none() -> None:
+    assert not any(clocks_change_near("Asia/Kathmandu", NOW + timedelta(days=day)) for day in range(365))
+    assert sum(clocks_change_near("Europe/Zurich", NOW + timedelta(hours=hour)) for hour in range(365 * 24)) == 12

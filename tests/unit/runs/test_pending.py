@@ -1,0 +1,189 @@
+"""Since when a run waits for its pod, and when it is given up."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion_operator import constants
+from ingestion_operator.models.status import Run
+from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.classify import classify
+from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.pending import Waiting, give_up_patch, waiting, with_waiting_since
+from tests.support.objects import NOW, Body, at, job, pod
+
+LIMIT = timedelta(minutes=10)
+PULL = ("ImagePullBackOff", "no such image")
+
+
+def started(body: Body, seconds: float = 5) -> Body:
+    """A Job that may have pods since then."""
+    body["status"]["startTime"] = at(seconds)
+    return body
+
+
+def look(jobs: list[Body], pods: list[Body], now: float, known: list[Run] | None = None) -> list[Run]:
+    moment = NOW + timedelta(seconds=now)
+    before = known or []
+    return with_waiting_since(runs_of(jobs, pods, before, moment), before, jobs, pods, moment)
+
+
+def waits(jobs: list[Body], pods: list[Body], now: float = 20) -> list[Waiting]:
+    return waiting(look(jobs, pods, now), jobs, pods, LIMIT)
+
+
+def seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else (moment - NOW).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("found", "pods", "since"),
+    [
+        (started(job()), [], 5),
+        (started(job()), [pod(created=7)], 5),
+        (started(job()), [pod("a", created=7, phase="Failed", status_reason="Evicted"), pod("b", created=30)], 5),
+        (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50), pod("b", created=60, waiting=PULL)], 60),
+        (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50)], 50),
+        (started(job(backoff_limit=2), 70), [pod("a", exit_code=1, ended=50)], 70),
+        (job(), [], 100),
+        (job(), [pod(created=7)], 7),
+        (started(job()), [pod(running=True)], None),
+        (started(job()), [pod(exit_code=0)], None),
+        (job(suspended=True), [], None),
+        (started(job(condition="Failed")), [], None),
+    ],
+    ids=[
+        "no pod", "its first pod", "a first pod that never ran does not count", "a later attempt from its own pod",
+        "between attempts from the end of the last", "resumed after an attempt",
+        "a Job that the controller has not seen", "no startTime",
+        "it runs", "it has ended", "it waits for a slot", "the Job has failed",
+    ],
+)  # fmt: skip
+def test_the_wait_for_a_pod_begins(found: Body, pods: list[Body], since: float | None) -> None:
+    (run,) = look([found], pods, 100)
+    assert seconds(run.waiting_since) == since
+
+
+def test_a_pod_deleted_between_attempts_begins_the_wait_when_that_is_seen_and_not_at_each_look() -> None:
+    jobs = [started(job())]
+    known = look(jobs, [pod(running=True)], 2000)
+    known = look(jobs, [], 3000, known)
+    assert seconds(known[0].waiting_since) == 3000
+    known = look(jobs, [], 3100, known)
+    assert seconds(known[0].waiting_since) == 3000
+    assert look(jobs, [pod("b", created=3110, running=True)], 3120, known)[0].waiting_since is None
+
+
+def test_a_run_is_given_up_after_the_limit() -> None:
+    (wait,) = waits([started(job())], [pod(created=6, waiting=PULL)])
+    assert seconds(wait.deadline) == 605
+    assert wait.subject == "Pod nightly-1-a"
+
+
+def test_the_pause_of_the_job_controller_does_not_count() -> None:
+    found = started(job(backoff_limit=5))
+    found["status"]["failed"] = 3
+    (wait,) = waits([found], [pod(exit_code=1, ended=50)])
+    assert seconds(wait.deadline) == 50 + 40 + 600
+    assert seconds(wait.look_at) == 50 + 40 + 10
+
+
+@pytest.mark.parametrize(
+    ("pods", "uid"),
+    [
+        ([], "uid-nightly-1"),
+        ([pod()], "uid-nightly-1-a"),
+        ([pod(waiting=("ContainerCreating", ""))], "uid-nightly-1-a"),
+        ([pod(waiting=PULL)], ""),
+        ([pod(unschedulable="0/1 nodes")], ""),
+    ],
+    ids=["no pod", "nothing is known", "ContainerCreating", "the image", "no node"],
+)
+def test_events_are_looked_at_where_the_pod_does_not_tell(pods: list[Body], uid: str) -> None:
+    (wait,) = waits([started(job())], pods)
+    assert wait.events_of == uid
+
+
+@pytest.mark.parametrize("mark", [constants.ANNOTATION_STOP, constants.ANNOTATION_GAVE_UP])
+def test_a_run_that_is_being_ended_waits_for_nothing(mark: str) -> None:
+    found = started(job())
+    found["metadata"]["annotations"][mark] = at(30)
+    assert waits([found], [pod(waiting=PULL)]) == []
+
+
+def given_up(found: Body, pods: list[Body], limit: str = "10m") -> Body:
+    """The Job after the patch, as Kubernetes then ends it."""
+    found["metadata"]["resourceVersion"] = "7"
+    patch = give_up_patch(found, classify(found, pods), limit)
+    assert patch["metadata"]["resourceVersion"] == "7"
+    found["metadata"]["annotations"] |= patch["metadata"]["annotations"]
+    found["spec"] |= patch["spec"]
+    found["status"]["conditions"] = [
+        {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": at(606)}
+    ]
+    return found
+
+
+@pytest.mark.parametrize("pods", [[], [pod(waiting=PULL)], [pod(exit_code=137)]], ids=["gone", "going", "gone wrong"])
+def test_a_run_that_was_given_up_has_failed_with_the_cause(pods: list[Body]) -> None:
+    run = classify(given_up(job(), [pod(waiting=PULL)]), pods)
+    assert (run.state, run.reason, run.report) == ("failed", "ImagePullBackOff", "Pending")
+    assert run.message == (
+        "No pod of the run started within 10 minutes. Pod nightly-1-a waits: its image cannot be pulled: "
+        "no such image; correct the image or the registry's credentials (podTemplate.spec.imagePullSecrets)"
+    )
+
+
+def test_a_pod_that_made_it_in_the_last_moment_counts() -> None:
+    found = given_up(job(), [pod(waiting=PULL)])
+    found["status"]["conditions"] = [{"type": "Complete", "status": "True", "lastTransitionTime": at(700)}]
+    assert classify(found, [pod(exit_code=0)]).state == "success"
+
+
+def test_a_kill_that_comes_after_the_run_was_given_up_changes_nothing() -> None:
+    found = given_up(job(), [pod(waiting=PULL)])
+    found["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(606)
+    assert classify(found, []).state == "failed"
+
+
+def test_a_limit_of_one_is_told_in_the_singular() -> None:
+    message = classify(given_up(job(), [], "1h"), []).message
+    assert message == "No pod of the run started within 1 hour. Waits for its pod"
+
+
+PODS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "created": st.integers(0, 500),
+            "running": st.booleans(),
+            "exit_code": st.none() | st.integers(0, 255),
+            "waiting": st.none() | st.just(PULL),
+            "disrupted": st.none() | st.just("Evicted"),
+        }
+    ),
+    max_size=4,
+)
+
+
+@given(st.booleans(), st.integers(0, 3), st.none() | st.integers(0, 100), PODS, st.integers(500, 5000))
+def test_no_run_is_given_up_while_it_runs_or_before_its_time(
+    suspended: bool, backoff_limit: int, begins: int | None, described: list[Body], now: int
+) -> None:
+    found = job(suspended=suspended, backoff_limit=backoff_limit)
+    if begins is not None:
+        started(found, begins)
+    pods = [pod(f"p{number}", **words) for number, words in enumerate(described)]
+    runs = look([found], pods, now)
+    for wait in waiting(runs, [found], pods, LIMIT):
+        newest = max(
+            pods, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]), default=None
+        )
+        assert not suspended
+        assert runs[0].state in ("queued", "running")
+        assert newest is None or "running" not in newest["status"].get("containerStatuses", [{}])[-1].get("state", {})
+        began = parse_timestamp(found["status"].get("startTime"))
+        assert began is None or wait.deadline >= began + LIMIT
+    again = look([found], pods, now + 30, runs)
+    assert [run.waiting_since for run in again] == [run.waiting_since for run in runs]

@@ -1,0 +1,102 @@
+"""What ends a Job, and which ones the annotation `kill` names."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion_operator import constants
+from ingestion_operator.runs.stopping import not_understood, stop_patch, to_kill
+from tests.support.objects import NOW, Body, at, job
+
+RUN = "0d9d4c1e-6a5e-4c5b-9b7e-0b1f0f1d2c3b"
+JOBS = [
+    job("old", created=-100, condition="Complete"),
+    job("early", created=-60),
+    job("just", created=0, suspended=True),
+    job("late", created=30, run_id=RUN),
+]
+
+
+def versioned(body: Body) -> Body:
+    body["metadata"]["resourceVersion"] = "7"
+    return body
+
+
+@pytest.mark.parametrize(
+    ("wish", "names"),
+    [
+        ("", []),
+        (at(0), ["early", "just"]),
+        ("2026-03-01T13:00:00+01:00", ["early", "just"]),
+        (at(-61), []),
+        (at(60), ["early", "just", "late"]),
+        (RUN, ["late"]),
+        (RUN.upper(), ["late"]),
+        (f" {RUN} , {at(-60)},", ["early", "late"]),
+        ("uid-late-1", []),
+        ("all", []),
+        (at(301), []),
+    ],
+    ids=["nothing", "until now", "another zone", "long ago", "a clock that is ahead", "an id", "in capitals", "both",
+         "an id that is not there", "a word", "a moment to come"],
+)  # fmt: skip
+def test_the_annotation_names_runs_until_a_moment_or_by_id(wish: str, names: list[str]) -> None:
+    assert [body["metadata"]["name"] for body in to_kill(wish, JOBS, NOW)] == names
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ("", ""),
+        (at(0), ""),
+        (f"{RUN},{at(0)}", ""),
+        ("all", "has 'all', which is neither a moment nor a run id"),
+        ("1772366400", "has '1772366400', which is neither"),
+        ("2026-03-01T12:00:00", "has '2026-03-01T12:00:00', which"),
+        (at(301), f"has '{at(301)}', which is still to come"),
+        ("all,everything", "has 'all', which is neither a moment nor a run id, 'everything', which is neither"),
+    ],
+)
+def test_what_names_no_run_is_told_with_what_to_put_in(wish: str, words: str) -> None:
+    text = not_understood(wish, NOW)
+    assert text.startswith(words)
+    assert bool(text) == bool(words)
+    assert not text or '"$(date -u +%FT%TZ)"' in text
+
+
+@given(st.text(max_size=100))
+def test_whatever_is_written_there_nothing_ends_that_was_asked_for_later(wish: str) -> None:
+    later = [job("later", created=400, uid="a-uid-that-nobody-writes-by-chance")]
+    assert to_kill(wish, later, NOW) == []
+    assert isinstance(not_understood(wish, NOW), str)
+
+
+@given(st.integers(-1000, 300), st.integers(0, 10**6))
+def test_the_same_moment_never_names_a_run_that_came_later_however_late_it_is_read(moment: int, read: int) -> None:
+    jobs = [job(f"j{created}", created=created) for created in range(-900, 600, 100)]
+    names = [body["metadata"]["name"] for body in to_kill(at(moment), jobs, NOW + timedelta(seconds=read))]
+    assert names == [f"j{created}" for created in range(-900, 600, 100) if created <= moment]
+
+
+def test_a_job_that_runs_gets_mark_and_deadline_and_who_asked() -> None:
+    patch = stop_patch(versioned(job()), "OpenMetadata", NOW)
+    assert patch == {
+        "metadata": {
+            "resourceVersion": "7",
+            "annotations": {constants.ANNOTATION_STOP: at(0), constants.ANNOTATION_STOPPED_BY: "OpenMetadata"},
+        },
+        "spec": {"activeDeadlineSeconds": 1},
+    }
+
+
+def test_who_asked_first_stays() -> None:
+    marked = versioned(job(suspended=True))
+    marked["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(-5)
+    assert stop_patch(marked, "somebody else", NOW) is None
+    marked["spec"]["suspend"] = False
+    assert stop_patch(marked, "somebody else", NOW) == {
+        "metadata": {"resourceVersion": "7"},
+        "spec": {"activeDeadlineSeconds": 1},
+    }
