@@ -44,7 +44,7 @@ def wrong_token(scene: Scene) -> None:
     reference = {"name": f"{scene.name}-bot", "key": "token"}
     scene.stage.site.apply(sites.secret(reference["name"], "token", "not-the-token"))
     server = sites.pipeline("any")["spec"]["server"] | {"tokenSecretRef": reference}
-    pipeline = scene.application(server=server)
+    pipeline = scene.metadata(server=server)
     scene.wait_until_recorded(scene.start(pipeline))
     told = _wait_for_pending_report(scene, pipeline)
     assert reference["name"] in told, told
