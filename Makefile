@@ -28,6 +28,7 @@ test: lint ## Run all that CI runs
 	@# Before the tests, since no test's time limit is meant for a first build.
 	@$(PYTHON) -m tests.cluster up
 	@$(PYTHON) -m tools.images all --load > /dev/null
+	@$(PYTHON) -m tests.cluster s3-server > /dev/null
 	@$(PYTHON) -m pytest
 
 test-fast: $(READY) ## Run the tests that need no cluster

@@ -93,6 +93,18 @@ ANNOTATION_KILL: Final = f"{GROUP}/kill"
 ANNOTATION_GAVE_UP: Final = f"{GROUP}/gave-up"
 """On a Job whose pod could not start in time: `<reason>: <message>` of its run."""
 
+ANNOTATION_MEMORY_SIZES: Final = f"{GROUP}/memory-sizes"
+"""On Jobs whose run is repeated with more memory: the limits that follow the first, smallest first, comma-separated."""
+
+ANNOTATION_MEMORY_STEP: Final = f"{GROUP}/memory-step"
+"""On a Job that is suspended because its run ran out of memory: the limit that its next attempt gets."""
+
+ANNOTATION_MEMORY_REFUSED: Final = f"{GROUP}/memory-refused"
+"""On a Job that could not be given more memory: why."""
+
+ANNOTATION_CONTINUED_BY: Final = f"{GROUP}/continued-by"
+"""On a suspended Job whose run goes on in another: that Job's name."""
+
 LABEL_QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
 """On a Job that Kueue admits, not this operator."""
 

@@ -1,5 +1,7 @@
 """LogStore over obstore: a folder, or a bucket of S3, Google Cloud Storage or Azure."""
 
+import html
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -22,6 +24,10 @@ _ATTEMPTS: Final = 3
 
 _LIST_CHUNK: Final = 1000
 _DELETE_CHUNK: Final = 1000
+
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_MESSAGE: Final = re.compile(r"<Message>([^<\n]+)")
+_NO_OBJECT: Final = frozenset({"NoSuchKey", "BlobNotFound"})
 
 
 class ObjectStore:
@@ -84,10 +90,10 @@ class ObjectStore:
         try:
             return call(self._store())
         except (BaseError, OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError) and operation in ("read", "delete"):
-                raise  # of others it means that the bucket is not there
-            reason = str(error).partition("\n")[0]  # what follows is the library's own view of it
-            raise StoreError(f"log archive {self._place}: cannot {operation} {key or 'all'}: {reason}") from error
+            if operation in ("read", "delete") and _is_about_object(error):
+                raise
+            failed = f"log archive {self._place}: cannot {operation} {key or 'all'}"
+            raise StoreError(f"{failed}: {_reason(error)}") from error
 
     @property
     def _place(self) -> str:
@@ -116,3 +122,20 @@ class ObjectStore:
                 "retry_timeout": timedelta(seconds=self._request_seconds * self._attempts),
             },
         )
+
+
+def _is_about_object(error: Exception) -> bool:
+    """Whether it is the object that is not there; a bucket, a container or a user that is not is 404 as well."""
+    code = _CODE.search(str(error))
+    return isinstance(error, FileNotFoundError) and (code is None or code[1] in _NO_OBJECT)
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line what went wrong, with the server's own words taken out of its XML.
+
+    What else is in there stays out: the signature that the server expected, and the library's view of itself.
+    """
+    text = str(error)
+    said = [found[1] for found in (_CODE.search(text), _MESSAGE.search(text)) if found]
+    line = text.partition("\n")[0].partition("<")[0].rstrip(" :\ufeff")
+    return ": ".join([line, *map(html.unescape, said)])

@@ -16,7 +16,7 @@ _ABSENT_IS_FALSE: Final = frozenset({"readOnly"})
 """Booleans that the API server leaves out when they are false; elsewhere absent means its default, often true."""
 _SMALLEST: Final = Decimal("0.001")
 """The API server rounds CPU, memory and the like up to this."""
-_LARGEST: Final = Decimal(2**63 - 1)
+LARGEST_QUANTITY: Final = Decimal(2**63 - 1)
 """The API server cuts every quantity down to this."""
 
 
@@ -70,7 +70,7 @@ def same_quantity(one: Any, other: Any) -> bool:
 
 
 def _stored(text: str) -> Decimal:
-    return min(parse_quantity(text), _LARGEST).quantize(_SMALLEST, ROUND_CEILING)
+    return min(parse_quantity(text), LARGEST_QUANTITY).quantize(_SMALLEST, ROUND_CEILING)
 
 
 def parse_quantity(text: str) -> Decimal:

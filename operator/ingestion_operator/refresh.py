@@ -10,6 +10,7 @@ from ingestion_operator import constants
 from ingestion_operator.admission import Admission
 from ingestion_operator.errors import ClusterError, Forbidden, Rejected
 from ingestion_operator.kills import Kills
+from ingestion_operator.memory_steps import MemorySteps
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
@@ -60,6 +61,7 @@ class Refresher:
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster)
+        self._memory_steps = MemorySteps(cluster)
         self._admission = Admission(cluster)
         self._kills = Kills(cluster)
         self._pending = PendingRuns(cluster, settings)
@@ -85,6 +87,7 @@ class Refresher:
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
         written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
+        self._memory_steps.settle(pipeline, findings.jobs, status.runs)
         held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
         given_up_at = self._pending.give_up(pipeline, findings.waiting, status.runs, now)
         # Last, since it waits for another server; the first write has noted what is owed.

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
+from ingestion_operator.memory_sizes import limit_of
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Report, Run
 from ingestion_operator.models.types import format_timestamp, parse_timestamp
+from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.missed import Miss, last_miss
 from ingestion_operator.runs.pending import Waiting
 from ingestion_operator.runs.stopping import not_understood
@@ -123,7 +125,7 @@ def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
         return _of(pipeline, "Ready", False, rejected.reason, rejected.message, now)
     message = "The CronJob is in place"
     if pipeline.spec.retry.on_out_of_memory is not None:
-        message += "; spec.retry.onOutOfMemory has no effect in this version"
+        message += _idle_memory_steps(pipeline.spec.retry.on_out_of_memory.max_memory, findings.cronjob)
     if pipeline.ineffective:
         message += f"; without effect here: {pipeline.ineffective}"
     return _of(pipeline, "Ready", True, "Reconciled", message, now)
@@ -136,6 +138,16 @@ def _with_kill(ready: Condition, kill: str, now: datetime) -> Condition:
         return ready
     message = cut(f"{_KILL} {problem}. {ready.message}", constants.MESSAGE_LIMIT_BYTES)
     return ready.model_copy(update={"message": message})
+
+
+def _idle_memory_steps(most: str, cronjob: dict[str, Any] | None) -> str:
+    """Return a remark where spec.retry.onOutOfMemory changes nothing, since there is nothing to grow."""
+    job = cronjob["spec"]["jobTemplate"] if cronjob else {}
+    if not job or constants.ANNOTATION_MEMORY_SIZES in job.get("metadata", {}).get("annotations", {}):
+        return ""
+    limit = limit_of(job["spec"]["template"]["spec"])
+    why = f"its maxMemory {most} is not above the container's limit of {limit}" if limit else "there is no memory limit"
+    return f"; spec.retry.onOutOfMemory has no effect: {why}"
 
 
 def _scheduled(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
@@ -237,9 +249,16 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
         events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
     events += _missed_tick(before, after) + _wrong_kill(before, after)
     known = {run.id: run.state for run in before.runs}
+    ran_out = {run.id: _times_out_of_memory(run) for run in before.runs}
     for run in reversed(after.runs):
         if run.state == "running" and known.get(run.id) not in ("running", *FINISHED_STATES):
             events.append(Announcement("Normal", "RunStarted", f"Run {run.id} ({run.trigger}) started"))
+        if (
+            run.reason == OUT_OF_MEMORY
+            and run.state == "running"
+            and _times_out_of_memory(run) > ran_out.get(run.id, 0)
+        ):
+            events.append(Announcement("Warning", OUT_OF_MEMORY, f"Run {run.id}: {run.message}"))
         if run.state in FINISHED_STATES and known.get(run.id) not in FINISHED_STATES:
             bad = run.state == "failed"
             text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
@@ -265,6 +284,10 @@ def _wrong_kill(before: PipelineStatus, after: PipelineStatus) -> list[Announcem
     if ready is None or not ready.message.startswith(_KILL) or (was is not None and was.message == ready.message):
         return []
     return [Announcement("Warning", "KillNotUnderstood", ready.message)]
+
+
+def _times_out_of_memory(run: Run) -> int:
+    return sum(attempt.reason == OUT_OF_MEMORY for attempt in run.attempts)
 
 
 def report_announcements(before: PipelineStatus, delivery: Delivery) -> list[Announcement]:

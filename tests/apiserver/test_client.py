@@ -52,6 +52,9 @@ def test_an_object_is_created_read_and_listed(either: ClusterApi, namespace: str
     (listed,) = either.list(CONFIG_MAPS, namespace, {"x": name})
     assert listed["metadata"]["uid"] == created["metadata"]["uid"]
     assert either.list(CONFIG_MAPS, namespace, {"x": name, "y": "z"}) == []
+    assert [
+        found["metadata"]["name"] for found in either.list(CONFIG_MAPS, namespace, {}, fields={"metadata.name": name})
+    ] == [name]
 
 
 @pytest.mark.parametrize("kind", [PIPELINES, CRONJOBS, JOBS, PODS, SECRETS, EVENTS], ids=lambda kind: kind.plural)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cluster import cluster, prerequisites
+from tests.cluster import binaries, cluster, prerequisites
 from tests.cluster.errors import TestBedError
 from tests.cluster.progress import say
 
@@ -56,6 +56,11 @@ def _kubeconfig(_: argparse.Namespace) -> int:
     return 0
 
 
+def _s3_server(_: argparse.Namespace) -> int:
+    print(binaries.ensure_s3_server())
+    return 0
+
+
 def _setup(_: argparse.Namespace) -> int:
     if installed := prerequisites.setup():
         say(f"installed {', '.join(installed)}")
@@ -81,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing new lines")
     logs.add_argument("-n", "--lines", type=int, default=200, help="how many lines (200)")
     verb("kubeconfig", _kubeconfig, "print the path of the cluster's kubeconfig")
+    verb("s3-server", _s3_server, "build the S3 server of the tests and print its path")
     verb("setup", _setup, "install the Debian packages that are missing; root is needed")
     return parser
 

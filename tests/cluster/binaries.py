@@ -1,7 +1,7 @@
-"""Builds Kubernetes, containerd and CoreDNS from their Go modules into the cache.
+"""Builds Kubernetes, containerd, CoreDNS and an S3 server from their Go modules into the cache.
 
-Each go.mod below ``go/`` pins one family of programs; the three disagree on dependencies, hence
-three files. The result is keyed by go.mod, go.sum and the flags, so a fresh checkout on the same
+Each go.mod below ``go/`` pins one family of programs; they disagree on dependencies, hence a file
+for each. The result is keyed by go.mod, go.sum and the flags, so a fresh checkout on the same
 machine finds everything built.
 """
 
@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cluster import commands
+from tests.cluster import commands, prerequisites
 from tests.cluster.locations import CHECKOUT, cache, exclusive
 from tests.cluster.progress import say, step
 
@@ -122,6 +122,9 @@ KUBERNETES = Module(
 )
 COREDNS = Module("coredns", (Build(("github.com/coredns/coredns",)),))
 MODULES = (CONTAINERD, KUBERNETES, COREDNS)
+"""What a cluster consists of."""
+
+S3_SERVER = Module("versitygw", (Build(("github.com/versity/versitygw/cmd/versitygw",)),))
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,13 @@ def are_built() -> bool:
 def ensure_kubectl() -> str:
     """The path of a kubectl for clusters that bring none: the machine's, else one built here."""
     return commands.find("kubectl") or str(_ensure(KUBERNETES) / "kubectl")
+
+
+def ensure_s3_server() -> str:
+    """The path of an S3 server that keeps buckets as folders. Raises TestBedError without Go."""
+    if not _folder(S3_SERVER).is_dir():
+        prerequisites.check((), go=True, root=False)
+    return str(_ensure(S3_SERVER) / "versitygw")
 
 
 def _folder(module: Module) -> Path:

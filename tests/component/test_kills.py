@@ -163,7 +163,8 @@ def test_a_word_ends_nothing_and_is_answered_with_what_to_write_once(
     running: FakeCluster, refresher: Refresher, clock: FakeClock
 ) -> None:
     annotate(running, "all")
-    for _ in range(3):
+    for number in range(3):
+        running.put(JOBS, job(f"another-{number}", created=number, scheduled=False))
         look(refresher)
         clock.forward(seconds=60)
     assert marked(running) == {}

@@ -71,6 +71,18 @@ def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
     assert told(scheduled) == ["Warning MissedSchedule"]
 
 
+def test_a_tick_is_not_told_again_when_something_else_has_changed(
+    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+) -> None:
+    at_second(clock, LOST)
+    look(refresher)
+    scheduled.put(JOBS, job("by-hand", created=LOST, scheduled=False))
+    at_second(clock, LOST + 60)
+    look(refresher)
+    assert condition(scheduled).reason == "MissedSchedule"
+    assert told(scheduled) == ["Warning MissedSchedule"]
+
+
 def test_the_next_tick_that_is_missed_is_told_too_and_one_that_runs_ends_it(
     scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
 ) -> None:

@@ -102,7 +102,11 @@ def test_annotation_on_the_pipeline_ends_the_run_that_is_under_way_and_no_later_
     run = site.wait_for_end("ended", run_id, timeout=45)
     assert (run["state"], run["reason"]) == ("stopped", "Killed")
     assert run["message"] == "Stopped on request of the annotation ingestion.openmetadata.org/kill"
-    assert site.double.wait_for_run(fqn, timeout=45, run_id=run_id)["terminalStates"][-1] == "stopped"
+    wait_for(  # the runner, which is told to stop and not why, has closed it as failed at first
+        "the row's true state",
+        lambda: [r for r in site.double.runs(fqn) if (r["runId"], r["state"]) == (run_id, "stopped")],
+        timeout=45,
+    )
     (job,) = site.list("jobs", "ingestion.openmetadata.org/pipeline=ended")
     assert job["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
     later = site.start_run("ended", "ended-2")
@@ -119,6 +123,25 @@ def test_run_that_outgrows_its_memory_is_recorded_and_reported_as_out_of_memory(
     assert run["attempts"][0]["exitCode"] == 137
     row = site.double.wait_for_run(f"{SERVICE}.too-small", timeout=5, run_id=run_id)
     assert (row["terminalStates"], row["row"]["status"][0]["failures"][0]["name"]) == (["failed"], "OutOfMemory")
+
+
+def test_run_that_outgrows_its_memory_is_repeated_with_more_of_it_as_the_same_run(site: Site) -> None:
+    name, fqn = "growing", f"{SERVICE}.growing"
+    site.double.register_pipeline(fqn)
+    memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
+    more = {"onOutOfMemory": {"memoryFactor": 8, "maxMemory": "1Gi"}}
+    site.apply(sites.pipeline(name, retry=more, podTemplate={"container": {"resources": memory}}))
+    run_id = site.start_run(name, "growing-1")
+    run = site.wait_for_end(name, run_id)
+    assert (run["state"], run["reason"]) == ("success", "Succeeded")
+    assert [(a["memory"], a["reason"]) for a in run["attempts"]] == [("100Mi", "OutOfMemory"), ("800Mi", "Succeeded")]
+    assert [one["id"] for one in site.status(name)["runs"]] == [run_id]
+    assert {row["runId"]: row["state"] for row in site.double.runs(fqn)} == {run_id: "success"}
+    assert site.double.wait_for_run(fqn, timeout=5, run_id=run_id)["terminalStates"] == ["success"]
+    (job,) = site.list("jobs", f"ingestion.openmetadata.org/pipeline={name}")
+    assert job["metadata"]["uid"] == run_id
+    told = [event["message"] for event in site.list("events") if event["reason"] == "OutOfMemory"]
+    assert told == [f"Run {run_id}: Attempt 1 ran out of memory within 100Mi; the next one gets 800Mi"]
 
 
 def test_wrong_configuration_is_named_and_not_repeated(site: Site) -> None:

@@ -69,6 +69,7 @@ GOLDEN: Final[dict[str, tuple[Settings, Body]]] = {
             "concurrency": {"policy": "Allow", "maxActiveRuns": 3},
             "history": {"successful": 1, "failed": 5, "ttl": "1h"},
             "loggerLevel": "DEBUG",
+            "retry": {"limit": 1, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": "12Gi"}},
             "podTemplate": {
                 "metadata": {"labels": {"team": "shop"}},
                 "spec": {

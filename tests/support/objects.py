@@ -112,6 +112,24 @@ def job(
     return body
 
 
+def growing(*sizes: str, memory: str = "512Mi", retries: int = 0, step: str = "", failed: int = 0, **more: Any) -> Body:
+    """A Job whose run is repeated with `sizes` after `memory`; with a `step` it is suspended and gets that next."""
+    body = job(backoff_limit=retries + len(sizes), suspended=bool(step), **more)
+    body["metadata"]["annotations"][constants.ANNOTATION_MEMORY_SIZES] = ",".join(sizes)
+    body["spec"]["template"]["spec"] = _containers(memory)
+    if step:
+        body["metadata"]["annotations"][constants.ANNOTATION_MEMORY_STEP] = step
+        body["status"]["conditions"] = [{"type": "Suspended", "status": "True", "lastTransitionTime": at(55)}]
+    if failed:
+        body["status"]["failed"] = failed
+    return body
+
+
+def _containers(memory: str) -> Body:
+    resources = {"limits": {"memory": memory}, "requests": {"memory": "256Mi"}}
+    return {"containers": [{"name": "sidecar"}, {"name": constants.RUNNER_CONTAINER, "resources": resources}]}
+
+
 def pod(
     name: str = "nightly-1-a",
     *,
@@ -127,6 +145,7 @@ def pod(
     status_reason: str | None = None,
     disrupted: str | None = None,
     unschedulable: str | None = None,
+    memory: str | None = None,
     pipeline_name: str = NAME,
 ) -> Body:
     """A pod of the Job `of`; without further words it has been created and waits."""
@@ -173,7 +192,7 @@ def pod(
             "annotations": {constants.ANNOTATION_PIPELINE_NAME: pipeline_name},
             "ownerReferences": [{"kind": "Job", "name": of, "uid": f"uid-{of}", "controller": True}],
         },
-        "spec": {"nodeName": "node-1"},
+        "spec": {"nodeName": "node-1"} | (_containers(memory) if memory else {}),
         "status": status,
     }
 

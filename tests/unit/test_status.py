@@ -1,9 +1,11 @@
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Condition, PipelineStatus, Run
@@ -76,11 +78,32 @@ def test_a_rejected_pipeline_is_not_ready_with_reason_and_message_of_the_rejecti
     assert (ready.status, ready.reason, ready.message) == ("False", REFUSED.reason, REFUSED.message)
 
 
-def test_readiness_says_which_field_has_no_effect_yet() -> None:
-    found = pipeline(retry={"onOutOfMemory": {"maxMemory": "8Gi"}})
+@pytest.mark.parametrize(
+    ("most", "limits", "remark"),
+    [
+        ("8Gi", {"memory": "2Gi"}, ""),
+        ("2048Mi", {"memory": "2Gi"}, "its maxMemory 2048Mi is not above the container's limit of 2Gi"),
+        ("1Gi", {"memory": "2Gi"}, "its maxMemory 1Gi is not above the container's limit of 2Gi"),
+    ],
+)
+def test_readiness_says_where_on_out_of_memory_has_nothing_to_grow(most: str, limits: Body, remark: str) -> None:
+    resources = {"container": {"resources": {"limits": limits}}}
+    found = pipeline(retry={"onOutOfMemory": {"maxMemory": most}}, podTemplate=resources)
     ready = condition(pipeline_status(found, findings(found), NOW), "Ready")
     assert ready.status == "True"
-    assert "onOutOfMemory has no effect" in ready.message
+    assert ready.message == "The CronJob is in place" + (
+        f"; spec.retry.onOutOfMemory has no effect: {remark}" if remark else ""
+    )
+
+
+def test_readiness_says_that_a_container_without_a_limit_has_nothing_to_grow() -> None:
+    found = pipeline(retry={"onOutOfMemory": {"maxMemory": "8Gi"}})
+    body = deepcopy(cronjob(found, settings(), NOW))
+    job_template = body["spec"]["jobTemplate"]
+    del job_template["metadata"]["annotations"][constants.ANNOTATION_MEMORY_SIZES]
+    del job_template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    ready = condition(pipeline_status(found, Findings(body, [], None), NOW), "Ready")
+    assert ready.message.endswith("spec.retry.onOutOfMemory has no effect: there is no memory limit")
 
 
 def test_readiness_says_which_settings_of_the_entity_change_nothing() -> None:

@@ -37,6 +37,8 @@ class Attempt(KubernetesModel):
     end_time: Timestamp | None = None
     exit_code: int | None = None
     reason: _Reason | None = None
+    memory: Annotated[str, Field(max_length=32)] | None = None
+    """The memory limit of its container."""
 
 
 class RunSummary(KubernetesModel):

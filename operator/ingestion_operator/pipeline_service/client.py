@@ -26,6 +26,7 @@ from ingestion_operator.pipeline_service.secret_store import SecretStore
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, ClusterApi, LogStore, PodLogs
 from ingestion_operator.runs.classify import run_id as run_id_of
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.pending import with_known_causes
 from ingestion_operator.settings import Settings
 
 DEFAULT_STATUS_LIMIT: Final = 10
@@ -239,7 +240,8 @@ class K8sPipelineServiceClient:
         selector = {constants.LABEL_PIPELINE: pipeline.cronjob_name}
         jobs = self._cluster.list(JOBS, self._namespace, selector)
         pods = self._cluster.list(PODS, self._namespace, selector) if jobs else []
-        return _Runs(pipeline, runs_of(jobs, pods, pipeline.status.runs, self._now()), jobs, pods)
+        known = pipeline.status.runs
+        return _Runs(pipeline, with_known_causes(runs_of(jobs, pods, known, self._now()), known), jobs, pods)
 
     def _now(self) -> datetime:
         return self._clock.now().replace(microsecond=0)

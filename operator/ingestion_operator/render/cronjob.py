@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.memory_sizes import limit_of, sizes_above
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.plan import fingerprint
@@ -27,10 +28,30 @@ def owner_reference(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def job_spec(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
-    """Return the spec of a run's Job. Raises Rejected as `pod_template` does."""
+def job_template(pipeline: Pipeline, settings: Settings, *, grows: bool = True) -> dict[str, Any]:
+    """Return labels, annotations and spec of a run's Job; `grows` is whether it may be repeated with more memory.
+
+    Raises Rejected as `pod_template` does.
+    """
+    template = pod_template(pipeline, settings)
+    annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
+    sizes = _sizes(pipeline, template) if grows else []
+    if sizes:
+        annotations[constants.ANNOTATION_MEMORY_SIZES] = ",".join(sizes)
     return {
-        "backoffLimit": pipeline.spec.retry.limit,
+        "metadata": {"labels": labels(pipeline), "annotations": annotations},
+        "spec": _job_spec(pipeline, template, pipeline.spec.retry.limit + len(sizes)),
+    }
+
+
+def _sizes(pipeline: Pipeline, template: dict[str, Any]) -> list[str]:
+    wish = pipeline.spec.retry.on_out_of_memory
+    return sizes_above(limit_of(template["spec"]), wish.memory_factor, wish.max_memory) if wish else []
+
+
+def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) -> dict[str, Any]:
+    return {
+        "backoffLimit": backoff_limit,
         "ttlSecondsAfterFinished": duration_seconds(pipeline.spec.history.ttl),
         "podFailurePolicy": {
             "rules": [
@@ -50,7 +71,7 @@ def job_spec(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
                 },
             ]
         },
-        "template": pod_template(pipeline, settings),
+        "template": template,
     }
 
 
@@ -70,7 +91,7 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
     A pipeline without schedule, paused or outside its dates has a suspended one, so that
     `kubectl create job --from=cronjob/…` works for every pipeline.
 
-    Raises Rejected as `job_spec` does, and for a schedule or time zone that Kubernetes would not take.
+    Raises Rejected as `job_template` does, and for a schedule or time zone that Kubernetes would not take.
     """
     spec, schedule = pipeline.spec, pipeline.spec.schedule
     annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
@@ -96,13 +117,7 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
             "concurrencyPolicy": spec.concurrency.policy,
             "successfulJobsHistoryLimit": spec.history.successful,
             "failedJobsHistoryLimit": spec.history.failed,
-            "jobTemplate": {
-                "metadata": {
-                    "labels": labels(pipeline),
-                    "annotations": {constants.ANNOTATION_PIPELINE_NAME: pipeline.name},
-                },
-                "spec": job_spec(pipeline, settings),
-            },
+            "jobTemplate": job_template(pipeline, settings),
         },
     }
     if schedule is not None:

@@ -5,8 +5,7 @@ from typing import Any
 
 from ingestion_operator import constants
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.render.cronjob import job_spec, owner_reference
-from ingestion_operator.render.pod import labels
+from ingestion_operator.render.cronjob import job_template, owner_reference
 from ingestion_operator.settings import Settings
 
 
@@ -24,8 +23,10 @@ class RunRequest:
 
 
 def run_job(pipeline: Pipeline, settings: Settings, request: RunRequest) -> dict[str, Any]:
-    """Return the Job, suspended: it waits until it is admitted. Raises Rejected as `job_spec` does."""
-    spec = job_spec(pipeline, settings)
+    """Return the Job, suspended: it waits until it is admitted. Raises Rejected as `job_template` does."""
+    # What Kueue has admitted nobody else may suspend, nor give more than the quota that it has set aside.
+    rendered = job_template(pipeline, settings, grows=request.queue_name is None)
+    metadata, spec = rendered["metadata"], rendered["spec"]
     template = spec["template"]
     annotations = template["metadata"]["annotations"] | {constants.ANNOTATION_RUN_ID: request.run_id}
     return {
@@ -34,12 +35,10 @@ def run_job(pipeline: Pipeline, settings: Settings, request: RunRequest) -> dict
         "metadata": {
             "name": request.job,
             "namespace": pipeline.namespace,
-            "labels": labels(pipeline)
+            "labels": metadata["labels"]
             | ({constants.LABEL_QUEUE_NAME: request.queue_name} if request.queue_name else {}),
-            "annotations": {
-                constants.ANNOTATION_PIPELINE_NAME: pipeline.name,
-                constants.ANNOTATION_REQUESTED_AT: request.requested_at,
-            }
+            "annotations": metadata["annotations"]
+            | {constants.ANNOTATION_REQUESTED_AT: request.requested_at}
             | ({constants.ANNOTATION_HOLD: "secret"} if request.is_held else {}),
             "ownerReferences": [owner_reference(pipeline)],
         },

@@ -12,6 +12,7 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.memory import is_between_sizes
 
 HOLD_LIMIT: Final = timedelta(seconds=60)
 """How long a run may lack its Secret before it is given up: whoever started it has crashed."""
@@ -45,11 +46,13 @@ def decide(jobs: Sequence[Job], recorded: Sequence[Run], limits: Limits, now: da
     """Return what to do; `recorded` are the runs as they stand in the pipeline's written status."""
     runs = {run.job: run for run in recorded}
     ended = {run.job for run in recorded if run.state in FINISHED_STATES}
-    suspended = [job for job in jobs if job["spec"].get("suspend") and not _is_going(job)]
+    # One that is suspended to be given more memory is under way: it keeps its slot, and is settled elsewhere.
+    under_way = [job for job in jobs if not job["spec"].get("suspend") or is_between_sizes(job)]
+    suspended = [job for job in jobs if job not in under_way and not _is_going(job)]
     marked = [job for job in suspended if _annotation(job, constants.ANNOTATION_STOP)]
     waiting = [job for job in suspended if job not in marked and _is_queued_here(job)]
     held = [job for job in waiting if _annotation(job, constants.ANNOTATION_HOLD)]
-    active = [job for job in jobs if not job["spec"].get("suspend") and not _has_ended(job, ended)]
+    active = [job for job in under_way if not _has_ended(job, ended) and not _is_continued(job)]
     late = [job for job in held if _created(job) + HOLD_LIMIT <= now]
     return Decisions(
         admit=admit([job for job in waiting if job not in held], len(active), limits),
@@ -111,6 +114,11 @@ def _has_ended(job: Job, ended: set[str]) -> bool:
     return _name(job) in ended or any(
         c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions
     )
+
+
+def _is_continued(job: Job) -> bool:
+    """Tell whether the run goes on in another Job, which has the slot."""
+    return bool(_annotation(job, constants.ANNOTATION_CONTINUED_BY))
 
 
 def _is_going(job: Job) -> bool:

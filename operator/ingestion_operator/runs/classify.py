@@ -6,11 +6,22 @@ Order of precedence, strongest first:
    A Job that was given up since no pod of it started has failed with the cause in its mark.
 1. The Job is finished (condition Complete or Failed): the run is. The runner's own outcome tells success from
    partialSuccess and gives the reason of a failure, unless Kubernetes ended the pod (memory, eviction, deadline).
-2. The last attempt is finished and the Job can make no other: the run is finished, before the Job says so.
-3. A container runs: running.
-4. Otherwise the run waits: queued, with what it waits for.
+2. The Job is suspended because its run ran out of memory: running, and the next attempt gets more.
+3. The Job is suspended for another reason: queued.
+4. The last attempt is finished, and no other may follow: the run is finished, before the Job says so. That is so
+   a) after an exit code that no repetition mends;
+   b) when the Job has no attempt left;
+   c) out of memory with no larger size left, or with more other failures than retry.limit: the Job would go on,
+      since its backoffLimit counts both kinds together, and the operator ends it (`runs.repetition`).
+5. The last attempt is finished, and another follows: running; out of memory, the next one gets more.
+6. A container runs: running, also when only an absent operator has let it come to that.
+7. Otherwise the run waits: queued, with what it waits for.
+
+An attempt that was taken back because more memory was on its way counts nowhere.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,16 +29,28 @@ from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Report, Run, RunState, RunSummary, Trigger
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.causes import cause_in_pod
+from ingestion_operator.runs.memory import (
+    OUT_OF_MEMORY,
+    SUPERSEDED,
+    has_grown,
+    is_between_sizes,
+    is_superseded,
+    next_attempt_gets_more,
+    next_size,
+    retries_left,
+    sizes_of,
+    what_to_raise,
+)
 from ingestion_operator.runs.pods import PodAttempt, creation, read_pod
 from ingestion_operator.runs.texts import cut
 
 _NOT_REPEATED = (constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE)
-_KUBERNETES_REASONS = ("OutOfMemory", "Evicted", "DeadlineExceeded", "NodeLost", "Preempting")
+_KUBERNETES_REASONS = (OUT_OF_MEMORY, "Evicted", "DeadlineExceeded", "NodeLost", "Preempting")
 
 
 def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
     """Return the record of the run that `job` is; `pods` are its own, in any order."""
-    attempts = [read_pod(pod) for pod in sorted(pods, key=creation)]
+    attempts = _superseded(job, [read_pod(pod) for pod in sorted(pods, key=creation)])
     created = _time(job["metadata"]["creationTimestamp"])
     state, reason, message, end = _state(job, attempts)
     outcome = next((a.outcome for a in reversed(attempts) if a.outcome), None)
@@ -63,8 +86,19 @@ def trigger(job: dict[str, Any]) -> Trigger:
     return "manual"
 
 
+def _superseded(job: dict[str, Any], attempts: Sequence[PodAttempt]) -> list[PodAttempt]:
+    """Mark the attempts that were taken back."""
+    told = [one.attempt for one in attempts]
+    return [
+        replace(one, attempt=one.attempt.model_copy(update={"reason": SUPERSEDED}))
+        if is_superseded(job, told, index)
+        else one
+        for index, one in enumerate(attempts)
+    ]
+
+
 def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, str, str, datetime | None]:
-    last = attempts[-1] if attempts else None
+    last = next((one for one in reversed(attempts) if one.attempt.reason != SUPERSEDED), None)
     if complete := _condition(job, "Complete", "SuccessCriteriaMet"):
         return _succeeded(last, _time(complete["lastTransitionTime"]))
     if failed := _condition(job, "Failed", "FailureTarget"):
@@ -73,11 +107,9 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
             return "failed", *mark, end
         if _was_stopped(job, last, failed.get("reason")):
             return _stopped(job, last, end)
-        return _failed(last, failed.get("reason", "Failed"), failed.get("message", ""), end)
+        return _failed(job, last, failed.get("reason", "Failed"), failed.get("message", ""), end)
     if job["spec"].get("suspend"):
-        if (stop := stop_time(job)) is not None:
-            return _stopped(job, None, stop)
-        return "queued", "Queued", "Waits for a free slot", None
+        return _suspended(job, attempts, last)
     if last is None:
         return "queued", "Pending", "Waits for its pod", None
     if last.is_finished:
@@ -86,6 +118,17 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
         return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
     cause = cause_in_pod(last.waiting_reason, last.waiting_message)
     return "queued", cause.reason, f"Pod {last.attempt.pod} waits: {cause.text}", None
+
+
+def _suspended(
+    job: dict[str, Any], attempts: Sequence[PodAttempt], last: PodAttempt | None
+) -> tuple[RunState, str, str, datetime | None]:
+    is_growing, stop = is_between_sizes(job), stop_time(job)
+    if stop is not None:
+        return _stopped(job, last if is_growing else None, stop)
+    if is_growing:
+        return "running", OUT_OF_MEMORY, next_attempt_gets_more(job, [one.attempt for one in attempts]), None
+    return "queued", "Queued", "Waits for a free slot", None
 
 
 def _attempt_ended(
@@ -97,11 +140,28 @@ def _attempt_ended(
         return _succeeded(last, end)
     if end is not None and _was_stopped(job, last, None):
         return _stopped(job, last, end)
-    failures = sum(a.is_finished and not a.is_disrupted and a.attempt.exit_code != 0 for a in attempts)
-    is_repeated = last.is_disrupted or failures <= job["spec"].get("backoffLimit", 6)
-    if end is not None and (last.attempt.exit_code in _NOT_REPEATED or not is_repeated):
-        return _failed(last, "Failed", "", end)
+    is_repeated = last.attempt.exit_code not in _NOT_REPEATED and _has_another_attempt(job, attempts, last)
+    if end is not None and not is_repeated:
+        return _failed(job, last, "Failed", "", end)
+    if sizes_of(job) and last.attempt.reason == OUT_OF_MEMORY:
+        return "running", OUT_OF_MEMORY, next_attempt_gets_more(job, [one.attempt for one in attempts]), None
     return "running", "Retrying", f"Attempt {len(attempts)} ended ({last.attempt.reason}); another follows", None
+
+
+def _has_another_attempt(job: dict[str, Any], attempts: Sequence[PodAttempt], last: PodAttempt) -> bool:
+    if last.is_disrupted:
+        return True
+    failures = sum(
+        a.is_finished and not a.is_disrupted and a.attempt.exit_code != 0 and a.attempt.reason != SUPERSEDED
+        for a in attempts
+    )
+    if failures > job["spec"].get("backoffLimit", 6):
+        return False
+    if not sizes_of(job):
+        return True
+    if last.attempt.reason == OUT_OF_MEMORY:
+        return next_size(job, last.attempt.memory) is not None
+    return retries_left(job, [one.attempt for one in attempts], failures) >= 0
 
 
 def _succeeded(last: PodAttempt | None, job_end: datetime) -> tuple[RunState, str, str, datetime | None]:
@@ -113,7 +173,7 @@ def _succeeded(last: PodAttempt | None, job_end: datetime) -> tuple[RunState, st
 
 
 def _failed(
-    last: PodAttempt | None, job_reason: str, job_message: str, job_end: datetime
+    job: dict[str, Any], last: PodAttempt | None, job_reason: str, job_message: str, job_end: datetime
 ) -> tuple[RunState, str, str, datetime | None]:
     if last is None:
         return "failed", job_reason[:64], job_message, job_end
@@ -121,7 +181,8 @@ def _failed(
     reason = last.attempt.reason or job_reason
     if reason in _KUBERNETES_REASONS or last.outcome is None:
         exit_code = "" if last.attempt.exit_code is None else f", exit code {last.attempt.exit_code}"
-        return "failed", reason[:64], f"Pod {last.attempt.pod}: {reason}{exit_code}. {job_message}".strip(), end
+        remark = what_to_raise(job, last.attempt) if reason == OUT_OF_MEMORY else job_message
+        return "failed", reason[:64], f"Pod {last.attempt.pod}: {reason}{exit_code}. {remark}".strip(), end
     state: RunState = "stopped" if last.outcome.state == "stopped" else "failed"
     return state, last.outcome.reason, last.outcome.message, end
 
@@ -163,6 +224,8 @@ def _was_stopped(job: dict[str, Any], last: PodAttempt | None, job_reason: str |
     if stop is None:
         return False
     end = last.attempt.end_time if last else None
+    if constants.ANNOTATION_MEMORY_STEP in job["metadata"].get("annotations", {}):
+        return True  # it was suspended for more memory when that was asked
     # The Job has no deadline but the one that ends it.
     return job_reason == "DeadlineExceeded" or (end is not None and end >= stop)
 
@@ -174,7 +237,7 @@ def _stopped(
     annotations = job["metadata"].get("annotations", {})
     if constants.ANNOTATION_HOLD in annotations:
         return "stopped", "Abandoned", "The run's own configuration was never written: start it again", end
-    started = last is not None and last.attempt.start_time is not None
+    started = (last is not None and last.attempt.start_time is not None) or has_grown(job)
     caller = annotations.get(constants.ANNOTATION_STOPPED_BY)
     words = ("Stopped on request", f"of {caller}" if caller else "", "" if started else "before it began")
     return "stopped", "Killed", " ".join(filter(None, words)), end

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
-from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
+from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.runs.classify import classify
-from ingestion_operator.runs.pods import own_pods, read_pod
+from ingestion_operator.runs.pods import creation, own_pods, read_pod
 
 
 def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[Run], now: datetime) -> list[Run]:
@@ -14,13 +14,13 @@ def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[
 
     A finished run stays as it was recorded: it never runs again, and it outlives its Job. Only an attempt that
     was still ending then gets its end, as long as the run is not reported. A run whose Job is gone before it
-    ended has failed.
+    ended has failed. A run that went on in another Job is what its newest Job is.
 
     Active runs come first, then those that are still to be reported, then the others; of each the newest. So a
     report that is due is lost only when 20 newer ones are due too.
     """
     before = {run.id: run for run in known}
-    seen = [_with_known_attempts(classify(job, own_pods(pods, job)), before) for job in jobs]
+    seen = [_with_known_attempts(classify(job, own_pods(pods, job)), before) for job in sorted(jobs, key=creation)]
     current = {
         run.id: before[run.id] if _is_finished(before.get(run.id)) else run
         for run in seen
@@ -56,13 +56,14 @@ def _was_pushed_out(run: Run, known: list[Run]) -> bool:
 
 
 def _with_known_attempts(run: Run, before: dict[str, Run]) -> Run:
-    """Keep attempts whose pods are gone."""
+    """Keep attempts whose pods are gone, and the start of a run that went on in another Job."""
     known = before.get(run.id)
     if known is None:
         return run
-    seen = {attempt.pod for attempt in run.attempts}
-    earlier: list[Attempt] = [attempt for attempt in known.attempts if attempt.pod not in seen]
-    return run.model_copy(update={"attempts": (earlier + run.attempts)[-ATTEMPTS_LIMIT:]}) if earlier else run
+    seen = {attempt.pod: attempt for attempt in run.attempts}
+    attempts = [seen.pop(attempt.pod, attempt) for attempt in known.attempts]  # in the order in which they came
+    attempts = [*attempts, *seen.values()][-ATTEMPTS_LIMIT:]
+    return run.model_copy(update={"attempts": attempts, "start_time": min(known.start_time, run.start_time)})
 
 
 def _with_ends(run: Run, pods: list[dict[str, Any]]) -> Run:

@@ -75,6 +75,15 @@ def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
     return run.model_copy(update={"reason": cause.reason, "message": message})
 
 
+def with_known_causes(runs: Sequence[Run], known: Sequence[Run]) -> list[Run]:
+    """Return the runs, those that wait with the cause in the written status where Job and pods tell none."""
+    found = {run.id: {"reason": run.reason, "message": run.message} for run in known if run.state == "queued"}
+    return [
+        run.model_copy(update=found.get(run.id, {})) if run.state == "queued" and run.reason in _SILENT else run
+        for run in runs
+    ]
+
+
 def give_up_patch(job: Job, run: Run, limit: str) -> dict[str, Any]:
     """Return the merge patch that ends a Job whose pod has not started within `limit`, a duration such as 10m.
 
@@ -100,7 +109,8 @@ def _since(run: Run, job: Job | None, pods: Sequence[Pod], before: Run | None, n
     may_begin = parse_timestamp(job.get("status", {}).get("startTime"))
     own = own_pods(pods, job)
     if not own:
-        return (may_begin if not run.attempts else None) or otherwise
+        # Without a startTime the Job controller has not seen the Job: it would not end it either.
+        return otherwise if run.attempts else may_begin
     last = read_pod(own[-1])
     if last.is_running:
         return None

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingestion_operator.constants import RUNNER_CONTAINER
+from ingestion_operator.memory_sizes import is_quantity, limit_of
 from ingestion_operator.models.status import Attempt
 from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
 
 
@@ -31,9 +33,9 @@ def own_pods(pods: Iterable[dict[str, Any]], job: dict[str, Any]) -> list[dict[s
     return sorted(own, key=creation)
 
 
-def creation(pod: dict[str, Any]) -> tuple[str, str]:
-    """Return what pods are sorted by, so that the oldest is the first."""
-    return pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]
+def creation(body: dict[str, Any]) -> tuple[str, str]:
+    """Return what pods and Jobs are sorted by, so that the oldest is the first."""
+    return body["metadata"]["creationTimestamp"], body["metadata"]["name"]
 
 
 def read_pod(pod: dict[str, Any]) -> PodAttempt:
@@ -54,6 +56,7 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
             end_time=parse_timestamp((terminated or {}).get("finishedAt")),
             exit_code=terminated.get("exitCode") if terminated else None,
             reason=_end_reason(status, terminated, outcome),
+            memory=_memory(pod),
         ),
         is_running=running is not None,
         is_finished=terminated is not None or phase in ("Succeeded", "Failed"),
@@ -73,10 +76,15 @@ def _end_reason(status: dict[str, Any], terminated: dict[str, Any] | None, outco
     if terminated is None:
         return None
     if terminated.get("reason") == "OOMKilled":
-        return "OutOfMemory"
+        return OUT_OF_MEMORY
     if outcome is not None:
         return outcome.reason
     return "Completed" if terminated.get("exitCode") == 0 else str(terminated.get("reason", "Error"))[:64]
+
+
+def _memory(pod: dict[str, Any]) -> str | None:
+    limit = limit_of(pod.get("spec", {}))
+    return limit if limit is not None and is_quantity(limit) else None
 
 
 def _waiting(status: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:

@@ -3,106 +3,23 @@
 import asyncio
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion_operator import archiving, constants
-from ingestion_operator.archive.layout import AttemptKey, attempt_of
-from ingestion_operator.archive.reader import ArchiveReader
-from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.object_store import ObjectStore
-from ingestion_operator.ports import LogStore
 from tests.support import objects
+from tests.support.archive_bed import BEGUN, ENDED, Bed, lines, play, pod, until, write
 from tests.support.fake_clock import FakeClock
-from tests.support.fake_follower import FakeFollower, FollowedLog
-from tests.support.kubelet_log import NANOSECONDS
 from tests.support.memory_store import MemoryStore
-
-BEGUN = int(objects.NOW.timestamp() + 2) * NANOSECONDS
-
-
-def pod(name: str = "nightly-1-a", **state: Any) -> objects.Body:
-    body = objects.pod(name, **(state or {"running": True}))
-    body["metadata"]["uid"] = f"uid-of-{name}"
-    body["metadata"]["labels"] |= {constants.LABEL_PIPELINE: "nightly", constants.LABEL_JOB_UID: objects.UID}
-    return body
-
-
-ENDED: dict[str, Any] = {"exit_code": 0}
-
-
-def attempt(name: str = "nightly-1-a") -> AttemptKey:
-    key = attempt_of(pod(name))
-    assert key is not None
-    return key
-
-
-class Bed:
-    """An archiver's surroundings: what lives on when it is restarted."""
-
-    def __init__(self, store: LogStore, **options: Any) -> None:
-        self.store = store
-        self.reader = ArchiveReader(store)
-        self.follower = FakeFollower()
-        self.clock = FakeClock(objects.NOW)
-        self.options = {"flush_seconds": 0.02, "first_pause_seconds": 0.002} | options
-
-    def starts(self, name: str = "nightly-1-a") -> FollowedLog:
-        """A container starts."""
-        log = self.follower.logs[name] = FollowedLog()
-        return log
-
-    @asynccontextmanager
-    async def archiver(self) -> AsyncIterator[LogArchiver]:
-        """An operator's life."""
-        found = LogArchiver(self.store, self.follower, self.clock, lambda: timedelta(days=30), **self.options)
-        task = asyncio.create_task(found.run())
-        await asyncio.sleep(0)
-        try:
-            yield found
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    def text(self, name: str = "nightly-1-a") -> str:
-        """What the archive has."""
-        return self.reader.tail(attempt(name), 10**9)
-
-    def is_complete(self, name: str = "nightly-1-a") -> bool:
-        return self.reader.find(attempt(name)).is_complete
 
 
 @pytest.fixture
 def bed(tmp_path: Path) -> Bed:
     return Bed(ObjectStore(f"file://{tmp_path}/archive", create=True))
-
-
-def play(scene: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scene, 60))
-
-
-async def until(what: str, is_so: Callable[[], bool], *, seconds: float = 10) -> None:
-    end = asyncio.get_running_loop().time() + seconds
-    while not is_so():
-        assert asyncio.get_running_loop().time() < end, f"waited {seconds:.0f} s until {what}"
-        await asyncio.sleep(0.005)
-
-
-def write(log: FollowedLog, first: int, last: int) -> None:
-    for number in range(first, last):
-        log.write(BEGUN + number * 300_000_000, f"line {number}\n".encode())
-
-
-def lines(first: int, last: int) -> str:
-    return "".join(f"line {number}\n" for number in range(first, last))
 
 
 def test_a_log_is_archived_while_it_is_written_and_complete_when_the_container_has_ended(bed: Bed) -> None:
@@ -299,6 +216,51 @@ def test_pods_of_others_and_pods_that_never_began_are_left_alone(bed: Bed) -> No
             archiver.observe(pod(phase="Failed", status_reason="Evicted"))
             await asyncio.sleep(0.05)
         assert bed.follower.requests == []
+
+    play(scene())
+
+
+def test_a_pod_that_is_first_seen_when_its_container_has_ended_is_followed(bed: Bed) -> None:
+    async def scene() -> None:
+        log = bed.starts()
+        write(log, 0, 3)
+        log.is_running = False
+        async with bed.archiver() as archiver:
+            archiver.observe(pod(exit_code=137, terminated_reason="OOMKilled"))
+            await until("the log is complete", bed.is_complete)
+        assert bed.text() == lines(0, 3)
+
+    play(scene())
+
+
+def lost_pod() -> objects.Body:
+    """What the kubelet says of a container that it does not find any more: it has ended, nobody knows when."""
+    lost = pod(exit_code=137, terminated_reason="ContainerStatusUnknown")
+    lost["status"]["containerStatuses"][1]["state"]["terminated"] |= {"startedAt": None, "finishedAt": None}
+    return lost
+
+
+def test_a_container_that_is_lost_before_it_was_seen_has_no_log_to_follow(bed: Bed) -> None:
+    async def scene() -> None:
+        async with bed.archiver() as archiver:
+            archiver.observe(lost_pod())
+            await asyncio.sleep(0.05)
+        assert bed.follower.requests == []
+
+    play(scene())
+
+
+def test_a_container_that_is_lost_while_it_is_followed_is_read_to_the_end(bed: Bed) -> None:
+    async def scene() -> None:
+        log = bed.starts()
+        async with bed.archiver() as archiver:
+            archiver.observe(pod())
+            write(log, 0, 3)
+            await until("the lines are there", lambda: bed.text() == lines(0, 3))
+            log.is_running = False
+            archiver.observe(lost_pod())
+            await until("the log is complete", bed.is_complete)
+        assert bed.text() == lines(0, 3)
 
     play(scene())
 

@@ -1,5 +1,6 @@
 """ObjectStore over real folders, and a bucket that is not there."""
 
+import base64
 import gzip
 import hashlib
 import os
@@ -17,6 +18,7 @@ from ingestion_operator.archive.layout import AttemptKey, RunKey, Segment
 from ingestion_operator.archive.retention import sweep
 from ingestion_operator.errors import NotFound, StoreError
 from ingestion_operator.object_store import ObjectStore
+from tests.support.raw_server import raw_server
 
 ATTEMPT = AttemptKey(RunKey("data", "nightly", "0c6f3a3e-1a2b-4c3d-8e4f-5a6b7c8d9e0f"), "nightly-1-a")
 
@@ -88,10 +90,114 @@ def test_a_bucket_that_is_away_is_a_fault_of_the_store_within_a_bound(monkeypatc
         assert "the-key-itself" not in str(caught.value)
 
 
-def test_a_url_that_says_too_little_is_a_fault_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    with pytest.raises(StoreError, match="Account must be specified"):
-        ObjectStore("az://container/prefix", create=True).put("a", b"")
+BLOB_KEY = base64.b64encode(b"the-key-itself").decode()
+AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "account", "AZURE_STORAGE_ACCOUNT_KEY": BLOB_KEY}
+
+
+class TestOtherClouds:
+    """As far as it can be seen without them: what is asked for, and what is told when it cannot be had."""
+
+    @pytest.fixture(autouse=True)
+    def environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in os.environ:
+            if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+                monkeypatch.delenv(name)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "*")
+
+    @pytest.mark.parametrize(
+        ("url", "told", "endpoint", "path"),
+        [
+            (
+                "gs://bucket/some/prefix",
+                {"GOOGLE_SKIP_SIGNATURE": "true"},
+                "GOOGLE_BASE_URL",
+                "/bucket/some%2Fprefix%2Fa%2Fb",
+            ),
+            ("az://container/some/prefix", AZURE, "AZURE_STORAGE_ENDPOINT", "/container/some/prefix/a/b"),
+            (
+                "abfss://container@account.dfs.core.windows.net/some/prefix",
+                {"AZURE_STORAGE_ACCOUNT_KEY": BLOB_KEY},
+                "AZURE_STORAGE_ENDPOINT",
+                "/container/some/prefix/a/b",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("code", "error"),
+        [
+            ("NoSuchKey", NotFound),
+            ("BlobNotFound", NotFound),
+            ("NoSuchBucket", StoreError),
+            ("ContainerNotFound", StoreError),
+        ],
+    )
+    def test_objects_are_asked_for_below_the_prefix_and_what_is_missing_is_named(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        url: str,
+        told: dict[str, str],
+        endpoint: str,
+        path: str,
+        code: str,
+        error: type[Exception],
+    ) -> None:
+        body = (
+            f"\ufeff<?xml version='1.0'?><Error><Code>{code}</Code><Message>Not there.\nRequestId:1</Message></Error>"
+        )
+        answer = f"HTTP/1.1 404 Not Found\r\nContent-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n{body}"
+        with raw_server(answer.encode()) as server:
+            monkeypatch.setenv(endpoint, f"http://127.0.0.1:{server.port}")
+            for name, value in told.items():
+                monkeypatch.setenv(name, value)
+            with pytest.raises(error) as caught:
+                ObjectStore(url, create=True).get("a/b")
+            (request,) = server.requests
+        assert request.decode().startswith(f"GET {path} HTTP/1.1\r\n")
+        assert BLOB_KEY not in str(caught.value)
+        if error is StoreError:
+            assert str(caught.value).endswith(f"404 Not Found: {code}: Not there.")
+
+    @pytest.mark.parametrize(
+        ("url", "told", "words"),
+        [
+            ("s3://", {}, 'Unable to recognise URL "s3://"'),
+            ("gs://", {}, 'Unable to recognise URL "gs://"'),
+            ("az://", {}, 'Unable to recognise URL "az://"'),
+            ("az://container/prefix", {}, "Account must be specified"),
+            ("az://container", AZURE | {"AZURE_STORAGE_ACCOUNT_KEY": "the-key-itself"}, "Invalid Access Key"),
+            (
+                "gs://bucket",
+                {"GOOGLE_SERVICE_ACCOUNT": "/nowhere/key.json"},
+                "Unable to open service account file from /nowhere",
+            ),
+            ("gs://bucket", {"GOOGLE_SERVICE_ACCOUNT": "{damaged}"}, "Unable to decode service account file"),
+            ("gs://bucket", {"GOOGLE_APPLICATION_CREDENTIALS": "{damaged}"}, "Unable to decode service account file"),
+        ],
+    )
+    def test_what_says_too_little_or_nonsense_is_a_fault_of_the_store(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, told: dict[str, str], words: str
+    ) -> None:
+        damaged = tmp_path / "key.json"
+        damaged.write_text('{"private_key": "the-key-itself"')
+        for name, value in told.items():
+            monkeypatch.setenv(name, value.format(damaged=damaged))
+        with pytest.raises(StoreError, match=f"log archive {url}: cannot write a: .*{words}") as caught:
+            ObjectStore(url, create=True).put("a", b"")
+        assert "\n" not in str(caught.value)
+        assert "the-key-itself" not in str(caught.value)
+
+    def test_a_shared_access_signature_is_not_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is part of the address that is asked."""
+        for name, value in {
+            "AZURE_STORAGE_ACCOUNT_NAME": "account",
+            "AZURE_STORAGE_SAS_TOKEN": "sv=2020&sig=the-key-itself",
+            "AZURE_STORAGE_ENDPOINT": "http://127.0.0.1:1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StoreError, match="az://container: cannot list all") as caught:
+            keys(ObjectStore("az://container", create=True, attempts=1))
+        assert "the-key-itself" not in str(caught.value)
 
 
 def test_the_sweep_leaves_no_empty_folders(store: ObjectStore, folder: Path) -> None:

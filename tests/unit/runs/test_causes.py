@@ -68,9 +68,10 @@ def test_what_has_mended_itself_is_no_cause_any_more() -> None:
     missing = event("a", "FailedMount", 'secret "bot" not found', seconds=5)
     pulling = event("a", "Pulling", "Pulling image", warning=False, seconds=9)
     pulled = event("a", "Pulled", "Pulled", warning=False, seconds=99)
-    now = cause_in_events([pulling, missing])
-    assert now is not None
-    assert now.reason == "Pulling"
+    for events in ([pulling, missing], [missing, pulling]):
+        now = cause_in_events(events)
+        assert now is not None
+        assert now.reason == "Pulling"
     assert cause_in_events([pulled, missing, pulling]) is None
     assert cause_in_events([]) is None
 

@@ -11,7 +11,7 @@ from ingestion_operator.models.status import Run
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.classify import classify
 from ingestion_operator.runs.history import runs_of
-from ingestion_operator.runs.pending import Waiting, give_up_patch, waiting, with_waiting_since
+from ingestion_operator.runs.pending import Waiting, give_up_patch, waiting, with_known_causes, with_waiting_since
 from tests.support.objects import NOW, Body, at, job, pod
 
 LIMIT = timedelta(minutes=10)
@@ -47,7 +47,7 @@ def seconds(moment: datetime | None) -> float | None:
         (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50), pod("b", created=60, waiting=PULL)], 60),
         (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50)], 50),
         (started(job(backoff_limit=2), 70), [pod("a", exit_code=1, ended=50)], 70),
-        (job(), [], 100),
+        (job(), [], None),
         (job(), [pod(created=7)], 7),
         (started(job()), [pod(running=True)], None),
         (started(job()), [pod(exit_code=0)], None),
@@ -151,6 +151,19 @@ def test_a_kill_that_comes_after_the_run_was_given_up_changes_nothing() -> None:
 def test_a_limit_of_one_is_told_in_the_singular() -> None:
     message = classify(given_up(job(), [], "1h"), []).message
     assert message == "No pod of the run started within 1 hour. Waits for its pod"
+
+
+def test_a_cause_that_was_found_is_told_to_others_until_the_pod_tells_its_own() -> None:
+    known = [classify(job(), [pod()]).model_copy(update={"reason": "SecretNotFound", "message": "why"})]
+    silent, telling, running = (
+        classify(job(), []),
+        classify(job(), [pod(waiting=PULL)]),
+        classify(job(), [pod(running=True)]),
+    )
+    (told,) = with_known_causes([silent], known)
+    assert (told.reason, told.message) == ("SecretNotFound", "why")
+    assert with_known_causes([telling, running], known) == [telling, running]
+    assert with_known_causes([silent], [running]) == [silent]
 
 
 PODS = st.lists(

@@ -1,0 +1,463 @@
+"""Runs repeated with more memory: every write, every crash between two, and what comes in between."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ingestion_operator import constants
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden
+from ingestion_operator.models.resource import parse_status
+from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
+from ingestion_operator.pipeline_service.run_stopper import RunStopper
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
+from ingestion_operator.refresh import PipelineKey, Refresher
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.job_controller import JobCluster, JobController
+from tests.support.objects import NAME, NAMESPACE, Body, at, manifest, settings
+
+KEY = PipelineKey(NAMESPACE, NAME)
+FIRST = "nightly-1"
+
+
+class Scene:
+    """A pipeline with one scheduled run; Kubernetes and the operator work when they are told to."""
+
+    def __init__(self, *, retries: int = 0, most: str = "2Gi", grows: bool = True, runs: int = 1) -> None:
+        self.clock = FakeClock()
+        self.cluster = JobCluster(self.clock, grows=grows)
+        self.kubernetes = JobController(self.cluster, self.clock)
+        self.sink = FakeSink()
+        self.refresher = self.another_operator()
+        more = {"limit": retries, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": most}}
+        resources = {"limits": {"memory": "512Mi"}, "requests": {"memory": "256Mi"}}
+        concurrency = {"policy": "Forbid" if runs == 1 else "Allow", "maxActiveRuns": runs}
+        template = {"container": {"resources": resources}}
+        self.cluster.put(PIPELINES, manifest(retry=more, podTemplate=template, concurrency=concurrency))
+        self.look()
+        self.job = self.kubernetes.start(self.cluster.all(CRONJOBS)[0], FIRST)
+        self.run_id = self.job["metadata"]["uid"]
+
+    def another_operator(self) -> Refresher:
+        reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
+        return Refresher(self.cluster, settings, self.clock, reporter)
+
+    def look(self) -> None:
+        self.refresher.refresh(KEY, [])
+
+    def attempt(self) -> str:
+        """Let the next pod start; return its memory limit."""
+        for _ in range(4):
+            self.kubernetes.sync()
+            self.look()
+            if memory := self.kubernetes.run():
+                self.look()
+                return memory[0]
+        raise AssertionError("no other attempt follows")
+
+    @property
+    def status(self) -> PipelineStatus:
+        (body,) = self.cluster.all(PIPELINES)
+        return parse_status(body)
+
+    @property
+    def run(self) -> Run:
+        (run,) = self.status.runs
+        return run
+
+    def live(self, name: str = FIRST) -> Body:
+        found = self.cluster.get(JOBS, NAMESPACE, name)
+        assert found is not None
+        return found
+
+    def jobs(self) -> list[str]:
+        return [body["metadata"]["name"] for body in self.cluster.all(JOBS)]
+
+    def kill(self) -> None:
+        stopper = RunStopper(self.cluster, NAMESPACE, self.clock, "a person")
+        for body in self.cluster.all(JOBS):
+            stopper.stop(body)
+
+    def events(self) -> list[str]:
+        return [event["message"] for event in self.cluster.all(EVENTS) if event["reason"] == "OutOfMemory"]
+
+    def settle(self) -> None:
+        """Let both sides work until nothing changes."""
+        for _ in range(6):
+            self.kubernetes.sync()
+            self.look()
+
+
+def written(scene: Scene, since: int) -> list[str]:
+    return [call.verb for call in scene.cluster.writes[since:] if call.plural == "jobs"]
+
+
+def test_a_run_gets_size_after_size_in_one_job_and_one_record() -> None:
+    scene = Scene()
+    before = len(scene.cluster.writes)
+    for memory in ("512Mi", "1Gi"):
+        assert scene.attempt() == memory
+        scene.kubernetes.run_out_of_memory()
+        scene.look()
+        assert (scene.run.state, scene.run.reason) == ("running", "OutOfMemory")
+    assert scene.attempt() == "2Gi"
+    scene.kubernetes.end(0)
+    scene.settle()
+    assert (scene.run.id, scene.run.state) == (scene.run_id, "success")
+    assert [a.memory for a in scene.run.attempts] == ["512Mi", "1Gi", "2Gi"]
+    assert scene.jobs() == [FIRST]
+    assert written(scene, before) == ["merge_patch"] * 4
+    assert scene.events() == [
+        f"Run {scene.run_id}: Attempt 1 ran out of memory within 512Mi; the next one gets 1Gi",
+        f"Run {scene.run_id}: Attempt 2 ran out of memory within 1Gi; the next one gets 2Gi",
+    ]
+
+
+def test_the_job_is_suspended_in_the_look_that_sees_the_kill_and_resumed_once_it_is_at_rest() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    suspended = scene.live()
+    assert suspended["spec"]["suspend"] is True
+    assert suspended["metadata"]["annotations"][constants.ANNOTATION_MEMORY_STEP] == "1Gi"
+    scene.look()
+    assert scene.live() == suspended, "Kubernetes has not noted the suspension yet"
+    scene.kubernetes.sync()
+    scene.look()
+    resumed = scene.live()
+    assert resumed["spec"]["suspend"] is False
+    assert constants.ANNOTATION_MEMORY_STEP not in resumed["metadata"]["annotations"]
+    (container,) = resumed["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "1Gi"
+    assert container["resources"]["requests"]["memory"] == "512Mi"
+    assert container["image"] == settings().runner_image(None).image
+    scene.look()
+    assert scene.live() == resumed, "its pod is still to come"
+
+
+def test_the_next_run_begins_at_the_first_size_again() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    scene.attempt()
+    scene.kubernetes.end(0)
+    scene.settle()
+    scene.kubernetes.start(scene.cluster.all(CRONJOBS)[0], "nightly-2")
+    assert scene.attempt() == "512Mi"
+
+
+def test_memory_beyond_the_last_size_ends_the_run_though_a_retry_is_left() -> None:
+    scene = Scene(retries=1, most="1Gi")
+    for _ in range(2):
+        scene.attempt()
+        scene.kubernetes.run_out_of_memory()
+        scene.look()
+    assert (scene.run.state, scene.run.reason) == ("failed", "OutOfMemory")
+    assert "1Gi was not enough: raise spec.retry.onOutOfMemory.maxMemory" in scene.run.message
+    scene.settle()
+    assert scene.live()["status"]["conditions"][-1]["reason"] == "BackoffLimitExceeded"
+    assert len(scene.cluster.all(PODS)) == 2, "no pod follows, and those that were keep their logs"
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_other_failures_have_the_retries_and_no_more(retries: int) -> None:
+    scene = Scene(retries=retries)
+    for _ in range(retries + 1):
+        scene.attempt()
+        scene.kubernetes.end(1)
+        scene.look()
+    assert (scene.run.state, scene.run.reason, len(scene.run.attempts)) == ("failed", "Error", retries + 1)
+    scene.settle()
+    assert scene.live()["status"]["conditions"][-1]["type"] == "Failed"
+    assert scene.run.reason == "Error"
+    assert len(scene.cluster.all(PODS)) == retries + 1
+
+
+def test_a_finished_job_is_left_alone() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.end(1)
+    scene.settle()
+    before = len(scene.cluster.writes)
+    scene.settle()
+    assert written(scene, before) == []
+
+
+def test_attempts_that_an_absent_operator_let_repeat_at_the_same_size_cost_no_size() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.kubernetes.sync()
+    scene.kubernetes.run()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    for memory in ("1Gi", "2Gi"):
+        assert scene.attempt() == memory
+        scene.kubernetes.run_out_of_memory()
+        scene.look()
+    assert [a.memory for a in scene.run.attempts] == ["512Mi", "512Mi", "1Gi", "2Gi"]
+    assert (scene.run.state, scene.run.reason) == ("failed", "OutOfMemory")
+
+
+def test_what_runs_already_is_not_taken_back() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.kubernetes.sync()
+    scene.kubernetes.run()
+    scene.look()
+    assert scene.live()["spec"].get("suspend") is not True
+    assert scene.run.reason == "Running"
+    scene.kubernetes.end(0)
+    scene.settle()
+    assert scene.run.state == "success"
+
+
+def test_a_pod_that_was_made_in_the_same_moment_is_taken_back_and_shown_so() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    late = scene.cluster.all(PODS)[0] | {"status": {"phase": "Pending"}}
+    late["metadata"] = late["metadata"] | {"name": "late", "uid": "late", "creationTimestamp": at(3600)}
+    scene.cluster.put(PODS, late)
+    scene.clock.forward(seconds=1)
+    scene.look()
+    assert [a.reason for a in scene.run.attempts] == ["OutOfMemory", "Superseded"]
+    assert scene.run.reason == "OutOfMemory"
+    assert scene.attempt() == "1Gi"
+    assert [a.reason for a in scene.run.attempts] == ["OutOfMemory", "Superseded", None]
+    assert len(scene.events()) == 1
+
+
+def test_a_job_that_changes_in_the_same_moment_is_looked_at_anew() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.cluster.interleave("merge_patch", scene.kubernetes.sync, plural="jobs")
+    with pytest.raises(Conflict):
+        scene.look()
+    assert scene.live()["spec"].get("suspend") is not True
+
+
+def test_a_run_between_two_sizes_is_under_way_keeps_its_slot_and_is_not_told_as_waiting() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    scene.kubernetes.sync()
+    waiting = scene.kubernetes.start(scene.cluster.all(CRONJOBS)[0], "nightly-2")
+    scene.cluster.edit(JOBS, NAMESPACE, "nightly-2", _make_wait)
+    scene.look()
+    assert (scene.status.active_runs, scene.status.queued_runs) == ([scene.run_id], [waiting["metadata"]["uid"]])
+    assert scene.live("nightly-2")["spec"]["suspend"] is True
+    scene.attempt()
+    scene.kubernetes.end(0)
+    scene.settle()
+    assert scene.live("nightly-2")["spec"]["suspend"] is False
+
+
+def _make_wait(body: Body) -> None:
+    body["metadata"]["annotations"] = {
+        key: value for key, value in body["metadata"]["annotations"].items() if key != constants.ANNOTATION_SCHEDULED_AT
+    } | {constants.ANNOTATION_REQUESTED_AT: at(1)}
+    body["spec"] = body["spec"] | {"suspend": True}
+
+
+@pytest.mark.parametrize("grows", [True, False], ids=["same Job", "another Job"])
+@pytest.mark.parametrize("looks", [0, 1, 2, 3])
+def test_a_run_can_be_killed_at_any_time(looks: int, grows: bool) -> None:
+    scene = Scene(grows=grows)
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    for _ in range(looks):
+        scene.look()
+        scene.kubernetes.sync()
+    scene.kill()
+    scene.settle()
+    assert (scene.run.state, scene.run.reason, scene.run.message) == (
+        "stopped",
+        "Killed",
+        "Stopped on request of a person",
+    )
+    assert scene.kubernetes.active() == []
+    assert all(body["status"]["conditions"][-1]["type"] == "Failed" for body in scene.cluster.all(JOBS))
+    assert (looks > 1 and not grows) or scene.jobs() == [FIRST], "a run that has begun keeps its Job"
+
+
+def test_no_step_is_begun_for_a_run_that_is_being_killed() -> None:
+    scene = Scene()
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.clock.forward(seconds=5)
+    scene.kill()
+    scene.look()
+    assert scene.run.reason == "OutOfMemory", "it had ended before that was asked"
+    assert scene.live()["spec"].get("suspend") is not True
+
+
+def test_a_kill_between_the_writes_of_a_continuation_reaches_the_job_that_follows() -> None:
+    scene = Scene(grows=False)
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    scene.kubernetes.sync()
+    scene.cluster.interleave("create", scene.kill, plural="jobs")
+    with pytest.raises(Conflict):
+        scene.look()
+    assert len(scene.jobs()) == 2
+    scene.settle()
+    assert (scene.run.state, scene.run.reason) == ("stopped", "Killed")
+    assert scene.kubernetes.active() == []
+
+
+def test_where_the_template_is_immutable_the_run_goes_on_in_another_job_as_the_same_run() -> None:
+    scene = Scene(grows=False, retries=1)
+    assert scene.attempt() == "512Mi"
+    began = scene.status
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    assert scene.attempt() == "1Gi"
+    _, second = scene.jobs()
+    (body,) = [job for job in scene.cluster.all(JOBS) if job["metadata"]["name"] == second]
+    annotations = body["spec"]["template"]["metadata"]["annotations"]
+    assert annotations[constants.ANNOTATION_RUN_ID] == scene.run_id
+    assert body["metadata"]["annotations"][constants.ANNOTATION_ADMITTED_AT]
+    assert body["spec"]["backoffLimit"] == 2
+    assert scene.live()["metadata"]["annotations"][constants.ANNOTATION_CONTINUED_BY] == second
+    assert scene.live()["spec"]["suspend"] is True, "it holds the run's Secret and the CronJob's turn until the end"
+    assert (scene.run.id, scene.run.job, scene.run.trigger) == (scene.run_id, second, "scheduled")
+    assert scene.run.start_time == began.runs[0].start_time
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    assert scene.attempt() == "2Gi"
+    scene.kubernetes.end(0)
+    scene.settle()
+    assert scene.run.state == "success"
+    assert [a.memory for a in scene.run.attempts] == ["512Mi", "1Gi", "2Gi"]
+    assert scene.jobs() == [scene.run.job]
+    assert scene.kubernetes.most_active == 1
+
+
+def test_a_continuation_takes_no_second_slot() -> None:
+    scene = Scene(grows=False, runs=2)
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    scene.attempt()
+    scene.kubernetes.start(scene.cluster.all(CRONJOBS)[0], "nightly-2")
+    scene.look()
+    assert scene.live("nightly-2")["spec"].get("suspend") is not True
+
+
+def test_a_continuation_that_somebody_deletes_is_not_made_again() -> None:
+    scene = Scene(grows=False)
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    scene.attempt()
+    scene.cluster.delete(JOBS, NAMESPACE, scene.run.job)
+    for pod in scene.kubernetes.active():
+        scene.cluster.delete(PODS, NAMESPACE, pod["metadata"]["name"])
+    scene.settle()
+    assert (scene.run.state, scene.run.reason) == ("failed", "JobDeleted")
+    assert scene.jobs() == []
+
+
+@pytest.mark.parametrize("verb", ["merge_patch", "create"])
+def test_a_run_that_the_cluster_refuses_more_memory_fails_and_says_why(verb: str) -> None:
+    scene = Scene(grows=verb == "merge_patch")
+    scene.attempt()
+    scene.kubernetes.run_out_of_memory()
+    scene.look()
+    scene.kubernetes.sync()
+    scene.cluster.fail(verb, Forbidden("HTTP 403: at most 512Mi here", code=403), plural="jobs")
+    scene.look()
+    scene.settle()
+    assert (scene.run.state, scene.run.reason) == ("failed", "OutOfMemory")
+    assert "Kubernetes refuses more: HTTP 403: at most 512Mi here" in scene.run.message
+    assert scene.jobs() == [FIRST]
+    assert scene.kubernetes.active() == []
+
+
+def play(scene: Scene) -> None:
+    """A whole run that needs 2Gi; a crash of the operator makes a new one look at once."""
+
+    def look() -> None:
+        try:
+            scene.look()
+        except ClusterError:
+            scene.refresher = scene.another_operator()
+            scene.look()
+
+    for _ in range(14):
+        scene.kubernetes.sync()
+        look()
+        for memory in scene.kubernetes.run():
+            look()
+            if memory == "2Gi":
+                scene.kubernetes.end(0)
+            else:
+                scene.kubernetes.run_out_of_memory()
+            look()
+
+
+def number_of_writes(*, grows: bool) -> int:
+    scene = Scene(grows=grows)
+    before = len(scene.cluster.writes)
+    play(scene)
+    return len(scene.cluster.writes) - before
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["lost", "done, answer lost"])
+@pytest.mark.parametrize("grows", [True, False], ids=["same Job", "another Job"])
+def test_a_crash_at_any_write_changes_nothing_of_the_truth(grows: bool, after: bool) -> None:
+    for number in range(number_of_writes(grows=grows)):
+        scene = Scene(grows=grows)
+        scene.cluster.crash_at = len(scene.cluster.writes) + number
+        scene.cluster.crash_after = after
+        play(scene)
+        assert (scene.run.id, scene.run.state) == (scene.run_id, "success"), number
+        assert [a.memory for a in scene.run.attempts if a.reason != "Superseded"] == ["512Mi", "1Gi", "2Gi"], number
+        assert scene.kubernetes.most_active == 1
+        assert scene.jobs() == [scene.run.job]
+
+
+STEPS: dict[str, Callable[[Scene], object]] = {
+    "Job controller": lambda scene: scene.kubernetes.sync(),
+    "operator": lambda scene: scene.look(),
+    "start": lambda scene: scene.kubernetes.run(),
+    "out of memory": lambda scene: scene.kubernetes.run_out_of_memory(),
+    "failure": lambda scene: scene.kubernetes.end(1),
+    "success": lambda scene: scene.kubernetes.end(0),
+    "kill": lambda scene: scene.kill(),
+}
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=25), st.integers(0, 2), st.booleans())
+def test_whatever_happens_in_whatever_order_one_run_comes_to_one_end(
+    steps: list[str], retries: int, grows: bool
+) -> None:
+    scene = Scene(retries=retries, grows=grows)
+    scene.look()
+    for name in steps:
+        STEPS[name](scene)
+        assert len(scene.kubernetes.active()) <= 1
+    scene.settle()
+    if scene.kubernetes.active():
+        scene.kubernetes.end(0)
+        scene.settle()
+    assert scene.run.state in FINISHED_STATES
+    assert scene.run.id == scene.run_id
+    assert scene.kubernetes.active() == []
+    assert all(body["status"]["conditions"][-1]["type"] in ("Complete", "Failed") for body in scene.cluster.all(JOBS))
+    end = scene.run
+    before = len(scene.cluster.writes)
+    scene.settle()
+    assert (scene.run, written(scene, before)) == (end, [])
