@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.machine import Facts
+from tests.chaos import document
 from tests.chaos.report import last_line, table
 from tests.chaos.row import Result, Row
 from tests.chaos.scene import Scene
 from tests.chaos.story import Story
 from tests.chaos.verdict import SUCCESS, Expected, count, deviations, is_doubled, is_lost
+from tests.cluster.locations import CHECKOUT
 
 KILLED = Expected("stopped", ("Killed",), ("operator",), most_rows=2, message="on request", log="last line")
 
@@ -119,3 +122,15 @@ def test_the_last_line_counts_rows_of_all_rounds_and_times_only_the_rows_with_al
         '{"rows": 2, "passed": 1, "end_to_cr_p99_ms": 100.0, "end_to_server_p99_ms": 500.0, "lost": 0, "doubled": 1}'
     )
     assert '"end_to_cr_p99_ms": null' in last_line([], lost=0, doubled=0)
+
+
+def test_only_what_stands_between_the_marks_of_the_document_is_rewritten() -> None:
+    machine: Facts = {"cores": 2, "memory_gib": 24.0, "kubernetes": "v1.37.2", "load_before": 0.5}
+    text = (CHECKOUT / document.NAME).read_text()
+    once = document.rewritten(text, "| new |", machine, 3)
+    assert document.rewritten(once, "| new |", machine, 3) == once
+    assert "\n| new |\n" in once
+    assert once.startswith(text[: text.index("<!--")])
+    assert once.endswith(text[text.index("## Not played here") :])
+    with pytest.raises(ValueError, match="has lost the marks"):
+        document.rewritten("no marks", "| new |", machine, 3)
