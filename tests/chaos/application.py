@@ -31,10 +31,7 @@ class Troubled(AppRunner):
         print("LAST_WORDS", flush=True)
 
     def close(self):
-        seconds, behaviour = self._wishes()
-        if behaviour == "linger":
-            print("the application lingers", flush=True)
-            time.sleep(30)
+        pass
 
     def _wishes(self):
         wishes = self.app_config if isinstance(self.app_config, dict) else self.app_config.model_dump()
@@ -54,7 +51,7 @@ def config_map() -> dict[str, Any]:
 
 
 def source_config(behaviour: str, seconds: float) -> dict[str, Any]:
-    """What a pipeline says of it: sleep so many seconds, and then (or in its close) behave so."""
+    """What a pipeline says of it: sleep so many seconds, then behave so."""
     return {
         "config": {
             "type": "Application",

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.chaos.scene import Scene
-from tests.chaos.stage import api_server_answers
+from tests.chaos.stage import api_server_answers, service_is_reachable
 from tests.support.installation import OPERATOR, wait_for_rollout
 from tests.support.waiting import wait_for
 
 API_SERVER: Final = "kube-apiserver"
 _SELECTOR: Final = f"app.kubernetes.io/name={OPERATOR}"
 _CUT: Final = {"path": "^/api/", "status": 0}
-_API_SECONDS: Final = 60
+_API_SECONDS: Final = 90
 
 
 @contextmanager
@@ -112,4 +112,5 @@ def kubelet_away(scene: Scene) -> Iterator[None]:
 
 def _wait_for_api_server(scene: Scene) -> None:
     wait_for("the API server", lambda: api_server_answers(scene.stage.bed), timeout=_API_SECONDS)
+    wait_for("pods to reach it again", lambda: service_is_reachable(scene.stage.bed), timeout=_API_SECONDS)
     scene.recovered()

@@ -1,5 +1,6 @@
 """Where the rows are played: one installed operator, one double, one database, and the ways to disturb them."""
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,8 +16,10 @@ from ingestion_operator.settings import Settings
 from ingestion_operator.system_clock import SystemClock
 from tests.chaos import application
 from tests.chaos.observer import Observer
+from tests.cluster.commands import run
 from tests.cluster.errors import CommandError
 from tests.cluster.handle import Cluster
+from tests.cluster.node.network import API_SERVICE_ADDRESS
 from tests.support import manifests
 from tests.support.double_client import DoubleClient
 from tests.support.installation import settings
@@ -122,3 +125,13 @@ def api_server_answers(bed: Cluster) -> bool:
         return bed.kubectl("get", "--raw", "/readyz", "--request-timeout=2s").strip() == "ok"
     except CommandError:
         return False
+
+
+def service_is_reachable(bed: Cluster) -> bool:
+    """Tell whether the API server answers at the address that pods know; kube-proxy may need 45 s to learn of it."""
+    call = f"import socket; socket.create_connection(({API_SERVICE_ADDRESS!r}, 443), 2)"
+    try:
+        run([*bed.nsenter_prefix(), sys.executable, "-c", call])
+    except CommandError:
+        return False
+    return True

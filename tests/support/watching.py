@@ -12,7 +12,7 @@ _SECONDS: Final = 300
 def events(api_client: client.ApiClient, path: str) -> Iterator[dict[str, Any]]:
     """Yield the events (type, object) of the collection at `path`, first what is there; ends after five minutes.
 
-    Raises urllib3's HTTPError and OSError when the API server goes away.
+    Raises urllib3's HTTPError and OSError when the API server goes away or is not ready.
     """
     serialized = api_client.param_serialize(
         "GET",
@@ -22,6 +22,8 @@ def events(api_client: client.ApiClient, path: str) -> Iterator[dict[str, Any]]:
         auth_settings=["BearerToken"],
     )
     response = api_client.call_api(*serialized, _request_timeout=(5, _SECONDS + 10)).response
+    if response.status != 200:  # one that has just started may answer 403 or 503
+        raise ConnectionError(f"watching {path}: HTTP {response.status}")
     rest = b""
     for piece in response.stream(amt=None):
         *lines, rest = (rest + piece).split(b"\n")

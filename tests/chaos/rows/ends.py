@@ -15,7 +15,7 @@ from tests.support.postgres.process import connection
 _AT_ONCE: Final = 12
 """Two cores cannot start 50 interpreters in a time that anybody would wait for."""
 
-_START_OF_ALL_SECONDS: Final = 150
+_START_OF_ALL_SECONDS: Final = 110
 
 
 def success(scene: Scene) -> None:
