@@ -30,8 +30,21 @@ _INTERRUPTED: Final = Expected(
 
 
 def out_of_memory(scene: Scene) -> None:
+    _grow(scene, {})
+
+
+def out_of_memory_once(scene: Scene) -> None:
+    _grow(scene, {"onOutOfMemory": {"memoryFactor": 8, "maxMemory": "1Gi"}})
+
+
+def out_of_memory_for_ever(scene: Scene) -> None:
+    _grow(scene, {"onOutOfMemory": {"memoryFactor": 2, "maxMemory": "150Mi"}})
+
+
+def _grow(scene: Scene, retry: dict[str, Any]) -> None:
+    """Begin with less than the import of the library needs."""
     memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
-    scene.start(scene.application(podTemplate={"container": {"resources": memory}}))
+    scene.start(scene.application(podTemplate={"container": {"resources": memory}}, retry=retry))
 
 
 def deadline(scene: Scene) -> None:
@@ -135,9 +148,21 @@ def _never_started(reason: str, words: str) -> Expected:
 PODS: Final = (
     Row(
         "out-of-memory",
-        "the container gets less memory than the library needs",
+        "the container gets 100Mi, less than the library needs",
         out_of_memory,
         Expected("failed", ("OutOfMemory",), ("operator",), message="OutOfMemory"),
+    ),
+    Row(
+        "out-of-memory-once",
+        "out of memory with 100Mi, enough with the next size (retry.onOutOfMemory)",
+        out_of_memory_once,
+        Expected("success", ("Succeeded",), log=application.LAST_WORDS),
+    ),
+    Row(
+        "out-of-memory-for-ever",
+        "out of memory with every size up to maxMemory 150Mi (retry.onOutOfMemory)",
+        out_of_memory_for_ever,
+        Expected("failed", ("OutOfMemory",), ("operator",), message="150Mi"),
     ),
     Row(
         "deadline",
