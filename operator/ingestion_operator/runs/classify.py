@@ -16,7 +16,8 @@ Order of precedence, strongest first:
    c) out of memory with no larger size left, or with more other failures than retry.limit: the Job would go on,
       since its backoffLimit counts both kinds together, and the operator ends it (`runs.repetition`).
 5. The last attempt is finished, and another follows: running; out of memory, the next one gets more.
-6. A container runs: running, also when only an absent operator has let it come to that.
+6. A container runs: running, also when only an absent operator has let it come to that; NodeLost where its node is
+   not heard of.
 7. Otherwise the run waits: queued, with what it waits for.
 
 An attempt that was taken back because more memory was on its way counts nowhere.
@@ -111,6 +112,9 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
         return "queued", "Pending", "Waits for its pod", None
     if last.is_finished:
         return _attempt_ended(job, attempts, last)
+    if last.is_running and not last.is_reachable:
+        text = f"Node {last.attempt.node} is not heard of, and so neither is pod {last.attempt.pod}, which ran there"
+        return "running", "NodeLost", text, None
     if last.is_running:
         return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
     cause = cause_in_pod(last.waiting_reason, last.waiting_message)

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.chaos import application
 from tests.chaos.faults import api_server_away, freeze_etcd, kubelet_away, restart_api_server
+from tests.chaos.observer import Seen
 from tests.chaos.row import Row
 from tests.chaos.scene import Scene
 from tests.chaos.verdict import Expected
@@ -41,8 +42,12 @@ def kubelet_stopped(scene: Scene) -> None:
         _wait_for_the_workflow(scene, run)
         bed = scene.stage.bed
         bed.kubectl("wait", "--for=condition=Ready=Unknown", "node", "--all", "--timeout=120s", timeout=130)
-        record = scene.stage.observer.seen(run).record or {}
-        assert record["state"] == "running", record
+        scene.stage.observer.wait("the status to say so", _is_on_a_lost_node, run, timeout=30)
+
+
+def _is_on_a_lost_node(seen: Seen) -> bool:
+    record = seen.record or {}
+    return (record.get("state"), record.get("reason")) == ("running", "NodeLost")
 
 
 def _wait_for_the_workflow(scene: Scene, run: str) -> None:
