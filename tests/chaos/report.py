@@ -40,10 +40,11 @@ def table(results: Sequence[Result]) -> str:
 def last_line(results: Sequence[Result], *, lost: int, doubled: int) -> str:
     """Return the result as one JSON object.
 
-    The times are those of the rows in which operator, API server and OpenMetadata are all up at the end; null where
-    there is none.
+    The times are those of containers that ended in rows in which operator, API server and OpenMetadata are all up
+    then; null where there is none.
     """
-    timed = [story for result in results if result.row.is_timed for _, story in result.stories]
+    of_timed = [story for result in results if result.row.is_timed for _, story in result.stories]
+    timed = [story for story in of_timed if story.container_ended_at is not None]
     found: dict[str, Any] = {
         "rows": len(results),
         "passed": sum(result.has_passed for result in results),

@@ -113,11 +113,13 @@ def test_the_table_has_a_line_for_each_row_with_the_longest_times_of_all_rounds(
     assert lines[2] == f"| {cells} |"
 
 
-def test_the_last_line_counts_rows_of_all_rounds_and_times_only_the_rows_with_all_sides_up() -> None:
+def test_the_last_line_counts_rows_of_all_rounds_and_times_only_ends_of_containers_with_all_sides_up() -> None:
     timed = Row("killed", "kubectl delete pod", act, KILLED)
     untimed = replace(timed, name="away", is_timed=False)
     late = story(recorded_at=999.0)
-    results = [Result(timed, 1, [(KILLED, story())]), Result(untimed, 1, [(KILLED, late)], ["too late"])]
+    unstarted = story(container_ended_at=None, recorded_at=998.0)
+    stories = [(KILLED, story()), (KILLED, unstarted)]
+    results = [Result(timed, 1, stories), Result(untimed, 1, [(KILLED, late)], ["too late"])]
     assert last_line(results, lost=0, doubled=1) == (
         '{"rows": 2, "passed": 1, "end_to_cr_p99_ms": 100.0, "end_to_server_p99_ms": 500.0, "lost": 0, "doubled": 1}'
     )
