@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast bench-gateway lint format cluster-up cluster-down images crds locks clean
+.PHONY: help demo test test-fast chaos bench-gateway lint format cluster-up cluster-down images crds locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ test: lint ## Run all that CI runs
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)
+
+chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
 bench-gateway: $(READY) ## Time the gateway's calls beside 1, 1,000 and 5,000 pipelines
 	@$(PYTHON) -m tests.cluster setup

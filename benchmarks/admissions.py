@@ -1,17 +1,14 @@
 """When the operator has admitted which Job: seen by a watch, so that the measuring costs next to nothing."""
 
-import json
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import urllib3
 from kubernetes import client
 
 from ingestion_operator.constants import ANNOTATION_RUN_ID
-
-_WATCH_SECONDS: Final = 300
+from tests.support.watching import events
 
 
 class Admissions:
@@ -41,24 +38,10 @@ class Admissions:
     def _run(self) -> None:
         while not self._stopped:
             try:
-                for event in self._events():
+                for event in events(self._api, self._path):
                     self._note(event)
             except (urllib3.exceptions.HTTPError, OSError):
                 time.sleep(0.1)  # the next watch begins with all Jobs that there are
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        serialized = self._api.param_serialize(
-            "GET",
-            self._path,
-            query_params=[("watch", "true"), ("timeoutSeconds", _WATCH_SECONDS)],
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        response = self._api.call_api(*serialized, _request_timeout=(5, _WATCH_SECONDS + 10)).response
-        rest = b""
-        for piece in response.stream(amt=None):
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from map(json.loads, lines)
 
     def _note(self, event: dict[str, Any]) -> None:
         spec = event["object"].get("spec", {})

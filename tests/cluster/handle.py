@@ -5,7 +5,7 @@ import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -106,6 +106,10 @@ class Cluster(ABC):
         """Stops a part of the cluster and starts it again."""
         self.stop(component, kill=kill)
         self.start(component)
+
+    def frozen(self, component: str) -> AbstractContextManager[None]:
+        """Lets a part of the cluster stand still, neither dead nor alive, as long as the context is open."""
+        raise self._unsupported(f"freezing {component}")
 
     def log(self, component: str) -> Path:
         """The file that holds a component's log; ``audit`` is the API server's audit log."""

@@ -14,7 +14,7 @@ _REPEAT_SECONDS = 15.0
 
 def say(line: str) -> None:
     """One line for the person at the terminal; standard output stays free for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # in one piece, since threads tell too
 
 
 @contextmanager

@@ -87,15 +87,14 @@ def _killed(condition: str | None = "FailureTarget") -> Body:
 
 
 def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_parent_may_still_write(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, refresher: Refresher
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, _killed())
     cluster.put(PODS, pod(running=True))
     sink.rows[RUN] = row("running")
-    again = look(refresher)
-    assert (only_run(cluster).state, only_run(cluster).report, sink.calls) == ("stopped", "Pending", [])
-    assert again == clock.moment + timedelta(seconds=5)
+    look(refresher)
+    assert (only_run(cluster).state, only_run(cluster).reason, sink.calls) == ("running", "Stopping", [])
     sink.rows[RUN] = row("failed", 48, status=PROVISIONAL)
     cluster.put(JOBS, _killed("Failed"))
     cluster.delete(PODS, NAMESPACE, "nightly-1-a")
@@ -107,13 +106,14 @@ def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_paren
     assert (sink.writes, only_run(cluster).report) == ([RUN], "Done")
 
 
-def test_a_pod_that_never_ends_does_not_hold_a_report_for_ever(
+def test_a_pod_that_is_lost_with_its_node_does_not_hold_a_report_for_ever(
     cluster: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, _killed())
-    cluster.put(PODS, pod(running=True))
-    look(refresher)
+    cluster.put(PODS, pod(running=True, node_lost=True))
+    assert look(refresher) == clock.moment + timedelta(seconds=5)
+    assert (only_run(cluster).state, only_run(cluster).report, sink.calls) == ("stopped", "Pending", [])
     clock.forward(minutes=11)
     look(refresher)
     assert (sink.writes, only_run(cluster).report) == ([RUN], "Done")

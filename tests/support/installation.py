@@ -9,6 +9,7 @@ from tests.cluster.errors import CommandError
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support import chatty
+from tests.support.waiting import wait_for
 
 OPERATOR = "ingestion-operator"
 _ROLLOUT_SECONDS = 120
@@ -69,7 +70,7 @@ def install_definition(cluster: Cluster) -> None:
     """Install this checkout's CustomResourceDefinition and wait until it is served."""
     definition = str(CHECKOUT / "crds" / "ingestion.openmetadata.org_ingestionpipelines.yaml")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", definition)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", definition)
+    _wait_until_established(cluster, "--filename", definition)
 
 
 def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
@@ -83,9 +84,20 @@ def install(cluster: Cluster, namespace: str, images: dict[str, str], **changes_
     objects = manifests(cluster, namespace, images, **changes_of_settings)
     definitions = [body for body in objects if body["kind"] in ("Namespace", "CustomResourceDefinition")]
     apply(cluster, *definitions)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "!none", timeout=40)
+    _wait_until_established(cluster, "crd", "-l", "!none")
     apply(cluster, *(body for body in objects if body not in definitions))
     wait_for_rollout(cluster, namespace, OPERATOR)
+
+
+def _wait_until_established(cluster: Cluster, *definitions: str) -> None:
+    def is_established() -> bool:
+        try:
+            cluster.kubectl("wait", "--for=condition=Established", "--timeout=10s", *definitions)
+        except CommandError:  # also where a definition is so new that it has no conditions yet
+            return False
+        return True
+
+    wait_for("the definition to be served", is_established, timeout=30)
 
 
 def wait_for_rollout(cluster: Cluster, namespace: str, deployment: str) -> None:

@@ -145,6 +145,7 @@ def pod(
     status_reason: str | None = None,
     disrupted: str | None = None,
     unschedulable: str | None = None,
+    node_lost: bool = False,
     memory: str | None = None,
     pipeline_name: str = NAME,
 ) -> Body:
@@ -180,6 +181,8 @@ def pod(
         status["conditions"].append(
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
         )
+    if node_lost:
+        status["conditions"].append({"type": "Ready", "status": "False"})
     return {
         "apiVersion": "v1",
         "kind": "Pod",

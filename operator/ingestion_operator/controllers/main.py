@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import random
 import time
 from collections.abc import Collection
 from datetime import timedelta
@@ -36,6 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 _WAIT_SECONDS: Final = 2
+_BACKOFF_SECONDS: Final = (0.5, 1, 1, 2, 2, 4, 4, 4)
 _SETTINGS_SECONDS: Final = 5
 _REPORTS_SECONDS: Final = 0.25
 """Between two looks into memory for reports that can be delivered now; nothing is called for it."""
@@ -52,6 +54,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500  # a list in pieces keeps the peak of memory low
     settings.networking.request_timeout = 30
+    # kopf's own pauses grow to 21 s: so long after the API server is back nobody would see how runs end.
+    settings.networking.error_backoffs = [pause * random.uniform(0.8, 1.2) for pause in _BACKOFF_SECONDS]  # noqa: S311  jitter
     settings.posting.enabled = False  # Events are ours, after the status is written
     settings.scanning.disabled = True  # no rights on CRDs and namespaces of the whole cluster
     settings.peering.standalone = True  # one replica, strategy Recreate; peering is no leader election

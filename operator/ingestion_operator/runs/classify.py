@@ -6,6 +6,8 @@ Order of precedence, strongest first:
    A Job that was given up since no pod of it started has failed with the cause in its mark.
 1. The Job is finished (condition Complete or Failed): the run is. The runner's own outcome tells success from
    partialSuccess and gives the reason of a failure, unless Kubernetes ended the pod (memory, eviction, deadline).
+   A workflow that had told its success before its pod was ended has succeeded. So while a container that has been
+   asked to end still runs, the run does too; not on a node that is lost, whose pod may never be heard of again.
 2. The Job is suspended because its run ran out of memory: running, and the next attempt gets more.
 3. The Job is suspended for another reason: queued.
 4. The last attempt is finished, and no other may follow: the run is finished, before the Job says so. That is so
@@ -14,7 +16,8 @@ Order of precedence, strongest first:
    c) out of memory with no larger size left, or with more other failures than retry.limit: the Job would go on,
       since its backoffLimit counts both kinds together, and the operator ends it (`runs.repetition`).
 5. The last attempt is finished, and another follows: running; out of memory, the next one gets more.
-6. A container runs: running, also when only an absent operator has let it come to that.
+6. A container runs: running, also when only an absent operator has let it come to that; NodeLost where its node is
+   not heard of.
 7. Otherwise the run waits: queued, with what it waits for.
 
 An attempt that was taken back because more memory was on its way counts nowhere.
@@ -102,22 +105,35 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
     if complete := _condition(job, "Complete", "SuccessCriteriaMet"):
         return _succeeded(last, _time(complete["lastTransitionTime"]))
     if failed := _condition(job, "Failed", "FailureTarget"):
-        end = _time(failed["lastTransitionTime"])
-        if failed.get("reason") == "DeadlineExceeded" and (mark := _gave_up(job)) is not None:
-            return "failed", *mark, end
-        if _was_stopped(job, last, failed.get("reason")):
-            return _stopped(job, last, end)
-        return _failed(job, last, failed.get("reason", "Failed"), failed.get("message", ""), end)
+        return _job_failed(job, last, failed)
     if job["spec"].get("suspend"):
         return _suspended(job, attempts, last)
     if last is None:
         return "queued", "Pending", "Waits for its pod", None
     if last.is_finished:
         return _attempt_ended(job, attempts, last)
+    if last.is_running and not last.is_reachable:
+        text = f"Node {last.attempt.node} is not heard of, and so neither is pod {last.attempt.pod}, which ran there"
+        return "running", "NodeLost", text, None
     if last.is_running:
         return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
     cause = cause_in_pod(last.waiting_reason, last.waiting_message)
     return "queued", cause.reason, f"Pod {last.attempt.pod} waits: {cause.text}", None
+
+
+def _job_failed(
+    job: dict[str, Any], last: PodAttempt | None, failed: dict[str, Any]
+) -> tuple[RunState, str, str, datetime | None]:
+    end, job_reason = _time(failed["lastTransitionTime"]), failed.get("reason", "Failed")
+    if last is not None and last.has_succeeded:
+        return _succeeded(last, end)
+    if last is not None and last.is_ending and not _condition(job, "Failed"):
+        return "running", "Stopping", f"Pod {last.attempt.pod} has been asked to end: {job_reason}", None
+    if job_reason == "DeadlineExceeded" and (mark := _gave_up(job)) is not None:
+        return "failed", *mark, end
+    if _was_stopped(job, last, job_reason):
+        return _stopped(job, last, end)
+    return _failed(job, last, job_reason, failed.get("message", ""), end)
 
 
 def _suspended(

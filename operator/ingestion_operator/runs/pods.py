@@ -24,6 +24,19 @@ class PodAttempt:
     outcome: RunnerOutcome | None
     waiting_reason: str
     waiting_message: str
+    is_reachable: bool = True
+    """Its node still tells about it: on one that is lost, Kubernetes takes the condition Ready from it."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Tell whether a container that is asked to end may still say how it did."""
+        return self.is_running and self.is_reachable
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Tell whether the runner said itself that its work was done."""
+        is_success = self.outcome is not None and self.outcome.state in ("success", "partialSuccess")
+        return is_success and self.attempt.exit_code == 0
 
 
 def own_pods(pods: Iterable[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -64,6 +77,7 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
         outcome=outcome,
         waiting_reason=reason,
         waiting_message=message,
+        is_reachable=not _condition(status, "Ready", "False"),
     )
 
 

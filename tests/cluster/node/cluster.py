@@ -2,6 +2,8 @@
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import binaries, prerequisites
@@ -50,6 +52,15 @@ class NodeCluster(Cluster):
     def stop(self, component: str, *, kill: bool = False) -> None:
         name = self._component(component).name
         self._processes.stop(name, sig=signal.SIGKILL if kill else signal.SIGTERM)
+
+    @contextmanager
+    def frozen(self, component: str) -> Iterator[None]:
+        name = self._component(component).name
+        self._processes.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._processes.signal(name, signal.SIGCONT)
 
     def log(self, component: str) -> Path:
         if component == "audit":

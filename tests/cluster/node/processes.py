@@ -105,6 +105,13 @@ class Processes:
                 raise TestBedError(f"{name} (process {pid}) did not end within {timeout:.0f} s")
             time.sleep(0.05)
 
+    def signal(self, name: str, sig: signal.Signals) -> None:
+        """Sends a signal to a daemon. Raises TestBedError when it does not run."""
+        pid = self.pid(name)
+        if pid is None:
+            raise TestBedError(f"{name} does not run: it cannot get {sig.name}")
+        os.kill(pid, sig)
+
     def last_words(self, name: str, lines: int = 15) -> str:
         """The end of a daemon's log, for error messages."""
         try:

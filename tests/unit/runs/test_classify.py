@@ -48,6 +48,7 @@ FINISHED = [
     ),
     row("success criteria met", job(condition="SuccessCriteriaMet"), [pod(exit_code=0)], "success", "Succeeded"),
     row("failed without pods", FAILED, [], "failed", "BackoffLimitExceeded", "reached the specified backoff limit"),
+    row("node lost", job(), [pod(running=True, node_lost=True)], "running", "NodeLost"),
     row("failure target", job(condition="FailureTarget"), [], "failed", "BackoffLimitExceeded"),
     row(
         "failed with outcome",

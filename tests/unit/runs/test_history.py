@@ -211,7 +211,7 @@ def test_a_run_that_is_new_to_a_full_list_is_still_to_be_reported() -> None:
 def test_an_attempt_that_ends_after_its_run_was_recorded_gets_its_end_until_the_run_is_reported() -> None:
     killed = job(condition="FailureTarget", reason="DeadlineExceeded", ended=30)
     killed["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(29)
-    recorded = runs_of([killed], [pod(running=True)], [], NOW)
+    recorded = runs_of([killed], [pod(running=True, node_lost=True)], [], NOW)
     (run,) = runs_of([killed], [pod(exit_code=143, ended=55)], recorded, NOW)
     assert (recorded[0].state, recorded[0].attempts[0].exit_code) == ("stopped", None)
     assert (run.state, run.end_time, run.attempts[0].exit_code) == ("stopped", recorded[0].end_time, 143)

@@ -9,6 +9,7 @@ from ingestion_operator.runs.classify import classify, stop_time
 from tests.support.objects import NOW, Body, at, job, pod
 
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
+SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
 
 
 def marked(body: Body, seconds: float = 30) -> Body:
@@ -20,7 +21,13 @@ def marked(body: Body, seconds: float = 30) -> Body:
     ("found", "pods", "state", "reason"),
     [
         (job(condition="Failed", reason="DeadlineExceeded"), [], "stopped", "Killed"),
-        (job(condition="FailureTarget", reason="DeadlineExceeded"), [pod(running=True)], "stopped", "Killed"),
+        (job(condition="FailureTarget", reason="DeadlineExceeded"), [pod(running=True)], "running", "Stopping"),
+        (job(condition="FailureTarget", reason="DeadlineExceeded"), [pod(running=True, node_lost=True)], "stopped",
+         "Killed"),
+        (job(condition="FailureTarget", reason="DeadlineExceeded"), [pod(exit_code=0, message=SUCCEEDED)], "success",
+         "Succeeded"),
+        (job(condition="Failed", reason="DeadlineExceeded"), [pod(exit_code=0, message=SUCCEEDED)], "success",
+         "Succeeded"),
         (job(condition="Failed", reason="DeadlineExceeded"), [pod(exit_code=143, message=INTERRUPTED)], "stopped",
          "Killed"),
         (job(condition="Failed", reason="DeadlineExceeded"), [pod(exit_code=1, ended=10)], "stopped", "Killed"),
@@ -33,7 +40,9 @@ def marked(body: Body, seconds: float = 30) -> Body:
         (job(), [pod(running=True)], "running", "Running"),
     ],
     ids=[
-        "deadline, pod gone", "deadline, pod going", "the runner reported its interruption",
+        "deadline, pod gone", "deadline, pod going", "deadline, pod on a lost node",
+        "its work was done when it was stopped", "its work had been done, the Job is over",
+        "the runner reported its interruption",
         "stopped between two attempts",
         "the pod ended, the Job not yet", "no other attempt follows", "stopped while it waited", "it had succeeded",
         "it succeeds all the same", "it had failed before", "it is still running",

@@ -1,0 +1,116 @@
+"""The ways to disturb what runs depend on; each ends with everything up again."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from tests.chaos.scene import Scene
+from tests.chaos.stage import api_server_answers, service_is_reachable
+from tests.support.installation import OPERATOR, wait_for_rollout
+from tests.support.waiting import wait_for
+
+API_SERVER: Final = "kube-apiserver"
+_SELECTOR: Final = f"app.kubernetes.io/name={OPERATOR}"
+_CUT: Final = {"path": "^/api/", "status": 0}
+_API_SECONDS: Final = 90
+
+
+@contextmanager
+def server_away(scene: Scene) -> Iterator[None]:
+    """Let the double cut every connection of pods and operator until the block ends."""
+    with scene.stage.server_faults.during(_CUT):
+        scene.disturbed()
+        yield
+    scene.recovered()
+
+
+@contextmanager
+def server_version(scene: Scene, version: str, *, usual: str) -> Iterator[None]:
+    """Let the double be of another version until the block ends."""
+    scene.stage.site.double.set_version(version)
+    try:
+        yield
+    finally:
+        scene.stage.site.double.set_version(usual)
+
+
+@contextmanager
+def operator_away(scene: Scene) -> Iterator[None]:
+    """Have no operator until the block ends."""
+    site = scene.stage.site
+    site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
+    try:
+        site.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "--timeout=40s")
+        scene.disturbed()
+        yield
+    finally:
+        site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
+        wait_for_rollout(site.cluster, site.namespace, OPERATOR)
+        scene.recovered()
+
+
+def kill_operator(scene: Scene) -> None:
+    """End the operator without a chance to say anything, and wait for its successor."""
+    core, namespace = scene.stage.core, scene.stage.site.namespace
+
+    def operators() -> set[str]:
+        pods = core.list_namespaced_pod(namespace, label_selector=_SELECTOR).items
+        return {str(pod.metadata.name) for pod in pods if pod.metadata is not None}
+
+    killed = operators()
+    assert killed, "there is no operator to kill"
+    for name in killed:
+        core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
+    scene.disturbed()
+    wait_for("another operator", lambda: operators() - killed, timeout=60)
+    wait_for_rollout(scene.stage.bed, namespace, OPERATOR)
+    scene.recovered()
+
+
+def restart_api_server(scene: Scene) -> None:
+    """Restart the API server in order, as an upgrade of the control plane does."""
+    scene.disturbed()
+    scene.stage.bed.restart(API_SERVER)
+    _wait_for_api_server(scene)
+
+
+@contextmanager
+def api_server_away(scene: Scene) -> Iterator[None]:
+    """Kill the API server, which cuts every watch without a word; start it when the block ends."""
+    scene.disturbed()
+    scene.stage.bed.stop(API_SERVER, kill=True)
+    try:
+        yield
+    finally:
+        scene.stage.bed.start(API_SERVER)
+        _wait_for_api_server(scene)
+
+
+def freeze_etcd(scene: Scene, seconds: float) -> None:
+    """Let etcd stand still: the API server serves what it has in memory and can write nothing."""
+    scene.disturbed()
+    with scene.stage.bed.frozen("etcd"):
+        time.sleep(seconds)  # the length of the fault, nothing is waited for
+    _wait_for_api_server(scene)
+
+
+@contextmanager
+def kubelet_away(scene: Scene) -> Iterator[None]:
+    """Stop the kubelet: containers go on, and nobody says how they do."""
+    scene.disturbed()
+    scene.stage.bed.stop("kubelet")
+    try:
+        yield
+    finally:
+        scene.stage.bed.start("kubelet")
+        bed = scene.stage.bed
+        bed.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s", timeout=100)
+        wait_for_rollout(bed, scene.stage.site.namespace, OPERATOR)
+        scene.recovered()
+
+
+def _wait_for_api_server(scene: Scene) -> None:
+    wait_for("the API server", lambda: api_server_answers(scene.stage.bed), timeout=_API_SECONDS)
+    wait_for("pods to reach it again", lambda: service_is_reachable(scene.stage.bed), timeout=_API_SECONDS)
+    scene.recovered()

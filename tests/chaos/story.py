@@ -1,0 +1,87 @@
+"""What was seen of one run, by who only watches; plain data, with the few words about it that need no outside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ingestion_operator.models.status import FINISHED_STATES
+
+Json = Mapping[str, Any]
+
+_TELLERS: Final = {"Runner": "runner", "Operator": "operator"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A run as the API server and the double of OpenMetadata showed it. Times are seconds since 1970."""
+
+    pipeline: str
+    run_id: str
+    fault_at: float
+    """When it was disturbed; when it was started where the disturbance was there before."""
+    up_since: float = 0.0
+    """Since when all that must answer did so again."""
+    container_ended_at: float | None = None
+    """When the watch showed the last attempt's container as terminated."""
+    recorded_at: float | None = None
+    """When the watch showed the first status with the run's end."""
+    ends: Sequence[tuple[str, str]] = ()
+    """Each state and reason that the record of the ended run has ever had, in order."""
+    record: Json | None = None
+    """The record as it is now."""
+    jobs: Sequence[str] = ()
+    """Names of all Jobs that carried the run's id."""
+    row: Json | None = None
+    """What the double knows of the run: row, history, terminalStates."""
+    log: str = ""
+    """The run's log in the archive."""
+
+    @property
+    def state(self) -> str:
+        """The state of the record; empty where there is none."""
+        return str((self.record or {}).get("state", ""))
+
+    @property
+    def reason(self) -> str:
+        """The reason in the record."""
+        return str((self.record or {}).get("reason", ""))
+
+    @property
+    def terminal_rows(self) -> list[str]:
+        """The terminal states that the server was told, in order."""
+        return list((self.row or {}).get("terminalStates", []))
+
+    @property
+    def teller(self) -> str:
+        """Who closed the run's row for good: workflow, runner or operator; empty while it is open."""
+        row = (self.row or {}).get("row", {})
+        if row.get("pipelineState") not in FINISHED_STATES:
+            return ""
+        steps = row.get("status") or [{}]
+        return _TELLERS.get(steps[0].get("name", ""), "workflow") if len(steps) == 1 else "workflow"
+
+    @property
+    def told_at(self) -> float | None:
+        """When the terminal row that stands was written."""
+        terminal = [write["at"] for write in (self.row or {}).get("history", []) if write["state"] in FINISHED_STATES]
+        return max(terminal, default=None)
+
+    @property
+    def counts_from(self) -> float:
+        """The moment from which the truth can be known to all who have to tell it."""
+        known_at = self.fault_at if self.container_ended_at is None else self.container_ended_at
+        return max(known_at, self.up_since)
+
+    @property
+    def to_record_ms(self) -> float | None:
+        """How long the status took; 0 where it was there before all was up again."""
+        return _milliseconds(self.counts_from, self.recorded_at)
+
+    @property
+    def to_server_ms(self) -> float | None:
+        """How long OpenMetadata's row took; 0 where the workflow wrote it before its end."""
+        return _milliseconds(self.counts_from, self.told_at)
+
+
+def _milliseconds(since: float, until: float | None) -> float | None:
+    return None if until is None else max(0.0, 1000 * (until - since))

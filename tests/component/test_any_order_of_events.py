@@ -1,0 +1,57 @@
+"""Whatever order Jobs and pods are heard of in, however often or never: the truth in the end is the same."""
+
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ingestion_operator.errors import Conflict, Unavailable
+from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.ports import PODS
+from tests.support.lives import LIVES, Operator
+
+ACTIONS: Final = st.lists(
+    st.tuples(
+        st.sampled_from(["happens", "happens", "heard", "heard late", "look", "look", "restart", "failed write"]),
+        st.integers(0, 20),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.parametrize("life", LIVES)
+@hypothesis_settings(deadline=None)
+@given(actions=ACTIONS)
+def test_any_order_number_and_loss_of_events_ends_in_the_same_truth(life: str, actions: list[tuple[str, int]]) -> None:
+    steps, truth = LIVES[life]
+    operator, past = Operator(), 0
+    ends = []
+    for action, number in actions:
+        match action:
+            case "happens" if past < len(steps):
+                operator.happens(steps[past])
+                past += 1
+            case "heard" | "heard late" if past:
+                # The newest state of it, or any that it has ever had: watches that break repeat old news.
+                heard = steps[past - 1] if action == "heard" else steps[number % past]
+                if heard.kind is PODS and heard.body is not None:
+                    operator.heard[heard.name] = heard.body
+            case "look":
+                operator.look()
+            case "restart":
+                operator.restart()
+            case "failed write":
+                error = Conflict("changed meanwhile", code=409) if number % 2 else Unavailable("away", code=503)
+                operator.cluster.fail("apply", error, plural="ingestionpipelines", after=bool(number % 3))
+                operator.look()
+        operator.clock.forward(seconds=1)
+        ends += [(run.state, run.reason) for run in operator.runs if run.state in FINISHED_STATES]
+    for step in steps[past:]:
+        operator.happens(step)
+    operator.come_to_rest()
+    (run,) = operator.runs
+    assert (run.state, run.reason, run.report) == (*truth, "Done")
+    assert set(ends) <= {truth}
+    assert len(operator.sink.writes) <= 1

@@ -1,0 +1,150 @@
+"""Lives of runs, as Kubernetes plays them step by step, and an operator that hears of them as a test wishes."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from ingestion_operator import constants
+from ingestion_operator.errors import ClusterError
+from ingestion_operator.models.resource import parse_status
+from ingestion_operator.models.status import Run
+from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.refresh import PipelineKey, Refresher
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.objects import NAME, NAMESPACE, Body, at, job, manifest, pod, settings
+
+KEY: Final = PipelineKey(NAMESPACE, NAME)
+
+
+class Step(NamedTuple):
+    """What Kubernetes does next: an object as it is from now on, None once it is gone."""
+
+    kind: Kind
+    name: str
+    body: Body | None
+
+
+def job_is(**fields: Any) -> Step:
+    return Step(JOBS, "nightly-1", job(**fields))
+
+
+def pod_is(letter: str = "a", **fields: Any) -> Step:
+    name = f"nightly-1-{letter}"
+    return Step(PODS, name, pod(name, **fields))
+
+
+def gone(kind: Kind, name: str) -> Step:
+    return Step(kind, name, None)
+
+
+def killed_job(**fields: Any) -> Step:
+    step = job_is(**fields)
+    assert step.body is not None
+    step.body["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(30)
+    return step
+
+
+def outcome(state: str, reason: str, *, reported_by: str, provisional: bool = False) -> str:
+    told = str(provisional).lower()
+    return (
+        f'{{"version": 1, "state": "{state}", "reason": "{reason}", "message": "m", '
+        f'"reportedBy": "{reported_by}", "provisional": {told}}}'
+    )
+
+
+SUCCEEDED: Final = outcome("success", "Succeeded", reported_by="workflow")
+FAILED: Final = outcome("failed", "WorkflowFailed", reported_by="workflow")
+INTERRUPTED: Final = outcome("failed", "Interrupted", reported_by="runner", provisional=True)
+OOM: Final[dict[str, Any]] = {"exit_code": 137, "terminated_reason": "OOMKilled"}
+START: Final = [job_is(), pod_is(), pod_is(waiting=("ContainerCreating", "")), pod_is(running=True)]
+RETRY: Final = [job_is(backoff_limit=1), pod_is(), pod_is(running=True)]
+
+LIVES: Final[dict[str, tuple[list[Step], tuple[str, str]]]] = {
+    "success": (
+        [*START, pod_is(exit_code=0, message=SUCCEEDED), job_is(condition="Complete")],
+        ("success", "Succeeded"),
+    ),
+    "out of memory": ([*START, pod_is(**OOM), job_is(condition="Failed")], ("failed", "OutOfMemory")),
+    "a failure, then success": (
+        [
+            *RETRY,
+            pod_is(exit_code=1, message=FAILED),
+            pod_is("b", created=60),
+            pod_is("b", created=60, running=True),
+            pod_is("b", created=60, exit_code=0, message=SUCCEEDED, ended=90),
+            job_is(backoff_limit=1, condition="Complete", ended=95),
+        ],
+        ("success", "Succeeded"),
+    ),
+    "two failures": (
+        [
+            *RETRY,
+            pod_is(exit_code=1, message=FAILED),
+            pod_is("b", created=60),
+            pod_is("b", created=60, **OOM, ended=90),
+            job_is(backoff_limit=1, condition="Failed", ended=95),
+        ],
+        ("failed", "OutOfMemory"),
+    ),
+    "killed, its pod gone": (
+        [
+            *START,
+            killed_job(),
+            killed_job(condition="FailureTarget", reason="DeadlineExceeded", ended=31),
+            pod_is(exit_code=143, message=INTERRUPTED, ended=33),
+            gone(PODS, "nightly-1-a"),
+            killed_job(condition="Failed", reason="DeadlineExceeded", ended=34),
+        ],
+        ("stopped", "Killed"),
+    ),
+}
+"""What Kubernetes does in the life of a run, and how that must be recorded and told in the end."""
+
+
+@dataclass
+class Operator:
+    """One that hears of things as the test wishes, and may be restarted at any time."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    sink: FakeSink = field(default_factory=FakeSink)
+    heard: dict[str, Body] = field(default_factory=dict)
+    """Pods as last heard of, until the look that this causes: what the queue keeps."""
+
+    def __post_init__(self) -> None:
+        self.cluster = FakeCluster(self.clock)
+        self.cluster.put(PIPELINES, manifest())
+        self.restart()
+
+    def restart(self) -> None:
+        self.heard = {}
+        reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
+        self.refresher = Refresher(self.cluster, settings, self.clock, reporter)
+
+    def happens(self, step: Step) -> None:
+        if step.body is not None:
+            self.cluster.put(step.kind, step.body)
+        else:
+            self.cluster.delete(step.kind, NAMESPACE, step.name)
+
+    def look(self) -> None:
+        """As the queue does it: what was heard counts until a look has succeeded."""
+        try:
+            self.refresher.refresh(KEY, list(self.heard.values()))
+        except ClusterError:
+            return
+        self.heard = {}
+
+    def come_to_rest(self) -> None:
+        for _ in range(6):
+            before = len(self.cluster.writes) + len(self.sink.calls)
+            self.clock.forward(seconds=90)
+            self.look()
+            if before == len(self.cluster.writes) + len(self.sink.calls):
+                return
+        raise AssertionError("the operator does not come to rest")
+
+    @property
+    def runs(self) -> list[Run]:
+        (body,) = self.cluster.all(PIPELINES)
+        return parse_status(body).runs
