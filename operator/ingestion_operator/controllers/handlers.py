@@ -42,15 +42,22 @@ def register(
             else:
                 archiver.observe(body)
         if (key := _pipeline_of(body)) is not None:
-            # At a start everything is listed; after that a Job or pod that changes is a run that somebody waits for.
-            is_urgent = event["type"] is not None and resource.plural != "cronjobs"
-            queue.mark(key, pod=body if resource.plural == "pods" else None, is_urgent=is_urgent)
+            pod = body if resource.plural == "pods" else None
+            queue.mark(key, pod=pod, is_urgent=is_urgent(event["type"], resource.plural))
 
     for group, version, plural in (("batch", "v1", "cronjobs"), ("batch", "v1", "jobs"), ("", "v1", "pods")):
         kopf.on.event(
             group, version, plural, labels={constants.LABEL_PIPELINE: kopf.PRESENT}, id=plural, registry=registry
         )(child_changed)
     return seen_before.keys()
+
+
+def is_urgent(event_type: str | None, plural: str) -> bool:
+    """Tell whether somebody waits for what an event is about: a Job or pod that changes is a run.
+
+    At a start everything is listed, with events that have no type.
+    """
+    return event_type is not None and plural != "cronjobs"
 
 
 def _pipeline_of(body: dict[str, Any]) -> PipelineKey | None:
