@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,13 +84,21 @@ def start_gateway(
                 gateway.terminate()
 
 
-def write_account_kubeconfig(bed: Cluster, namespace: str, path: Path) -> Path:
-    """Create the gateway's ServiceAccount and Role in a namespace; write a kubeconfig with its token."""
-    for body in yaml.safe_load_all((CHECKOUT / "manifests" / "gateway.yaml").read_text()):
-        if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
-            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+def write_account_kubeconfig(
+    bed: Cluster,
+    namespace: str,
+    path: Path,
+    *,
+    manifests: Sequence[str] = ("gateway.yaml",),
+    account: str = ACCOUNT,
+) -> Path:
+    """Create a ServiceAccount and its Role in a namespace (by default the gateway's); write its kubeconfig."""
+    for manifest in manifests:
+        for body in yaml.safe_load_all((CHECKOUT / "manifests" / manifest).read_text()):
+            if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
+                bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
     content = yaml.safe_load(bed.kubeconfig.read_text())
-    token = bed.kubectl("-n", namespace, "create", "token", ACCOUNT, "--duration=8h").strip()
+    token = bed.kubectl("-n", namespace, "create", "token", account, "--duration=8h").strip()
     content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
     path.write_text(yaml.safe_dump(content))
     return path
