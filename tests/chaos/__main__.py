@@ -77,6 +77,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], choices=[row.name for row in ROWS], metavar="NAME")
     parser.add_argument("--write", action="store_true", help=f"rewrite the table in {document.NAME}")
     arguments = parser.parse_args()
+    if arguments.write and arguments.only:
+        parser.error("--write takes all rows: the table of some would replace the whole; leave out --only")
     rows = [row for row in ROWS if not arguments.only or row.name in arguments.only]
     begin = time.monotonic()
     try:
