@@ -83,27 +83,33 @@ class Stage:
 def open_stage(bed: Cluster) -> Iterator[Stage]:
     """Install everything into the namespace, which must not be there, and watch it."""
     built = images.load(bed, ["operator", "runner", "double", "postgres"])
-
-    def connection() -> client.ApiClient:
-        return connect(read_configuration(str(bed.kubeconfig)))
-
     with ExitStack() as stack:
         opened = stack.enter_context(open_site(bed, NAMESPACE, built, Credentials.random(), **_LIMITS))
         # Not by way of the API server, which some rows take away.
         site = replace(opened, double=DoubleClient(f"http://{_node_address(bed)}:{_expose_double(opened)}"))
         wait_for("the double at its node port", lambda: _answers(site.double), timeout=30)
-        site.apply(application.config_map())
-        site.double.register_service(application.SERVICE, "OpenMetadata", kind="metadata")
-        in_force = Settings.model_validate(settings(built["runner"], **_LIMITS))
-        api = connection()
-        service = K8sPipelineServiceClient(
-            KubernetesCluster(api),
-            namespace=NAMESPACE,
-            settings=lambda: in_force,
-            clock=SystemClock(),
-            logs=KubernetesPodLogs(api),
-        )
-        observer = stack.enter_context(Observer(connection, NAMESPACE))
+        yield stack.enter_context(open_stage_on(site, **_LIMITS))
+
+
+@contextmanager
+def open_stage_on(site: Site, **changes_of_settings: Any) -> Iterator[Stage]:
+    """Watch a site that is there, and bring what the rows run; its settings are the usual ones but for the changes."""
+
+    def connection() -> client.ApiClient:
+        return connect(read_configuration(str(site.cluster.kubeconfig)))
+
+    site.apply(application.config_map())
+    site.double.register_service(application.SERVICE, "OpenMetadata", kind="metadata")
+    in_force = Settings.model_validate(settings(site.images["runner"], **changes_of_settings))
+    api = connection()
+    service = K8sPipelineServiceClient(
+        KubernetesCluster(api),
+        namespace=site.namespace,
+        settings=lambda: in_force,
+        clock=SystemClock(),
+        logs=KubernetesPodLogs(api),
+    )
+    with Observer(connection, site.namespace) as observer:
         yield Stage(site, observer, service, client.CoreV1Api(api), ServerFaults(site.double))
 
 

@@ -2,22 +2,20 @@
 
 import time
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from tests.chaos import application
 from tests.chaos.row import Row
 from tests.chaos.scene import Scene
 from tests.chaos.verdict import Expected
-from tests.cluster.progress import say
 from tests.support import manifests
 from tests.support import site as sites
 from tests.support.postgres.process import connection
 
 _PIPELINES, _RUNS_OF_EACH = 5, 10
 _START_OF_ALL_SECONDS: Final = 100
-_SAME_SECOND: Final = 2.0
-"""By how much the containers' ends may differ, which are told in whole seconds."""
+_SAME_SECOND: Final = 1.0
+"""By how much the workflows' ends may differ. Two cores take half a minute to take 50 containers down after that."""
 
 
 def success(scene: Scene) -> None:
@@ -77,14 +75,9 @@ def many_at_once(scene: Scene) -> None:
     runs += [scene.start_by_client(pipeline, unread) for pipeline in pipelines * (_RUNS_OF_EACH - 1)]
     for run in runs:
         scene.wait_until_recorded(run)
-    ends = [ended for run in runs if (ended := scene.stage.observer.ended_at(run)) is not None]
-    records = [scene.stage.observer.seen(run).record or {} for run in runs]
-    finished = sorted(datetime.fromisoformat(record["endTime"]).timestamp() for record in records)
-    say(
-        f"  {scene.name}: {len(runs)} containers ended within {finished[-1] - finished[0]:.0f} s by their own time, "
-        f"and were seen to within {max(ends) - min(ends):.1f} s"
-    )
-    assert finished[-1] - finished[0] <= _SAME_SECOND, f"they ended at {finished}"
+    rows = [wait_for("the row", lambda run=run: scene.row(run).get("row"), timeout=30) for run in runs]
+    ends = [row["endDate"] / 1000 for row in rows]
+    assert max(ends) - min(ends) <= _SAME_SECOND, f"they ended within {max(ends) - min(ends):.1f} s"
 
 
 ENDS: Final = (
@@ -129,7 +122,9 @@ ENDS: Final = (
         "many-at-once",
         f"{_PIPELINES * _RUNS_OF_EACH} runs of {_PIPELINES} pipelines end in the same second, in light pods",
         many_at_once,
-        Expected("success", ("Succeeded",), ("runner",), log=application.LAST_WORDS),
+        # Two rows where a server that 50 runs call at once answers so late that the runner tells it again.
+        Expected("success", ("Succeeded",), ("runner",), most_rows=2, log=application.LAST_WORDS),
         is_alone=True,
+        is_timed=False,
     ),
 )
