@@ -11,7 +11,7 @@ from tests.chaos.rows import ROWS
 from tests.chaos.stage import open_stage_on
 from tests.support.site import Site
 
-NAMES = ("partial-success", "job-deleted", "killed-queued", "server-away-at-the-end")
+NAMES = ("partial-success", "killed-queued", "killed-pending", "server-away-at-the-end")
 
 
 @pytest.fixture(scope="module")
