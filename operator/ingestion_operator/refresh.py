@@ -22,7 +22,7 @@ from ingestion_operator.reporter import Reporter
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.runs.missed import judged_at
 from ingestion_operator.runs.pending import with_waiting_since
-from ingestion_operator.runs.pods import read_pod
+from ingestion_operator.runs.pods import count_leftovers, read_pod
 from ingestion_operator.schedule import next_boundary
 from ingestion_operator.settings import Settings
 from ingestion_operator.status import (
@@ -88,15 +88,18 @@ class Refresher:
         status = pipeline_status(pipeline, findings, now)
         written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
         self._memory_steps.settle(pipeline, findings.jobs, status.runs)
-        held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
+        leftovers = count_leftovers(findings.jobs, findings.pods)
+        held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now, leftovers=leftovers)
         given_up_at = self._pending.give_up(pipeline, findings.waiting, status.runs, now)
+        lost_at = self._pending.give_up_lost(pipeline, status.runs, findings.jobs, findings.pods, now)
         # Last, since it waits for another server; the first write has noted what is owed.
-        delivery = self._reporter.report(pipeline, status.runs, findings.live_pods)
+        live_pods = {pod["metadata"]["name"] for pod in findings.pods if not read_pod(pod).is_finished}
+        delivery = self._reporter.report(pipeline, status.runs, live_pods)
         told = with_delivery(pipeline, status, delivery, now)
         self._write(written, status, told, report_announcements(status, delivery))
         self._admission.prune(pipeline, findings.jobs, told.runs)
         missed_at = judged_at(findings.cronjob, findings.jobs, now) if findings.cronjob else None
-        moments = [held_until, given_up_at, missed_at, delivery.again_at]
+        moments = [held_until, given_up_at, lost_at, missed_at, delivery.again_at]
         if findings.rejected is not None:
             moments.append(now + _recheck_pause(status, now))
         else:
@@ -133,7 +136,7 @@ class Refresher:
             rejected=rejected,
             jobs=jobs,
             waiting=waits,
-            live_pods=frozenset(pod["metadata"]["name"] for pod in listed if not read_pod(pod).is_finished),
+            pods=listed,
         )
 
     def _owned_cronjob(self, pipeline: Pipeline) -> dict[str, Any] | None:

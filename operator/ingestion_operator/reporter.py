@@ -16,6 +16,7 @@ from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Report, Run
 from ingestion_operator.ports import SECRETS, Clock, ClusterApi, LogTails, ServerAccess, StatusSink
+from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.report import closed_row, is_due, needs_log
 from ingestion_operator.settings import Settings
 from ingestion_operator.status import Delivery, Obstacle
@@ -163,6 +164,8 @@ def _decoded(value: str) -> str:
 
 def _may_still_speak(run: Run, live_pods: Collection[str], now: datetime) -> bool:
     ended = run.end_time or run.start_time
+    if run.reason == NODE_LOST:
+        return False  # it was waited for already
     return now < ended + _POD_LIMIT and any(attempt.pod in live_pods for attempt in run.attempts)
 
 

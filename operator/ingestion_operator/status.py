@@ -37,8 +37,8 @@ class Findings:
     jobs: Sequence[dict[str, Any]] = ()
     waiting: Sequence[Waiting] = ()
     """Runs that wait for a pod to start."""
-    live_pods: frozenset[str] = frozenset()
-    """Names of the pods that are there and have not ended."""
+    pods: Sequence[dict[str, Any]] = ()
+    """The pods that are there."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
             and _times_out_of_memory(run) > ran_out.get(run.id, 0)
         ):
             events.append(Announcement("Warning", OUT_OF_MEMORY, f"Run {run.id}: {run.message}"))
-        if run.state in FINISHED_STATES and known.get(run.id) not in FINISHED_STATES:
+        if run.state in FINISHED_STATES and known.get(run.id) != run.state:
             bad = run.state == "failed"
             text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
             events.append(Announcement("Warning" if bad else "Normal", "RunFailed" if bad else "RunEnded", text))

@@ -22,6 +22,7 @@ from ingestion_operator.kube.client import KubernetesCluster, connect, read_conf
 from ingestion_operator.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.kube.login import read_login
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
@@ -114,9 +115,9 @@ def run_operator(
     Raises Rejected for wrong settings and ClusterError when there is no cluster to talk to.
     """
     settings_file = SettingsFile(settings_path, load_settings(settings_path))
-    clock = SystemClock()
+    clock = ServerClock(SystemClock())
     api = connect(read_configuration(kubeconfig))
-    cluster = KubernetesCluster(api)
+    cluster = KubernetesCluster(api, clock=clock)
     archive = settings_file.current().log_archive
     store = ObjectStore(archive.url, create=True) if archive is not None else None
     tails = RunLogTails(KubernetesPodLogs(api), store)

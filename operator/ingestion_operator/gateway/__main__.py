@@ -18,6 +18,7 @@ from ingestion_operator.gateway.server import Gateway, listen, serve
 from ingestion_operator.gateway.work import THREADS
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.settings import Settings, load_settings
@@ -86,11 +87,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
 def _gateway(arguments: argparse.Namespace) -> Gateway:
     settings = SettingsFile(arguments.settings, load_settings(arguments.settings))
     api = connect(read_configuration(arguments.kubeconfig), pool_size=THREADS)
+    clock = ServerClock(SystemClock())
     service = K8sPipelineServiceClient(
-        KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS),
+        KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS, clock=clock),
         namespace=arguments.namespace,
         settings=settings.current,
-        clock=SystemClock(),
+        clock=clock,
         logs=KubernetesPodLogs(api),
         archive=_archive(settings.current()),
         probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),

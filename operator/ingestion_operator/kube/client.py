@@ -16,7 +16,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.errors import ClusterError, NotFound, Unavailable
-from ingestion_operator.kube.translation import error_of
+from ingestion_operator.kube.server_clock import ServerClock
+from ingestion_operator.kube.translation import error_of, seconds_to_wait
 from ingestion_operator.ports import Kind, Propagation
 
 _logger = logging.getLogger(__name__)
@@ -66,8 +67,13 @@ class KubernetesCluster:
         *,
         timeout_seconds: tuple[float, float] = _TIMEOUT_SECONDS,
         attempts: int = _ATTEMPTS,
+        clock: ServerClock | None = None,
     ) -> None:
-        """Bound each call: `timeout_seconds` to connect and to read, so often before it fails for good."""
+        """Bound each call: `timeout_seconds` to connect and to read, so often before it fails for good.
+
+        `clock` learns the API server's time from its answers.
+        """
+        self._clock = clock
         self._api = api_client
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
@@ -168,11 +174,17 @@ class KubernetesCluster:
         body: dict[str, Any] | None = None,
         content_type: str = JSON,
     ) -> dict[str, Any]:
+        patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
         for attempt in range(1, self._attempts):
             try:
                 return self._call(method, path, query or {}, body, content_type)
             except Unavailable as error:
                 pause = random.uniform(0.5, 1.0) * _BACKOFF_SECONDS * 2**attempt  # noqa: S311  jitter
+                if error.retry_after:
+                    pause += error.retry_after  # the jitter stays: others were told the same
+                patience -= pause
+                if error.retry_after and patience < 0:
+                    raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
         return self._call(method, path, query or {}, body, content_type)
@@ -191,11 +203,15 @@ class KubernetesCluster:
             body=body,
             auth_settings=["BearerToken"],
         )
+        asked = self._clock.machine_now() if self._clock else None
         try:
             response = self._api.call_api(*serialized, _request_timeout=self._timeout_seconds)
+            if self._clock and asked:
+                self._clock.learn(response.headers.get("Date"), asked)
             data = response.read()
             if not 200 <= response.status < 300:  # noqa: PLR2004  the HTTP codes of success
-                raise error_of(method, path, response.status, data)
+                wait = seconds_to_wait(response.status, response.headers.get("Retry-After"))
+                raise error_of(method, path, response.status, data, retry_after=wait)
         except ApiException as error:
             raise error_of(method, path, error.status or 0, error.body or error.reason) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
