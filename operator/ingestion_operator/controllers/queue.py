@@ -105,10 +105,10 @@ class RefreshQueue:
             while True:
                 self._beat()
                 pause = self._start_due()
+                # Not wait_for, which in Python 3.11 loses a cancellation that comes together with a mark.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._changed.wait(), _ROUND_SECONDS if pause is None else min(pause, _ROUND_SECONDS)
-                    )
+                    async with asyncio.timeout(_ROUND_SECONDS if pause is None else min(pause, _ROUND_SECONDS)):
+                        await self._changed.wait()
                 self._changed.clear()
         finally:
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
