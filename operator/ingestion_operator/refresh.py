@@ -16,7 +16,7 @@ from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name, short_hash
 from ingestion_operator.pending import PendingRuns
-from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile import Reconciler, is_owned
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.runs.history import runs_of
@@ -56,8 +56,16 @@ class PipelineKey:
 class Refresher:
     """Level-triggered: reads everything anew, so that it may be called at any time, any number of times."""
 
-    def __init__(self, cluster: ClusterApi, settings: Callable[[], Settings], clock: Clock, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        reporter: Reporter,
+        observer: StatusObserver | None = None,
+    ) -> None:
         self._cluster = cluster
+        self._observer = observer
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster)
@@ -82,11 +90,11 @@ class Refresher:
             pipeline = Pipeline.parse(body)
         except Rejected as rejected:
             before, unreadable = parse_status(body), unreadable_status(body, rejected, now)
-            self._write(body, before, unreadable, announcements(before, unreadable))
+            self._write(body, before, unreadable, announcements(before, unreadable), ())
             return None
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
-        written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
+        written = self._write(body, pipeline.status, status, announcements(pipeline.status, status), findings.jobs)
         self._memory_steps.settle(pipeline, findings.jobs, status.runs)
         leftovers = count_leftovers(findings.jobs, findings.pods)
         held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now, leftovers=leftovers)
@@ -96,7 +104,7 @@ class Refresher:
         live_pods = {pod["metadata"]["name"] for pod in findings.pods if not read_pod(pod).is_finished}
         delivery = self._reporter.report(pipeline, status.runs, live_pods)
         told = with_delivery(pipeline, status, delivery, now)
-        self._write(written, status, told, report_announcements(status, delivery))
+        self._write(written, status, told, report_announcements(status, delivery), findings.jobs)
         self._admission.prune(pipeline, findings.jobs, told.runs)
         missed_at = judged_at(findings.cronjob, findings.jobs, now) if findings.cronjob else None
         moments = [held_until, given_up_at, lost_at, missed_at, delivery.again_at]
@@ -148,7 +156,12 @@ class Refresher:
         return live if live is not None and is_owned(live, pipeline) else None
 
     def _write(
-        self, pipeline: dict[str, Any], before: PipelineStatus, status: PipelineStatus, events: Sequence[Announcement]
+        self,
+        pipeline: dict[str, Any],
+        before: PipelineStatus,
+        status: PipelineStatus,
+        events: Sequence[Announcement],
+        jobs: Sequence[dict[str, Any]],
     ) -> dict[str, Any]:
         """Write the status if it changed, then tell what changed; return the pipeline as it is now.
 
@@ -166,6 +179,8 @@ class Refresher:
             pipeline = self._cluster.apply(PIPELINES, body, field_manager=manager, subresource="status")
             for event in events:
                 self._announce(metadata, event)
+        if self._observer is not None:
+            self._observer.saw(pipeline, before, status, jobs)
         return pipeline
 
     def _announce(self, pipeline: dict[str, Any], announcement: Announcement) -> None:

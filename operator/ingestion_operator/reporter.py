@@ -13,6 +13,7 @@ from typing import Final
 
 from ingestion_operator.breaker import Breakers, Caller
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Rejected
+from ingestion_operator.log_lines import about
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Report, Run
 from ingestion_operator.ports import SECRETS, Clock, ClusterApi, LogTails, ServerAccess, StatusSink
@@ -92,7 +93,8 @@ class Reporter:
                 if reports and self._clock.now() > limit:
                     again_at = self._clock.now()
                     break
-                reports[run.id] = self._deliver(pipeline, run, access)
+                with about(run=run.id):
+                    reports[run.id] = self._deliver(pipeline, run, access)
             verdicts = {server: True, credential: True}
         except Forbidden as error:
             obstacle = _token_refused(pipeline, error)

@@ -247,7 +247,7 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
     ready, was = _by_type(after, "Ready"), _by_type(before, "Ready")
     if ready is not None and (was is None or (ready.status, ready.reason) != (was.status, was.reason)):
         events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
-    events += _missed_tick(before, after) + _wrong_kill(before, after)
+    events += missed_tick(before, after) + _wrong_kill(before, after)
     known = {run.id: run.state for run in before.runs}
     ran_out = {run.id: _times_out_of_memory(run) for run in before.runs}
     for run in reversed(after.runs):
@@ -266,7 +266,7 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
     return events
 
 
-def _missed_tick(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
+def missed_tick(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
     """Return the Event for a tick that was missed, once for each tick."""
     scheduled, was = _by_type(after, "Scheduled"), _by_type(before, "Scheduled")
     if scheduled is None or scheduled.reason not in (_MISSED, _SKIPPED):

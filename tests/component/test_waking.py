@@ -43,7 +43,10 @@ def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_els
 
     async def scene() -> None:
         queue = RefreshQueue(refresher.refresh, clock)
-        tasks = [asyncio.create_task(queue.run()), asyncio.create_task(main._follow_reports(reporter, queue))]
+        tasks = [
+            asyncio.create_task(queue.run()),
+            asyncio.create_task(main._follow_reports(reporter, queue, lambda: None)),
+        ]
         queue.mark(PipelineKey(NAMESPACE, NAME))
         await until(lambda: sink.calls and not queue._busy)
         assert not queue._due
