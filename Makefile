@@ -59,9 +59,9 @@ cluster-up: $(READY) ## Start the test cluster, or repair it
 cluster-down: $(READY) ## Remove the test cluster without a trace
 	@$(PYTHON) -m tests.cluster down
 
-images: $(READY) ## Build all images
+images: $(READY) ## Build all images: OPENMETADATA=2.0
 	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tools.images all
+	@$(PYTHON) -m tools.images all $(if $(OPENMETADATA),--openmetadata $(OPENMETADATA))
 
 crds: $(READY) ## Generate crds/ from the models
 	@$(PYTHON) -m tools.generate_crds

@@ -125,14 +125,15 @@ class _StandInType(type):
 def _executed(module: ModuleType) -> ModuleType:
     with _loading:
         if isinstance(module, _DeferredModule):
+            changing: Any = module  # into another class and back, which no type checker follows
             deferred = vars(module).pop("_deferred")
-            module.__class__ = ModuleType
+            changing.__class__ = ModuleType
             try:
                 deferred[0].exec_module(module)
             except BaseException:
                 # As after any failed import, the next use tries again.
                 vars(module)["_deferred"] = deferred
-                module.__class__ = _DeferredModule  # type: ignore[assignment] - narrowed to what it was before
+                changing.__class__ = _DeferredModule
                 raise
             if module.__spec__ is not None:
                 module.__spec__.loader = module.__loader__ = deferred[0]
