@@ -29,6 +29,7 @@ from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, 
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.schedule import duration_seconds
+from ingestion_operator.server_versions import ServerVersions
 from ingestion_operator.settings import LogArchiveSettings, load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
@@ -73,11 +74,11 @@ async def _follow_settings(file: SettingsFile, queue: RefreshQueue, pipelines: C
                 queue.mark(key)
 
 
-async def _follow_reports(reporter: Reporter, queue: RefreshQueue) -> None:
-    """Look at pipelines again whose reports waited for their server."""
+async def _follow_servers(reporter: Reporter, versions: ServerVersions, queue: RefreshQueue) -> None:
+    """Look at pipelines again whose reports waited for their server, or whose server told its version."""
     while True:
         await asyncio.sleep(_REPORTS_SECONDS)
-        for namespace, name in reporter.due():
+        for namespace, name in [*reporter.due(), *versions.due()]:
             queue.mark(PipelineKey(namespace, name))
 
 
@@ -120,8 +121,10 @@ def run_operator(
     archive = settings_file.current().log_archive
     store = ObjectStore(archive.url, create=True) if archive is not None else None
     tails = RunLogTails(KubernetesPodLogs(api), store)
-    reporter = Reporter(cluster, OpenMetadataStatusSink(), settings_file.current, clock, tails)
-    refresher = Refresher(cluster, settings_file.current, clock, reporter)
+    sink = OpenMetadataStatusSink()
+    reporter = Reporter(cluster, sink, settings_file.current, clock, tails)
+    versions = ServerVersions(sink.version)
+    refresher = Refresher(cluster, settings_file.current, clock, reporter, versions)
     registry = kopf.OperatorRegistry()
     kopf_settings = kopf.OperatorSettings()
     configure(kopf_settings)
@@ -158,7 +161,7 @@ def run_operator(
         tasks = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(_follow_settings(settings_file, queue, pipelines)),
-            asyncio.create_task(_follow_reports(reporter, queue)),
+            asyncio.create_task(_follow_servers(reporter, versions, queue)),
             asyncio.create_task(beat(cluster, own_namespaces, clock, lambda: not tasks[0].done())),
         ]
         if archiver is not None:
