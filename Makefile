@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast chaos bench-gateway lint format cluster-up cluster-down images crds locks clean
+.PHONY: help demo test test-fast chaos bench-gateway bench-runner lint format cluster-up cluster-down images crds locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadli
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
+bench-runner: $(READY) ## Time a run's start beside an image that pip made: RUNS=5
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m benchmarks.runner
+
 bench-gateway: $(READY) ## Time the gateway's calls beside 1, 1,000 and 5,000 pipelines
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m benchmarks.gateway
@@ -59,9 +63,9 @@ cluster-up: $(READY) ## Start the test cluster, or repair it
 cluster-down: $(READY) ## Remove the test cluster without a trace
 	@$(PYTHON) -m tests.cluster down
 
-images: $(READY) ## Build all images
+images: $(READY) ## Build all images: OPENMETADATA=2.0
 	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tools.images all
+	@$(PYTHON) -m tools.images all $(if $(OPENMETADATA),--openmetadata $(OPENMETADATA))
 
 crds: $(READY) ## Generate crds/ from the models
 	@$(PYTHON) -m tools.generate_crds

@@ -16,14 +16,26 @@ from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name, short_hash
 from ingestion_operator.pending import PendingRuns
-from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi, StatusObserver
+from ingestion_operator.ports import (
+    CRONJOBS,
+    EVENTS,
+    JOBS,
+    PIPELINES,
+    PODS,
+    Clock,
+    ClusterApi,
+    ServerAccess,
+    StatusObserver,
+)
 from ingestion_operator.reconcile import Reconciler, is_owned
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.runs.missed import judged_at
 from ingestion_operator.runs.pending import with_waiting_since
 from ingestion_operator.runs.pods import count_leftovers, read_pod
+from ingestion_operator.runs.versions import VersionFinding, compared
 from ingestion_operator.schedule import next_boundary
+from ingestion_operator.server_versions import ServerVersions
 from ingestion_operator.settings import Settings
 from ingestion_operator.status import (
     Announcement,
@@ -62,7 +74,9 @@ class Refresher:
         settings: Callable[[], Settings],
         clock: Clock,
         reporter: Reporter,
+        *,
         observer: StatusObserver | None = None,
+        versions: ServerVersions | None = None,
     ) -> None:
         self._cluster = cluster
         self._observer = observer
@@ -74,6 +88,7 @@ class Refresher:
         self._kills = Kills(cluster)
         self._pending = PendingRuns(cluster, settings)
         self._reporter = reporter
+        self._versions = versions
 
     def refresh(self, key: PipelineKey, observed_pods: list[dict[str, Any]]) -> datetime | None:
         """Look at a pipeline once; return when to look again though nothing happens, None for never.
@@ -145,6 +160,20 @@ class Refresher:
             jobs=jobs,
             waiting=waits,
             pods=listed,
+            version=self._version(pipeline),
+        )
+
+    def _version(self, pipeline: Pipeline) -> VersionFinding | None:
+        """Compare the server with the image of its runs, as far as both are known at this moment."""
+        server, settings = pipeline.spec.server, self._settings()
+        if self._versions is None or (server.version or settings.default_server_version) not in settings.runner_images:
+            return None
+        access = ServerAccess(server.host_port.rstrip("/"), server.verification)
+        version = self._versions.of(access, (pipeline.namespace, pipeline.name))
+        if version is None:
+            return None
+        return compared(
+            server.host_port, version, settings.runner_image(server.version).version, sorted(settings.runner_images)
         )
 
     def _owned_cronjob(self, pipeline: Pipeline) -> dict[str, Any] | None:

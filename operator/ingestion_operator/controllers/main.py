@@ -36,6 +36,7 @@ from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, 
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.schedule import duration_seconds
+from ingestion_operator.server_versions import ServerVersions
 from ingestion_operator.settings import LogArchiveSettings, load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
@@ -87,12 +88,14 @@ async def _follow_settings(
                 queue.mark(key)
 
 
-async def _follow_reports(reporter: Reporter, queue: RefreshQueue, beat_now: Callable[[], None]) -> None:
-    """Look at pipelines again whose reports waited for their server."""
+async def _follow_servers(
+    reporter: Reporter, versions: ServerVersions, queue: RefreshQueue, beat_now: Callable[[], None]
+) -> None:
+    """Look at pipelines again whose reports waited for their server, or whose server told its version."""
     while True:
         beat_now()
         await asyncio.sleep(_REPORTS_SECONDS)
-        for namespace, name in reporter.due():
+        for namespace, name in [*reporter.due(), *versions.due()]:
             queue.mark(PipelineKey(namespace, name))
 
 
@@ -190,8 +193,12 @@ class Operator:
         archive = settings.current().log_archive
         store = ObjectStore(archive.url, create=True, written=metrics.archived) if archive is not None else None
         tails = RunLogTails(KubernetesPodLogs(self._api), store)
-        reporter = Reporter(self._cluster, OpenMetadataStatusSink(), settings.current, self._clock, tails)
-        refresher = Refresher(self._cluster, settings.current, self._clock, reporter, metrics)
+        sink = OpenMetadataStatusSink()
+        reporter = Reporter(self._cluster, sink, settings.current, self._clock, tails)
+        versions = ServerVersions(sink.version)
+        refresher = Refresher(
+            self._cluster, settings.current, self._clock, reporter, observer=metrics, versions=versions
+        )
         queue = RefreshQueue(metrics.timed(refresher.refresh), self._clock, liveness.loop("queue"))
         follower = KubernetesLogFollower(self._kubeconfig)
         archiver = _archiver(store, archive, settings, follower, self._clock) if store and archive else None
@@ -210,7 +217,7 @@ class Operator:
         tasks = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(_follow_settings(settings, queue, pipelines, liveness.loop("settings"))),
-            asyncio.create_task(_follow_reports(reporter, queue, liveness.loop("reports"))),
+            asyncio.create_task(_follow_servers(reporter, versions, queue, liveness.loop("servers"))),
         ]
         tasks.append(
             asyncio.create_task(beat(self._cluster, self._other_namespaces, self._clock, lambda: not tasks[0].done()))

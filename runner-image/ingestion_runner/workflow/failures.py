@@ -150,6 +150,11 @@ def _missing_connector(name: str) -> RunError:
     )
 
 
+def _version_mismatch(error: BaseException) -> RunError:
+    fix = "set spec.server.version to the server's, for which the operator's settings need an image"
+    return RunError(Reason.VERSION_MISMATCH, f"{_text(error).rstrip('.')}: {fix}")
+
+
 def _because(reason: Reason) -> Callable[[BaseException], RunError]:
     return lambda error: RunError(reason, _text(error))
 
@@ -163,7 +168,7 @@ _EXPLANATIONS: dict[str, Callable[[BaseException], RunError]] = {
     "MissingPluginException": _missing_plugin,
     "DynamicImportException": _failed_import,
     "ModuleNotFoundError": _missing_plugin,
-    "VersionMismatchException": _because(Reason.VERSION_MISMATCH),
+    "VersionMismatchException": _version_mismatch,
     "VersionNotFoundException": _because(Reason.SERVER_ERROR),
     "HtmlResponseError": _because(Reason.SERVER_ERROR),
     "RestTransportError": _because(Reason.SERVER_UNREACHABLE),
