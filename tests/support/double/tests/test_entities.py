@@ -1,3 +1,5 @@
+import pytest
+
 from tests.support.double.tests.api import Api
 from tests.support.double_client import DoubleClient
 
@@ -180,3 +182,17 @@ def test_an_update_of_a_service_keeps_its_id_and_a_second_post_conflicts(api: Ap
 
     assert (first[0], second[0], first[1]["id"]) == (201, 200, second[1]["id"])
     assert api.call("POST", "/services/databaseServices", body)[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("tableRegex=%5EORD", ["orders"]),
+        ("tableRegex=%5Eord&regexMode=exclude", ["customers", "notes"]),
+        ("databaseSchemaRegex=%5Esales$&tableRegex=o", ["customers", "notes", "orders"]),
+        ("databaseSchemaRegex=%5Ehr$", []),
+        ("tableRegex=sales.orders&regexFilterByFqn=true", ["orders"]),
+    ],
+)
+def test_a_list_is_filtered_by_regular_expressions(tables: Api, query: str, names: list[str]) -> None:
+    assert sorted(table["name"] for table in tables.call("GET", f"/tables?{query}")[1]["data"]) == names
