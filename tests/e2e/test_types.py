@@ -36,13 +36,17 @@ def query(site: Site, statement: str) -> None:
 
 def run(site: Site, name: str, pipeline_type: str, config: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     """The record of one run that must succeed, with its row and its calls checked."""
-    site.apply(sites.pipeline(name, pipelineType=pipeline_type, sourceConfig={"config": {**config}}, **changes))
+    source_config = {"config": dict(config)}
+    fqn = changes.get("fullyQualifiedName", f"{SERVICE}.{name}")
+    site.double.register_pipeline(fqn, pipelineType=pipeline_type, sourceConfig=source_config)
+    site.apply(sites.pipeline(name, pipelineType=pipeline_type, sourceConfig=source_config, **changes))
     site.double.clear_calls()
     run_id = site.start_run(name, f"{name}-1")
     record = site.wait_for_end(name, run_id, timeout=RUN_SECONDS)
     assert (record["state"], record["reason"]) == ("success", "Succeeded"), record
     assert site.double.calls(invalid=True) == []
     assert site.double.calls(unknown=True) == []
+    assert site.double.runs(fqn)[-1]["terminalStates"] == ["success"]
     return record
 
 
@@ -139,6 +143,9 @@ def test_dbt_reads_artefacts_from_a_volume(site: Site) -> None:
 
 def test_classification_is_refused_by_an_image_without_its_packages(site: Site) -> None:
     config = {"type": "AutoClassification", "enableAutoClassification": True}
+    site.double.register_pipeline(
+        f"{SERVICE}.classes", pipelineType="autoClassification", sourceConfig={"config": config}
+    )
     site.apply(sites.pipeline("classes", pipelineType="autoClassification", sourceConfig={"config": config}))
     run_id = site.start_run("classes", "classes-1")
     record = site.wait_for_end("classes", run_id, timeout=RUN_SECONDS)
