@@ -154,3 +154,25 @@ def test_a_loader_that_needs_airflow_is_refused_with_the_fix() -> None:
         "Invalid parameter value for 'openMetadataServerConnection.secretsManagerLoader': airflow"
     )
     assert "to env or noop" in message
+
+
+@pytest.mark.parametrize(
+    ("pipeline_type", "service"),
+    [
+        ("lineage", {"type": "databaseService", "name": "shop", "id": "1"}),
+        ("dbt", {"type": "databaseService", "name": "shop", "id": "1"}),
+        ("TestSuite", {"type": "testSuite", "name": "shop.shop.sales.orders.testSuite", "id": "1"}),
+        ("autoClassification", {"type": "messagingService", "name": "kafka", "id": "1"}),
+    ],
+)
+def test_every_type_that_runs_can_be_deployed(pipeline_type: str, service: dict[str, Any]) -> None:
+    wanted = desired(entity(pipelineType=pipeline_type) | {"service": service}, settings(), NOW)
+    check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)
+    assert wanted.spec["service"] == {"type": service["type"], "name": service["name"]}
+
+
+@pytest.mark.parametrize("pipeline_type", ["dataInsight", "elasticSearchReindex", "policyAgent"])
+def test_a_type_without_code_cannot_be_deployed_and_the_answer_says_what_to_use(pipeline_type: str) -> None:
+    wanted = desired(entity(pipelineType=pipeline_type), settings(), NOW)
+    with pytest.raises(Rejected, match=rf"{pipeline_type}.* instead"):
+        check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)
