@@ -48,6 +48,7 @@ lint: $(READY) ## Check style, types, import rings and generated files
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(PYTHON) -m tools.generate_crds --check
+	@$(PYTHON) -m tools.generate_chart --check
 
 format: $(READY) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
@@ -63,8 +64,9 @@ images: $(READY) ## Build all images
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tools.images all
 
-crds: $(READY) ## Generate crds/ from the models
+crds: $(READY) ## Generate crds/ and the chart from models and values
 	@$(PYTHON) -m tools.generate_crds
+	@$(PYTHON) -m tools.generate_chart
 
 locks: $(READY) ## Resolve the operator's dependencies anew
 	@$(UV_COMPILE) --upgrade pyproject.toml --group dev -o locks/dev.txt
