@@ -72,7 +72,8 @@ class Value:
 def read_values(text: str) -> tuple[Value, ...]:
     """Return the keys of a values.yaml. Raises ValueError for one that has no comment."""
     root = yaml.compose(text, yaml.SafeLoader)
-    assert isinstance(root, yaml.MappingNode)
+    if not isinstance(root, yaml.MappingNode):
+        raise TypeError("values.yaml has to be a mapping")
     return tuple(_read(root, yaml.safe_load(text), text.splitlines(), ()))
 
 

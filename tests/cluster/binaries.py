@@ -203,7 +203,7 @@ def ensure_helm() -> Path:
 
 
 def built_helm() -> Path:
-    """Like ``ensure_helm``, for tests, whose time is not meant for a build. Raises TestBedError when nothing is built."""
+    """Like ``ensure_helm``, for tests, whose time is no build's. Raises TestBedError when it is not built yet."""
     folder = _folder(HELM)
     if not folder.is_dir():
         raise TestBedError("helm, helm-unittest and kubeconform are not built yet; run: python -m tests.cluster helm")
