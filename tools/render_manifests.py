@@ -47,7 +47,8 @@ _OF_HELM: Final = re.compile(
 def rendered() -> dict[Path, str]:
     """Return the files and what they have to hold."""
     options = [word for key, value in _VALUES.items() for word in ("--set", f"{key}={value}")]
-    words = [ensure_helm() / "helm", "template", "ingestion", CHART, "--namespace", NAMESPACE, *options]
+    helm = str(ensure_helm() / "helm")
+    words = [helm, "template", "ingestion", str(CHART), "--namespace", NAMESPACE, *options]
     documents: dict[str, list[str]] = {name: [] for name in _FILES}
     for document in run(words).removeprefix("---\n").split("\n---\n"):
         source, _, text = document.partition("\n")

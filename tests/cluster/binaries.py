@@ -127,11 +127,12 @@ MODULES = (CONTAINERD, KUBERNETES, COREDNS)
 
 S3_SERVER = Module("versitygw", (Build(("github.com/versity/versitygw/cmd/versitygw",)),))
 _HELM = "helm.sh/helm/v3"
+HELM_VERSION = "v3.22.0"
 _MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
 _HELM_FLAGS = " ".join(
     [
         _STRIP,
-        f"-X {_HELM}/internal/version.version=v3.22.0",
+        f"-X {_HELM}/internal/version.version={HELM_VERSION}",
         # Without these `helm template` takes the cluster for a Kubernetes 1.20, `helm lint` too.
         *(
             f"-X {_HELM}/pkg/{package}.k8sVersion{part}={number}"

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import yaml
@@ -25,18 +27,30 @@ CREDENTIALS = "ingestion-gateway-credentials"
 
 
 class Installation:
-    """The namespace, and what was printed at the installation."""
+    """A release and its namespace; `notes` is what its installation printed."""
 
     def __init__(self, cluster: Cluster, helm: Helm, values: dict[str, Any]) -> None:
         self.cluster = cluster
-        self.helm = helm
-        self.values = values
-        self.notes = helm.install(RELEASE, values)
+        self._helm = helm
+        self._values = values
+        self._is_plain = False
+        self.notes = ""
 
-    def upgrade(self, **changes: Any) -> None:
-        """helm upgrade with more values."""
-        self.values = self.values | changes
-        self.helm.install(RELEASE, self.values)
+    def ensure(self) -> None:
+        """Install it, or undo what an earlier test has changed; the tests run in any order."""
+        if not self._is_plain:
+            self.notes = self._helm.install(RELEASE, self._values)
+            self._is_plain = True
+
+    def upgrade(self, *, chart: Path = CHART, **changes: Any) -> None:
+        """helm upgrade: the first values with some changed."""
+        self._is_plain = False
+        self._helm.install(RELEASE, self._values | changes, chart=chart)
+
+    def uninstall(self) -> None:
+        """helm uninstall."""
+        self._is_plain = False
+        self._helm.uninstall(RELEASE)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The object, or None."""
@@ -54,6 +68,7 @@ class Installation:
 def installed(bed: Cluster, built: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The chart's default values, but for the images that were built here."""
     delete_namespace(bed)
+    refuse_to_delete_pipelines_of_others(bed)
     bed.kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--timeout=60s", timeout=70)
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     apply(bed, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": restricted}})
@@ -66,9 +81,38 @@ def installed(bed: Cluster, built: dict[str, str], tmp_path_factory: pytest.Temp
     delete_namespace(bed)
 
 
+@pytest.fixture
+def installed(installation: Installation) -> Installation:
+    """The same, as it is after the first installation."""
+    installation.ensure()
+    return installation
+
+
 def delete_namespace(bed: Cluster) -> None:
     """Delete it and wait until it is gone."""
     bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100)
+
+
+def refuse_to_delete_pipelines_of_others(bed: Cluster) -> None:
+    """The definition goes during these tests, and with it every pipeline of the cluster."""
+    if bed.kubectl("get", "crd", DEFINITION, "--ignore-not-found").strip():
+        others = bed.kubectl("get", "omip", "--all-namespaces", "--no-headers", "--ignore-not-found")
+        assert not others.strip(), f"delete these first, or use another cluster:\n{others}"
+
+
+def problems(installed: Installation) -> list[str]:
+    """What the gateway says is missing: rights, the definition, the operator's Lease."""
+    with installed.cluster.forward(NAMESPACE, "deployment/ingestion-gateway", 8081) as port:
+        try:
+            with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/status", timeout=20) as answer:
+                text = answer.read()
+        except HTTPError as error:
+            text = error.read()
+    return list(json.loads(text)["problems"])
+
+
+def test_nothing_is_missing_for_the_gateway(installed: Installation) -> None:
+    wait_for("the operator's first Lease", lambda: problems(installed) == [], timeout=30)
 
 
 def test_a_server_that_was_told_the_printed_lines_can_run_a_pipeline(installed: Installation) -> None:
@@ -114,7 +158,7 @@ def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_on
     installed.upgrade(gateway={"tls": {"enabled": True}})
     certificate = installed.secret("ingestion-gateway-tls")
     assert sorted(certificate) == ["ca.crt", "tls.crt", "tls.key"]
-    installed.upgrade(commonLabels={"team": "data"})
+    installed.upgrade(gateway={"tls": {"enabled": True}}, commonLabels={"team": "data"})
     assert installed.secret(CREDENTIALS) == before
     assert installed.secret("ingestion-gateway-tls") == certificate
 
@@ -129,7 +173,7 @@ def test_an_upgrade_upgrades_the_definition(installed: Installation, tmp_path: P
     dropped = columns.pop()
     file.write_text(yaml.safe_dump(definition))
 
-    installed.helm.install(RELEASE, installed.values, chart=earlier)
+    installed.upgrade(chart=earlier)
     assert printed_columns(installed) == columns
     installed.upgrade()
     assert printed_columns(installed) == [*columns, dropped]
@@ -143,21 +187,71 @@ def printed_columns(installed: Installation) -> list[dict[str, Any]]:
     return [{"priority": 0, **column} for column in version["additionalPrinterColumns"]]
 
 
-def test_what_is_uninstalled_goes_but_for_pipelines_and_logs(installed: Installation) -> None:
-    with_pipeline = {
+def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
+    installed: Installation, elsewhere: str
+) -> None:
+    apply(installed.cluster, *(secret(namespace) for namespace in (NAMESPACE, elsewhere)))
+    apply(installed.cluster, *(pipeline("named", namespace) for namespace in (NAMESPACE, elsewhere)))
+    installed.upgrade(watch={"scope": "cluster", "namespaces": [NAMESPACE]})
+
+    def ready(namespace: str) -> tuple[str, str]:
+        path = '{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}'
+        text = installed.cluster.kubectl("-n", namespace, "get", "omip", "named", "-o", f"jsonpath={path}")
+        status, _, reason = text.partition(" ")
+        return status, reason
+
+    wait_for("the listed one", lambda: ready(NAMESPACE)[0] == "True", timeout=30)
+    wait_for("the other one", lambda: ready(elsewhere) == ("False", "SecretAccessMissing"), timeout=30)
+    assert "CronJob" in installed.cluster.kubectl("-n", elsewhere, "get", "cronjobs", "-o", "yaml")
+    wait_for("the gateway to be content", lambda: problems(installed) == [], timeout=30)
+    role = f"ingestion-operator:{NAMESPACE}:{RELEASE}"
+    assert installed.get("clusterrole", role) is not None
+    installed.cluster.kubectl("-n", NAMESPACE, "delete", "omip", "named")
+    installed.upgrade()
+    assert installed.get("clusterrole", role) is None
+
+
+@pytest.fixture
+def elsewhere(installed: Installation) -> Iterator[str]:
+    """Another namespace, which no value names."""
+    name = f"{NAMESPACE}-elsewhere"
+    apply(installed.cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    installed.cluster.kubectl("delete", "namespace", name, "--timeout=60s", timeout=70)
+
+
+def secret(namespace: str) -> dict[str, Any]:
+    """The Secret with a pipeline's token."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "bot", "namespace": namespace},
+        "stringData": {"token": token()},
+    }
+
+
+def pipeline(name: str, namespace: str) -> dict[str, Any]:
+    """An IngestionPipeline that names that Secret and runs on demand."""
+    return {
         "apiVersion": "ingestion.openmetadata.org/v1alpha1",
         "kind": "IngestionPipeline",
-        "metadata": {"name": "kept", "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "pipelineType": "metadata",
             "service": {"type": "databaseService", "name": "shop"},
             "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
-            "server": {"hostPort": "http://openmetadata:8585/api"},
+            "server": {
+                "hostPort": "http://openmetadata:8585/api",
+                "tokenSecretRef": {"name": "bot", "key": "token"},
+            },
         },
     }
-    apply(installed.cluster, with_pipeline)
+
+
+def test_what_is_uninstalled_goes_but_for_pipelines_and_logs(installed: Installation) -> None:
+    apply(installed.cluster, secret(NAMESPACE), pipeline("kept", NAMESPACE))
     wait_for("its CronJob", lambda: (installed.get("omip", "kept") or {}).get("status"), timeout=20)
-    installed.helm.uninstall(RELEASE)
+    installed.uninstall()
     assert installed.get("deployment", "ingestion-operator") is None
     assert installed.get("secret", CREDENTIALS) is None
     assert installed.get("omip", "kept") is not None
@@ -165,6 +259,6 @@ def test_what_is_uninstalled_goes_but_for_pipelines_and_logs(installed: Installa
 
     # Installed again it takes over what stayed; told not to keep it, it leaves nothing behind and waits for nobody.
     installed.upgrade(crds={"keep": False}, logArchive={"volume": {"keep": False}})
-    installed.helm.uninstall(RELEASE)
+    installed.uninstall()
     assert installed.get("crd", DEFINITION) is None
     assert installed.get("pvc", "ingestion-logs") is None
