@@ -65,7 +65,9 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installed(bed: Cluster, built: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(
+    bed: Cluster, built: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     """The chart's default values, but for the images that were built here."""
     delete_namespace(bed)
     refuse_to_delete_pipelines_of_others(bed)
