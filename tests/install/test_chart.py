@@ -3,12 +3,13 @@
 import base64
 import json
 import shutil
+import ssl
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import pytest
 import yaml
@@ -157,10 +158,20 @@ def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_on
     installed: Installation,
 ) -> None:
     before = installed.secret(CREDENTIALS)
-    installed.upgrade(gateway={"tls": {"enabled": True}})
+    several = {
+        "gateway": {"tls": {"enabled": True}, "replicas": 2},
+        "logArchive": {"type": "none"},
+        "networkPolicy": {"enabled": True},
+        "metrics": {"dashboard": {"enabled": True}},
+    }
+    installed.upgrade(**several)
     certificate = installed.secret("ingestion-gateway-tls")
-    assert sorted(certificate) == ["ca.crt", "tls.crt", "tls.key"]
-    installed.upgrade(gateway={"tls": {"enabled": True}}, commonLabels={"team": "data"})
+    trusting = HTTPSHandler(context=ssl.create_default_context(cadata=certificate["ca.crt"]))
+    with installed.cluster.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
+        address = f"https://127.0.0.1:{port}/api/v1/openmetadata/health"
+        with build_opener(ProxyHandler({}), trusting).open(address, timeout=20) as answer:
+            assert json.loads(answer.read())["status"] == "healthy"
+    installed.upgrade(**several, commonLabels={"team": "data"})
     assert installed.secret(CREDENTIALS) == before
     assert installed.secret("ingestion-gateway-tls") == certificate
 
