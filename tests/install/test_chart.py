@@ -158,7 +158,7 @@ def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_on
     installed: Installation,
 ) -> None:
     before = installed.secret(CREDENTIALS)
-    several = {
+    several: dict[str, Any] = {
         "gateway": {"tls": {"enabled": True}, "replicas": 2},
         "logArchive": {"type": "none"},
         "networkPolicy": {"enabled": True},
