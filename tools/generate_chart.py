@@ -103,7 +103,7 @@ def _comment(lines: list[str], below: int) -> tuple[str, dict[str, Any], bool]:
             schema = _settings_field(text.removeprefix("@settings ").split("."))
         else:
             description.append(text)
-    is_free = "additionalProperties" in schema or "anyOf" in schema or "$ref" in schema
+    is_free = "additionalProperties" in schema or "$ref" in schema
     return " ".join(description), schema, is_free
 
 
@@ -118,11 +118,9 @@ def _closed(node: Any) -> Any:
         return [_closed(item) for item in node]
     if not isinstance(node, dict):
         return node
-    # Titles repeat the name, defaults are the model's own, and the rules in CEL are the API server's to check.
-    kept = {key: _closed(child) for key, child in node.items() if not key.startswith("x-kubernetes-")}
-    for key in ("title", "default"):
-        if not isinstance(kept.get(key), dict) or key == "default":
-            kept.pop(key, None)
+    # Titles repeat the name, defaults are the model's own, and rules in CEL are the API server's to check.
+    dropped = ("title", "default", "x-kubernetes-")
+    kept = {key: _closed(child) for key, child in node.items() if not key.startswith(dropped)}
     if node.get("type") == "object" and "properties" in node:
         kept["properties"] = {name: _closed(child) for name, child in node["properties"].items()}
         kept["additionalProperties"] = False
