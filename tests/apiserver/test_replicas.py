@@ -150,13 +150,14 @@ def test_a_leader_that_ends_in_order_hands_over_at_once(
     api.create(PIPELINES, pipeline(namespace, "quiet", schedule=None))
     wait_for("Ready", lambda: status(api, namespace, "quiet").get("conditions"), timeout=30)
     before = api.get(PIPELINES, namespace, "quiet")
+    asked = time.monotonic()
     leader.process.send_signal(signal.SIGTERM)
     assert leader.process.wait(30) == 0
-    began = time.monotonic()
+    ended = time.monotonic()
     wait_for("the other to act", lambda: other.acts, timeout=HAND_OVER_SECONDS + 5)
-    seconds = time.monotonic() - began
-    print(f"handed over after {seconds:.1f} s")  # noqa: T201  a figure for the documents
-    assert seconds < HAND_OVER_SECONDS
+    acts = time.monotonic()
+    print(f"ended after {ended - asked:.1f} s, handed over {acts - ended:.1f} s later")  # noqa: T201  a figure for the documents
+    assert acts - ended < HAND_OVER_SECONDS
     wait_for(
         "the other to have looked at it",
         lambda: other.sample("ingestion_operator_reconcile_seconds_count") or None,
@@ -186,5 +187,5 @@ def test_every_watch_tells_its_age(replicas: list[Replica]) -> None:
 
 def test_a_standby_that_is_asked_to_end_ends_in_order(replicas: list[Replica]) -> None:
     replicas[1].process.send_signal(signal.SIGTERM)
-    assert replicas[1].process.wait(10) == 0
+    assert replicas[1].process.wait(30) == 0
     assert replicas[0].acts
