@@ -21,6 +21,7 @@ from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, LEASES, PIPELINES
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support import objects
+from tests.support.gateway_process import write_account_kubeconfig
 from tests.support.waiting import wait_for
 
 TAKE_OVER_SECONDS = 15 + 3
@@ -86,14 +87,21 @@ class Replica:
         self.process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def kubeconfig(bed: Cluster, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The credentials of the operator's ServiceAccount, which has the Role of manifests/ and nothing else."""
+    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    return write_account_kubeconfig(bed, namespace, path, account="ingestion-operator", manifest="rbac.yaml")
+
+
 @pytest.fixture
-def replicas(tmp_path: Path, bed: Cluster, namespace: str, api: KubernetesCluster) -> Iterator[list[Replica]]:
+def replicas(tmp_path: Path, kubeconfig: Path, namespace: str, api: KubernetesCluster) -> Iterator[list[Replica]]:
     """The one that acts, and the one that stands by."""
     api.delete(LEASES, namespace, LEASE_NAME, propagation="Background")
-    started = [Replica(tmp_path, "first", namespace, bed.kubeconfig)]
+    started = [Replica(tmp_path, "first", namespace, kubeconfig)]
     try:
         wait_for("the first to act", lambda: started[0].acts, timeout=60)
-        started.append(Replica(tmp_path, "second", namespace, bed.kubeconfig))
+        started.append(Replica(tmp_path, "second", namespace, kubeconfig))
         wait_for("the second to be there", started[1].is_up, timeout=60)
         yield started
     finally:
