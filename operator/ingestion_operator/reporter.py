@@ -99,11 +99,9 @@ class Reporter:
         except Forbidden as error:
             obstacle = _token_refused(pipeline, error)
             verdicts = {server: True, credential: obstacle}
-            _log(pipeline, error)
-        except ClusterError as error:
+        except ClusterError:
             obstacle = _unreachable(access)
             verdicts = {server: obstacle, credential: False}
-            _log(pipeline, error)
         finally:
             self._breakers.leave(verdicts, caller)
         return Delivery(reports, obstacle, again_at)
@@ -125,6 +123,9 @@ class Reporter:
                 error,
             )
             return "Refused"
+        except ClusterError as error:
+            _logger.warning("Pipeline %s/%s: a report has to wait: %s", pipeline.namespace, pipeline.name, error)
+            raise
         return "Done"
 
     def _access(self, pipeline: Pipeline) -> ServerAccess:
@@ -197,7 +198,3 @@ def _unreachable(access: ServerAccess) -> Obstacle:
         "the operator's log has its words",
         needs_somebody=False,
     )
-
-
-def _log(pipeline: Pipeline, error: ClusterError) -> None:
-    _logger.warning("Pipeline %s/%s: a report has to wait: %s", pipeline.namespace, pipeline.name, error)

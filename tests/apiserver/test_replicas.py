@@ -21,6 +21,7 @@ from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, LEASES, PIPELINES
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support import objects
+from tests.support.gateway_process import write_account_kubeconfig
 from tests.support.waiting import wait_for
 
 TAKE_OVER_SECONDS = 15 + 3
@@ -86,14 +87,21 @@ class Replica:
         self.process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def kubeconfig(bed: Cluster, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The credentials of the operator's ServiceAccount, which has the Role of manifests/ and nothing else."""
+    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    return write_account_kubeconfig(bed, namespace, path, account="ingestion-operator", manifest="rbac.yaml")
+
+
 @pytest.fixture
-def replicas(tmp_path: Path, bed: Cluster, namespace: str, api: KubernetesCluster) -> Iterator[list[Replica]]:
+def replicas(tmp_path: Path, kubeconfig: Path, namespace: str, api: KubernetesCluster) -> Iterator[list[Replica]]:
     """The one that acts, and the one that stands by."""
     api.delete(LEASES, namespace, LEASE_NAME, propagation="Background")
-    started = [Replica(tmp_path, "first", namespace, bed.kubeconfig)]
+    started = [Replica(tmp_path, "first", namespace, kubeconfig)]
     try:
         wait_for("the first to act", lambda: started[0].acts, timeout=60)
-        started.append(Replica(tmp_path, "second", namespace, bed.kubeconfig))
+        started.append(Replica(tmp_path, "second", namespace, kubeconfig))
         wait_for("the second to be there", started[1].is_up, timeout=60)
         yield started
     finally:
@@ -150,13 +158,14 @@ def test_a_leader_that_ends_in_order_hands_over_at_once(
     api.create(PIPELINES, pipeline(namespace, "quiet", schedule=None))
     wait_for("Ready", lambda: status(api, namespace, "quiet").get("conditions"), timeout=30)
     before = api.get(PIPELINES, namespace, "quiet")
+    asked = time.monotonic()
     leader.process.send_signal(signal.SIGTERM)
     assert leader.process.wait(30) == 0
-    began = time.monotonic()
+    ended = time.monotonic()
     wait_for("the other to act", lambda: other.acts, timeout=HAND_OVER_SECONDS + 5)
-    seconds = time.monotonic() - began
-    print(f"handed over after {seconds:.1f} s")  # noqa: T201  a figure for the documents
-    assert seconds < HAND_OVER_SECONDS
+    acts = time.monotonic()
+    print(f"ended after {ended - asked:.1f} s, handed over {acts - ended:.1f} s later")  # noqa: T201  a figure for the documents
+    assert acts - ended < HAND_OVER_SECONDS
     wait_for(
         "the other to have looked at it",
         lambda: other.sample("ingestion_operator_reconcile_seconds_count") or None,
@@ -186,5 +195,5 @@ def test_every_watch_tells_its_age(replicas: list[Replica]) -> None:
 
 def test_a_standby_that_is_asked_to_end_ends_in_order(replicas: list[Replica]) -> None:
     replicas[1].process.send_signal(signal.SIGTERM)
-    assert replicas[1].process.wait(10) == 0
+    assert replicas[1].process.wait(30) == 0
     assert replicas[0].acts

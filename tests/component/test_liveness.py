@@ -92,6 +92,60 @@ def test_a_blocked_look_of_the_queue_shows_and_ends() -> None:
     asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
+def test_a_blocked_worker_fails_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CALL_SECONDS", 0)
+    gate, entered, liveness = threading.Event(), threading.Event(), Liveness()
+
+    def look(*_: object) -> None:
+        entered.set()
+        assert gate.wait(10)
+
+    async def scenario() -> tuple[int, int]:
+        queue = RefreshQueue(look, FakeClock(), liveness.loop("queue"))
+        liveness.check(lambda: module._slowness(queue.threads))
+        task = asyncio.create_task(queue.run())
+        runner = await serve_management("http://127.0.0.1:0/healthz", liveness, bytes)
+        port = runner.addresses[0][1]
+        queue.mark(KEY, after=0)
+        assert await asyncio.to_thread(entered.wait, 10)
+        stuck, _ = await asyncio.to_thread(_get, port, "/healthz")
+        gate.set()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)  # the look comes to its end
+        well, _ = await asyncio.to_thread(_get, port, "/healthz")
+        await runner.cleanup()
+        return stuck, well
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 10)) == (503, 200)
+
+
+def test_an_event_loop_that_is_blocked_does_not_answer() -> None:
+    asked, blocked = threading.Event(), threading.Event()
+
+    async def scenario() -> None:
+        runner = await serve_management("http://127.0.0.1:0/healthz", Liveness(), bytes)
+        port = runner.addresses[0][1]
+
+        def probe() -> bool:
+            assert blocked.wait(10)
+            try:
+                _get(port, "/healthz", timeout=0.2)
+            except OSError:
+                return True
+            finally:
+                asked.set()
+            return False
+
+        probing = asyncio.get_running_loop().run_in_executor(None, probe)
+        blocked.set()
+        assert asked.wait(10)  # in the event loop itself, which so does nothing else
+        assert await probing
+        assert (await asyncio.to_thread(_get, port, "/healthz"))[0] == 200
+        await runner.cleanup()
+
+    asyncio.run(scenario())
+
+
 def test_an_api_server_that_is_away_stops_no_loop() -> None:
     cluster, clock = FakeCluster(), FakeClock()
     beats: list[int] = []
@@ -121,22 +175,23 @@ def test_a_replica_that_was_replaced_ends() -> None:
     assert ended == [1]
 
 
+def _get(port: int, path: str, timeout: float = 5) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
 def ask(path: str, liveness: Liveness, metrics: Callable[[], bytes]) -> tuple[int, bytes]:
     async def scenario() -> tuple[int, bytes]:
         runner = await serve_management("http://127.0.0.1:0/healthz", liveness, metrics)
-        port = runner.addresses[0][1]
         try:
-            return await asyncio.to_thread(_get, port)
+            return await asyncio.to_thread(_get, runner.addresses[0][1], path)
         finally:
             await runner.cleanup()
-
-    def _get(port: int) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer.status, body
 
     return asyncio.run(scenario())
 

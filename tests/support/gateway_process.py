@@ -84,13 +84,15 @@ def start_gateway(
                 gateway.terminate()
 
 
-def write_account_kubeconfig(bed: Cluster, namespace: str, path: Path) -> Path:
-    """Create the gateway's ServiceAccount and Role in a namespace; write a kubeconfig with its token."""
-    for body in yaml.safe_load_all((CHECKOUT / "manifests" / "gateway.yaml").read_text()):
+def write_account_kubeconfig(
+    bed: Cluster, namespace: str, path: Path, *, account: str = ACCOUNT, manifest: str = "gateway.yaml"
+) -> Path:
+    """Create the ServiceAccount and Role of a manifest in a namespace; write a kubeconfig with its token."""
+    for body in yaml.safe_load_all((CHECKOUT / "manifests" / manifest).read_text()):
         if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
             bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
     content = yaml.safe_load(bed.kubeconfig.read_text())
-    token = bed.kubectl("-n", namespace, "create", "token", ACCOUNT, "--duration=8h").strip()
+    token = bed.kubectl("-n", namespace, "create", "token", account, "--duration=8h").strip()
     content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
     path.write_text(yaml.safe_dump(content))
     return path

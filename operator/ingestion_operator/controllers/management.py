@@ -39,7 +39,7 @@ async def serve_management(liveness_url: str, liveness: Liveness, metrics: Calla
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, parts.hostname, parts.port or 80).start()
+        await web.TCPSite(runner, parts.hostname, 80 if parts.port is None else parts.port).start()
     except OSError as error:
         await runner.cleanup()
         raise OperatorError(f"{liveness_url} cannot be served: {error.strerror}") from error
