@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast chaos bench-gateway bench-runner lint format cluster-up cluster-down images crds locks clean
+.PHONY: help demo test test-fast test-versions chaos bench-gateway bench-runner lint format cluster-up cluster-down images crds locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,11 @@ test: lint ## Run all that CI runs
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)
+
+test-versions: $(READY) ## Run the tests of the runner against the older libraries
+	@$(PYTHON) -m tests.cluster setup
+	@for version in 1.12 1.13; do echo "openmetadata-ingestion $$version"; \
+	  OPENMETADATA=$$version $(PYTHON) -m pytest tests/library || exit 1; done
 
 chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
 	@$(PYTHON) -m tests.cluster setup
