@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast test-install chaos bench-gateway bench-runner lint format cluster-up cluster-down images crds manifests locks clean
+.PHONY: help demo test test-fast test-install test-versions chaos bench-gateway bench-runner lint format cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,11 @@ test-install: $(READY) ## Install, upgrade and remove the chart on the test clus
 
 manifests: $(READY) ## Render manifests/ from the chart
 	@$(PYTHON) -m tools.render_manifests
+
+test-versions: $(READY) ## Run the tests of the runner against the older libraries
+	@$(PYTHON) -m tests.cluster setup
+	@for version in 1.12 1.13; do echo "openmetadata-ingestion $$version"; \
+	  OPENMETADATA=$$version $(PYTHON) -m pytest tests/library || exit 1; done
 
 chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
 	@$(PYTHON) -m tests.cluster setup
