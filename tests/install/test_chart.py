@@ -80,7 +80,9 @@ def installation(
         "image": {"repository": repository, "tag": tag},
         "settings": {"runnerImages": {"2.0": {"image": built["runner"], "version": "2.0.6.0"}}},
     }
-    yield Installation(bed, Helm(bed, NAMESPACE, tmp_path_factory.mktemp("helm")), values)
+    release = Installation(bed, Helm(bed, NAMESPACE, tmp_path_factory.mktemp("helm")), values)
+    yield release
+    release.uninstall()  # a namespace that goes as a whole takes the operator's rights first, and waits for its pod
     delete_namespace(bed)
 
 

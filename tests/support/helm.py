@@ -43,8 +43,8 @@ class Helm:
         )
 
     def uninstall(self, release: str) -> None:
-        """helm uninstall, until everything is gone."""
-        self._helm("uninstall", release, "--wait", "--timeout=60s")
+        """helm uninstall, until everything is gone; also where there is nothing."""
+        self._helm("uninstall", release, "--ignore-not-found", "--wait", "--timeout=60s")
 
     def _helm(self, *words: str) -> str:
         return run([program("helm"), *words, *self._options], env=_DIRECT, timeout=150)
