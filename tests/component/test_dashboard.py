@@ -70,7 +70,7 @@ def at_work() -> OperatorMetrics:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prometheus that has scraped operator and gateway a few times."""
-    assert PROMETHEUS is not None
+    assert PROMETHEUS is not None, "prometheus is missing: run python -m tests.cluster setup"
     folder, gateway = tmp_path_factory.mktemp("prometheus"), Metrics()
     gateway.requests.labels("trigger", "200").inc()
     gateway.seconds.labels("trigger").observe(0.1)
@@ -123,7 +123,6 @@ def ask(address: str, query: str) -> list[dict[str, Any]]:
         return found
 
 
-@pytest.mark.skipif(PROMETHEUS is None, reason="needs prometheus: python -m tests.cluster setup installs it")
 def test_every_query_of_the_dashboard_is_answered(prometheus: str) -> None:
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
     empty = [

@@ -121,9 +121,6 @@ def results(site: Site, fqn: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.skipif(
-    "dbt" not in (CHECKOUT / "runner-image" / "locks" / "2.0.in").read_text(), reason="the image has no extra dbt"
-)
 def test_dbt_reads_artefacts_from_a_volume(site: Site) -> None:
     artefacts = {f"{name}.json": (DBT / f"{name}.json").read_text() for name in ("manifest", "catalog", "run_results")}
     site.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dbt-artefacts"}, "data": artefacts})

@@ -171,14 +171,6 @@ def test_test_suite_reports_each_result_and_a_failing_test_is_no_failed_run(pod:
     assert double.calls(unknown=True) == []
 
 
-@pytest.fixture
-def dbt_extra(library_python: Path) -> None:
-    """Skips where the lock of the image is made without the extra."""
-    command = [str(library_python), "-c", "import collate_dbt_artifacts_parser"]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("runner-image/locks/2.0.in is without the extra dbt")
-
-
 def dbt(**artefacts: str) -> dict[str, Any]:
     """The configuration for artefacts on a volume; a change replaces a path."""
     files = {"dbtManifestFilePath": "manifest", "dbtCatalogFilePath": "catalog", "dbtRunResultsFilePath": "run_results"}
@@ -186,7 +178,6 @@ def dbt(**artefacts: str) -> dict[str, Any]:
     return {"type": "DBT", "dbtConfigSource": {"dbtConfigType": "local", **source, **artefacts}}
 
 
-@pytest.mark.usefixtures("dbt_extra")
 def test_dbt_brings_models_lineage_and_test_results(pod: Pod, double: DoubleClient) -> None:
     exit_code, summary, log = run(pod, double, "dbt", dbt())
 
@@ -268,7 +259,6 @@ def test_a_test_suite_that_does_not_exist_is_named(pod: Pod, double: DoubleClien
     assert_failed(outcome, 1, "WorkflowFailed", "Test Suite with name nothing not found")
 
 
-@pytest.mark.usefixtures("dbt_extra")
 def test_missing_dbt_artefacts_are_named(pod: Pod, double: DoubleClient) -> None:
     outcome = run(pod, double, "dbt", dbt(dbtManifestFilePath="/nowhere/manifest.json"))
 
