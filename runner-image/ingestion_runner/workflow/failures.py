@@ -19,6 +19,10 @@ _MESSAGE_CHARACTERS = 600
 _FIELDS_NAMED = 3
 _MESSAGES_KEPT = 100
 _WRAPPED_MODEL = re.compile(r"^function-\w+\[.*, (\w+)\]$")
+# Before 2.0 a test of a connection whose connector cannot be imported ends so, once the library has logged why.
+_LACKING_CONNECTOR = re.compile(
+    r"module 'metadata\.ingestion\.source\.\w+\.(\w+)\.connection' has no attribute 'test_connection'"
+)
 
 
 class StartLog(logging.Handler):
@@ -64,6 +68,8 @@ def explain_start_failure(error: BaseException, log: StartLog, ask_server: Calla
         check = str(error).rpartition(": ")[2]
         return RunError(Reason.INITIALIZATION_FAILED, _shortened(log.about(check) or str(error)))
     for link in _chain(error):
+        if lacking := _LACKING_CONNECTOR.fullmatch(str(link)):
+            return _missing_connector(lacking[1])
         explain = _EXPLANATIONS.get(type(link).__name__)
         if explain is not None:
             return explain(link)

@@ -143,3 +143,14 @@ def test_import_failure_is_a_missing_extra() -> None:
 
     assert failure.reason is Reason.MISSING_PLUGIN
     assert "presidio_analyzer" in failure.message
+
+
+def test_a_connector_that_an_older_library_cannot_import_is_a_missing_plugin() -> None:
+    module = "metadata.ingestion.source.database.snowflake.connection"
+
+    failure = explained(AttributeError(f"module '{module}' has no attribute 'test_connection'"))
+
+    assert failure.reason is Reason.MISSING_PLUGIN
+    assert "'snowflake'" in failure.message
+    other = explained(AttributeError(f"module '{module}' has no attribute 'anything'"))
+    assert other.reason is Reason.INITIALIZATION_FAILED
