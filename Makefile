@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast chaos bench-gateway lint format cluster-up cluster-down images crds locks clean
+.PHONY: help demo test test-fast test-install test-versions chaos bench-gateway bench-runner lint format cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,14 +29,36 @@ test: lint ## Run all that CI runs
 	@$(PYTHON) -m tests.cluster up
 	@$(PYTHON) -m tools.images all --load > /dev/null
 	@$(PYTHON) -m tests.cluster s3-server > /dev/null
+	@$(PYTHON) -m tests.cluster helm > /dev/null
 	@$(PYTHON) -m pytest
+	@# Apart: the definition goes, and with it all pipelines of the cluster.
+	@$(PYTHON) -m pytest tests/install
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)
 
+test-install: $(READY) ## Install, upgrade and remove the chart on the test cluster
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tests.cluster up
+	@$(PYTHON) -m tools.images operator runner --load > /dev/null
+	@$(PYTHON) -m tests.cluster helm > /dev/null
+	@$(PYTHON) -m pytest tests/chart tests/install
+
+manifests: $(READY) ## Render manifests/ from the chart
+	@$(PYTHON) -m tools.render_manifests
+
+test-versions: $(READY) ## Run the tests of the runner against the older libraries
+	@$(PYTHON) -m tests.cluster setup
+	@for version in 1.12 1.13; do echo "openmetadata-ingestion $$version"; \
+	  OPENMETADATA=$$version $(PYTHON) -m pytest tests/library || exit 1; done
+
 chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
+bench-runner: $(READY) ## Time a run's start beside an image that pip made: RUNS=5
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m benchmarks.runner
 
 bench-gateway: $(READY) ## Time the gateway's calls beside 1, 1,000 and 5,000 pipelines
 	@$(PYTHON) -m tests.cluster setup
@@ -48,6 +70,7 @@ lint: $(READY) ## Check style, types, import rings and generated files
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(PYTHON) -m tools.generate_crds --check
+	@$(PYTHON) -m tools.generate_chart --check
 
 format: $(READY) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
@@ -59,12 +82,13 @@ cluster-up: $(READY) ## Start the test cluster, or repair it
 cluster-down: $(READY) ## Remove the test cluster without a trace
 	@$(PYTHON) -m tests.cluster down
 
-images: $(READY) ## Build all images
+images: $(READY) ## Build all images: OPENMETADATA=2.0
 	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tools.images all
+	@$(PYTHON) -m tools.images all $(if $(OPENMETADATA),--openmetadata $(OPENMETADATA))
 
-crds: $(READY) ## Generate crds/ from the models
+crds: $(READY) ## Generate crds/ and the chart from models and values
 	@$(PYTHON) -m tools.generate_crds
+	@$(PYTHON) -m tools.generate_chart
 
 locks: $(READY) ## Resolve the operator's dependencies anew
 	@$(UV_COMPILE) --upgrade pyproject.toml --group dev -o locks/dev.txt

@@ -1,6 +1,7 @@
 """Builds this repository's container images and makes them available to the test cluster.
 
     python -m tools.images operator runner --load
+    python -m tools.images runner --openmetadata 1.13
 
 An image is named by its content: the tag is a hash over the Dockerfile, the files it copies, its
 build arguments and its base image. What is unchanged is neither built nor loaded again.
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tests.cluster import cluster, image_builders
 from tests.cluster.archives import forget_old
@@ -26,6 +28,10 @@ from tests.cluster.errors import TestBedError
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT, cache, exclusive
 from tests.cluster.progress import say, step
+
+RUNNER: Final = Path("runner-image")
+DEFAULT_OPENMETADATA: Final = "2.0"
+"""The minor version of OpenMetadata that the image `runner` is for; others are in its name, as in `runner-1.13`."""
 
 # One fixed time for all copied files: with their own, a fresh clone would miss every cached layer.
 _FILE_TIME = 946_684_800  # 2000-01-01; zip files, hence wheels, know nothing before 1980
@@ -41,9 +47,38 @@ class Image:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
+def openmetadata_versions() -> dict[str, str]:
+    """The minor versions with a lock, each with the release of openmetadata-ingestion that it installs."""
+    found = {}
+    for file in sorted((CHECKOUT / RUNNER / "locks").glob("[0-9]*.in")):
+        match = re.search(r"^openmetadata-ingestion\[.*\]==(\S+)$", file.read_text(), re.MULTILINE)
+        if match is None:
+            raise TestBedError(f"{file} names no release of openmetadata-ingestion")
+        found[file.stem] = match[1]
+    return found
+
+
+def runner_name(openmetadata: str) -> str:
+    """The name of the runner's image for a minor version of OpenMetadata."""
+    return "runner" if openmetadata == DEFAULT_OPENMETADATA else f"runner-{openmetadata}"
+
+
+def _runners() -> dict[str, Image]:
+    return {
+        runner_name(minor): Image(
+            "localhost/ingestion-runner",
+            RUNNER / "Dockerfile",
+            RUNNER,
+            # The Dockerfile's own default; so that `docker build` without arguments makes the same image.
+            {} if minor == DEFAULT_OPENMETADATA else {"OPENMETADATA_INGESTION_VERSION": release},
+        )
+        for minor, release in openmetadata_versions().items()
+    }
+
+
 IMAGES: Mapping[str, Image] = {
     "operator": Image("localhost/ingestion-operator", Path("operator/Dockerfile"), Path()),
-    "runner": Image("localhost/ingestion-runner", Path("runner-image/Dockerfile"), Path("runner-image")),
+    **_runners(),
     "double": Image(
         "localhost/openmetadata-double",
         Path("tests/support/double/Dockerfile"),
@@ -55,6 +90,10 @@ IMAGES: Mapping[str, Image] = {
         Path("tests/support/postgres"),
     ),
 }
+
+
+# What an installation and its tests need: of the runners one.
+_DEFAULT_IMAGES: Final = [name for name in IMAGES if not name.startswith("runner-")]
 
 
 def ensure(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, str]:
@@ -199,10 +238,18 @@ def main() -> int:
     """Builds, and loads if asked; prints one reference a line."""
     parser = argparse.ArgumentParser(prog="python -m tools.images", description=__doc__)
     choices = [*IMAGES, "all"]
+    minors = sorted(openmetadata_versions())
     parser.add_argument("name", nargs="+", choices=choices, metavar="NAME", help=", ".join(choices))
+    parser.add_argument(
+        "--openmetadata",
+        choices=minors,
+        default=DEFAULT_OPENMETADATA,
+        help=f"the runner's: {', '.join(minors)} (default: %(default)s)",
+    )
     parser.add_argument("--load", action="store_true", help="make them available to the cluster")
     arguments = parser.parse_args()
-    names = list(IMAGES) if "all" in arguments.name else arguments.name
+    given = _DEFAULT_IMAGES if "all" in arguments.name else arguments.name
+    names = [runner_name(arguments.openmetadata) if name == "runner" else name for name in given]
     try:
         found = load(cluster.current(), names) if arguments.load else ensure(names)
     except TestBedError as problem:

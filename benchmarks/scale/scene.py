@@ -64,7 +64,7 @@ def open_scene(bed: Cluster, namespace: str) -> Iterator[Scene]:
         settings_path = folder / "settings.yaml"
         settings_path.write_text(yaml.safe_dump(SETTINGS))
         account = write_account_kubeconfig(
-            bed, namespace, folder / "kubeconfig", manifests=("rbac.yaml",), account=OPERATOR
+            bed, namespace, folder / "kubeconfig", manifest="rbac.yaml", account=OPERATOR
         )
         address = urlsplit(yaml.safe_load(account.read_text())["clusters"][0]["cluster"]["server"])
         with (

@@ -9,6 +9,7 @@ from pathlib import Path
 from ingestion_operator import __version__
 from ingestion_operator.controllers.main import run_operator
 from ingestion_operator.errors import OperatorError
+from ingestion_operator.log_lines import configure_logging
 
 
 def main() -> int:
@@ -25,10 +26,15 @@ def main() -> int:
         default=os.environ.get("KUBECONFIG"),
         help="default: $KUBECONFIG, else the pod's service account",
     )
-    parser.add_argument("--liveness", help="URL to serve the liveness probe at, such as http://0.0.0.0:8080/healthz")
+    parser.add_argument(
+        "--liveness", help="URL of the liveness probe, such as http://0.0.0.0:8080/healthz; /metrics is beside it"
+    )
+    parser.add_argument(
+        "--log-format", choices=("json", "text"), default="json", help="one object or one text a line (default json)"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(arguments.log_format)
     logging.getLogger("kopf").setLevel(logging.WARNING)  # its INFO lines repeat each event of each object
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line per probe
     try:

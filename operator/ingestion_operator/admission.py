@@ -24,16 +24,19 @@ class Admission:
         self._cluster = cluster
 
     def settle(
-        self, pipeline: Pipeline, jobs: Sequence[Job], recorded: Sequence[Run], now: datetime
+        self, pipeline: Pipeline, jobs: Sequence[Job], recorded: Sequence[Run], now: datetime, *, leftovers: int = 0
     ) -> datetime | None:
         """Admit what may start; return when to call again though nothing happens, None for never.
+
+        `leftovers` are the runs that still work though their Job is gone.
 
         `recorded` must be in the pipeline's status already: a run that was stopped while it waited loses its Job
         here, and with it all trace but the record.
 
         Raises Conflict when a Job has changed meanwhile: look again.
         """
-        decisions = decide(jobs, recorded, Limits(pipeline.spec.concurrency.max_active_runs), now)
+        limits = Limits(pipeline.spec.concurrency.max_active_runs)
+        decisions = decide(jobs, recorded, limits, now, leftovers=leftovers)
         for job in decisions.remove:
             self._delete(pipeline, job)
         for job in decisions.give_up:

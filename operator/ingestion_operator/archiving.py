@@ -12,7 +12,6 @@ import logging
 import random
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,8 +22,10 @@ from ingestion_operator.archive.reader import ArchiveReader
 from ingestion_operator.archive.retention import sweep
 from ingestion_operator.archive.writer import SegmentWriter
 from ingestion_operator.errors import ClusterError, NotFound, StoreError
+from ingestion_operator.log_lines import about
 from ingestion_operator.ports import Clock, LogFollower, LogStore
 from ingestion_operator.runs.pods import read_pod
+from ingestion_operator.threads import WatchedThreads
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -86,13 +87,23 @@ class LogArchiver:
         self._max_streams = max_streams
         self._flush_seconds = flush_seconds
         self._first_pause_seconds = first_pause_seconds
-        self._threads = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="archive")
+        self.threads = WatchedThreads(_STORE_THREADS, "archive")
         self._attempts: dict[str, _Attempt] = {}
         self._waiting: list[tuple[datetime, int, str]] = []
         self._order = itertools.count()
         self._streams: dict[str, asyncio.Task[None]] = {}
         self._done: set[str] = set()
         self._store_troubles, self._stream_troubles = _RareWarning(), _RareWarning()
+
+    @property
+    def streams(self) -> int:
+        """How many logs are followed now."""
+        return len(self._streams)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one of those to end."""
+        return len(self._waiting)
 
     def observe(self, pod: dict[str, Any]) -> None:
         """Take notice of a pod that is there, as the watch tells of it."""
@@ -147,12 +158,14 @@ class LogArchiver:
                 stream.cancel()
             if streams:
                 await asyncio.wait(streams, timeout=STOP_SECONDS)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._streams) < self._max_streams:
             _, _, uid = heapq.heappop(self._waiting)
-            stream = self._streams[uid] = asyncio.create_task(self._archive(self._attempts[uid]))
+            run = self._attempts[uid].key.run
+            with about(namespace=run.namespace, pipeline=run.pipeline, run=run.run_id):
+                stream = self._streams[uid] = asyncio.create_task(self._archive(self._attempts[uid]))
             stream.add_done_callback(partial(self._ended, uid))
 
     def _ended(self, uid: str, stream: asyncio.Task[None]) -> None:
@@ -258,7 +271,7 @@ class LogArchiver:
             await asyncio.sleep(self._pause_seconds(failures))
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _without_frames, call)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, _without_frames, call)
 
     def _pause_seconds(self, failures: int) -> float:
         longest = min(_LAST_PAUSE_SECONDS, self._first_pause_seconds * 2.0 ** min(failures, 10))

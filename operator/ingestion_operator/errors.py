@@ -62,4 +62,11 @@ class Invalid(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """HTTP 429, 5xx, a timeout or no connection at all."""
+    """HTTP 429, 5xx, a timeout or no connection at all.
+
+    `retry_after` is how many seconds the server asks to be left alone.
+    """
+
+    def __init__(self, message: str, *, code: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after

@@ -38,22 +38,31 @@ class ObjectStore:
     """
 
     def __init__(
-        self, url: str, *, create: bool, request_seconds: float = _REQUEST_SECONDS, attempts: int = _ATTEMPTS
+        self,
+        url: str,
+        *,
+        create: bool,
+        request_seconds: float = _REQUEST_SECONDS,
+        attempts: int = _ATTEMPTS,
+        written: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Name the store. With `create` a folder that is not there is made; otherwise calls fail until it is.
 
-        A call to a bucket makes at most `attempts` requests of at most `request_seconds` each.
+        A call to a bucket makes at most `attempts` requests of at most `request_seconds` each. `written` is told the
+        size of each object that was put.
         """
         self._url = url
         self._create = create
         self._request_seconds = request_seconds
         self._attempts = attempts
+        self._written = written
         self._opened: Any = None
         self._lock = threading.Lock()
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, whole or not at all."""
         self._call("write", key, lambda store: obstore.put(store, key, data))
+        self._written(len(data))
 
     def get(self, key: str) -> bytes:
         """Return an object. Raises NotFound."""

@@ -1,4 +1,4 @@
-"""Runs whose pods do not start: the cause found out, and the run ended once it has waited too long."""
+"""Runs whose pods do not start, or are not heard of: the cause found out, and the run ended after a bound."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, ClusterApi
 from ingestion_operator.runs.causes import Cause, cause_in_events
-from ingestion_operator.runs.pending import Job, Pod, Waiting, explained, give_up_patch, waiting
+from ingestion_operator.runs.pending import Job, Pod, Waiting, explained, give_up_patch, lost, lost_patch, waiting
 from ingestion_operator.schedule import duration_seconds
 from ingestion_operator.settings import Settings
 
@@ -51,6 +51,23 @@ class PendingRuns:
             else:
                 is_early = wait.events_of and now < wait.look_at
                 moments.append(min(wait.look_at, wait.deadline) if is_early else wait.deadline)
+        return min(moments, default=None)
+
+    def give_up_lost(
+        self, pipeline: Pipeline, runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], now: datetime
+    ) -> datetime | None:
+        """End the Jobs whose node has not been heard of for too long; return when to call again.
+
+        Raises Conflict when a Job has changed meanwhile.
+        """
+        limit = self._settings().node_lost_limit
+        moments = []
+        for run, job, deadline in lost(runs, jobs, pods, timedelta(seconds=duration_seconds(limit))):
+            if deadline <= now:
+                patch = lost_patch(job, run, limit)
+                self._cluster.merge_patch(JOBS, pipeline.namespace, job["metadata"]["name"], patch)
+            else:
+                moments.append(deadline)
         return min(moments, default=None)
 
     def _cause(self, pipeline: Pipeline, wait: Waiting) -> Cause | None:

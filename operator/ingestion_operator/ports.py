@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol
 
 from ingestion_operator import constants
 from ingestion_operator.models.pipeline import SslVerification
-from ingestion_operator.models.status import Run
+from ingestion_operator.models.status import PipelineStatus, Run
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,15 @@ class ServerAccess:
     """Base URL of the API, such as http://openmetadata:8585/api."""
     verify_ssl: SslVerification
     token: str | None = field(default=None, repr=False)
+
+
+class StatusObserver(Protocol):
+    """Is told of every look at a pipeline; for metrics. Called by several threads; raises nothing."""
+
+    def saw(
+        self, pipeline: dict[str, Any], before: PipelineStatus, after: PipelineStatus, jobs: Sequence[dict[str, Any]]
+    ) -> None:
+        """Take notice of what a status was and is: once that is written, or found to be so already."""
 
 
 class Clock(Protocol):

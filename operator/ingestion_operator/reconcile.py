@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Invalid, Rejected
+from ingestion_operator.errors import Conflict, Forbidden, Invalid, Rejected
 from ingestion_operator.models.pod_template import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.types import format_timestamp, parse_timestamp
@@ -76,7 +76,10 @@ class Reconciler:
         self._cluster.merge_patch(CRONJOBS, pipeline.namespace, pipeline.cronjob_name, patch)
 
     def check_secrets(self, pipeline: Pipeline) -> None:
-        """Raise Rejected (SecretNotFound, SecretKeyNotFound) when a run would wait for a Secret for ever."""
+        """Raise Rejected when a run would wait for a Secret for ever (SecretNotFound, SecretKeyNotFound).
+
+        SecretAccessMissing, where that cannot be told: the kubelet mounts Secrets that the operator may not read.
+        """
         spec = pipeline.spec
         for field, reference in (
             ("server.tokenSecretRef", spec.server.token_secret_ref),
@@ -87,7 +90,15 @@ class Reconciler:
                 self._check_secret(pipeline.namespace, f"spec.{field}", reference)
 
     def _check_secret(self, namespace: str, field: str, reference: KeyReference) -> None:
-        secret = self._cluster.get(SECRETS, namespace, reference.name)
+        try:
+            secret = self._cluster.get(SECRETS, namespace, reference.name)
+        except Forbidden as error:
+            raise Rejected(
+                "SecretAccessMissing",
+                f"{field} names Secret {namespace}/{reference.name}, which the operator may not read: let an "
+                f"administrator add {namespace} to watch.namespaces of the Helm chart, or bind a Role that may get "
+                f"Secrets there ({error})",
+            ) from error
         if secret is None:
             raise Rejected(
                 "SecretNotFound",

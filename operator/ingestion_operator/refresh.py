@@ -16,14 +16,26 @@ from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name, short_hash
 from ingestion_operator.pending import PendingRuns
-from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Clock, ClusterApi
+from ingestion_operator.ports import (
+    CRONJOBS,
+    EVENTS,
+    JOBS,
+    PIPELINES,
+    PODS,
+    Clock,
+    ClusterApi,
+    ServerAccess,
+    StatusObserver,
+)
 from ingestion_operator.reconcile import Reconciler, is_owned
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.runs.missed import judged_at
 from ingestion_operator.runs.pending import with_waiting_since
-from ingestion_operator.runs.pods import read_pod
+from ingestion_operator.runs.pods import count_leftovers, read_pod
+from ingestion_operator.runs.versions import VersionFinding, compared
 from ingestion_operator.schedule import next_boundary
+from ingestion_operator.server_versions import ServerVersions
 from ingestion_operator.settings import Settings
 from ingestion_operator.status import (
     Announcement,
@@ -56,8 +68,18 @@ class PipelineKey:
 class Refresher:
     """Level-triggered: reads everything anew, so that it may be called at any time, any number of times."""
 
-    def __init__(self, cluster: ClusterApi, settings: Callable[[], Settings], clock: Clock, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        reporter: Reporter,
+        *,
+        observer: StatusObserver | None = None,
+        versions: ServerVersions | None = None,
+    ) -> None:
         self._cluster = cluster
+        self._observer = observer
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster)
@@ -66,6 +88,7 @@ class Refresher:
         self._kills = Kills(cluster)
         self._pending = PendingRuns(cluster, settings)
         self._reporter = reporter
+        self._versions = versions
 
     def refresh(self, key: PipelineKey, observed_pods: list[dict[str, Any]]) -> datetime | None:
         """Look at a pipeline once; return when to look again though nothing happens, None for never.
@@ -82,21 +105,24 @@ class Refresher:
             pipeline = Pipeline.parse(body)
         except Rejected as rejected:
             before, unreadable = parse_status(body), unreadable_status(body, rejected, now)
-            self._write(body, before, unreadable, announcements(before, unreadable))
+            self._write(body, before, unreadable, announcements(before, unreadable), ())
             return None
         findings = self._look(pipeline, observed_pods, now)
         status = pipeline_status(pipeline, findings, now)
-        written = self._write(body, pipeline.status, status, announcements(pipeline.status, status))
+        written = self._write(body, pipeline.status, status, announcements(pipeline.status, status), findings.jobs)
         self._memory_steps.settle(pipeline, findings.jobs, status.runs)
-        held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now)
+        leftovers = count_leftovers(findings.jobs, findings.pods)
+        held_until = self._admission.settle(pipeline, findings.jobs, status.runs, now, leftovers=leftovers)
         given_up_at = self._pending.give_up(pipeline, findings.waiting, status.runs, now)
+        lost_at = self._pending.give_up_lost(pipeline, status.runs, findings.jobs, findings.pods, now)
         # Last, since it waits for another server; the first write has noted what is owed.
-        delivery = self._reporter.report(pipeline, status.runs, findings.live_pods)
+        live_pods = {pod["metadata"]["name"] for pod in findings.pods if not read_pod(pod).is_finished}
+        delivery = self._reporter.report(pipeline, status.runs, live_pods)
         told = with_delivery(pipeline, status, delivery, now)
-        self._write(written, status, told, report_announcements(status, delivery))
+        self._write(written, status, told, report_announcements(status, delivery), findings.jobs)
         self._admission.prune(pipeline, findings.jobs, told.runs)
         missed_at = judged_at(findings.cronjob, findings.jobs, now) if findings.cronjob else None
-        moments = [held_until, given_up_at, missed_at, delivery.again_at]
+        moments = [held_until, given_up_at, lost_at, missed_at, delivery.again_at]
         if findings.rejected is not None:
             moments.append(now + _recheck_pause(status, now))
         else:
@@ -133,7 +159,21 @@ class Refresher:
             rejected=rejected,
             jobs=jobs,
             waiting=waits,
-            live_pods=frozenset(pod["metadata"]["name"] for pod in listed if not read_pod(pod).is_finished),
+            pods=listed,
+            version=self._version(pipeline),
+        )
+
+    def _version(self, pipeline: Pipeline) -> VersionFinding | None:
+        """Compare the server with the image of its runs, as far as both are known at this moment."""
+        server, settings = pipeline.spec.server, self._settings()
+        if self._versions is None or (server.version or settings.default_server_version) not in settings.runner_images:
+            return None
+        access = ServerAccess(server.host_port.rstrip("/"), server.verification)
+        version = self._versions.of(access, (pipeline.namespace, pipeline.name))
+        if version is None:
+            return None
+        return compared(
+            server.host_port, version, settings.runner_image(server.version).version, sorted(settings.runner_images)
         )
 
     def _owned_cronjob(self, pipeline: Pipeline) -> dict[str, Any] | None:
@@ -145,7 +185,12 @@ class Refresher:
         return live if live is not None and is_owned(live, pipeline) else None
 
     def _write(
-        self, pipeline: dict[str, Any], before: PipelineStatus, status: PipelineStatus, events: Sequence[Announcement]
+        self,
+        pipeline: dict[str, Any],
+        before: PipelineStatus,
+        status: PipelineStatus,
+        events: Sequence[Announcement],
+        jobs: Sequence[dict[str, Any]],
     ) -> dict[str, Any]:
         """Write the status if it changed, then tell what changed; return the pipeline as it is now.
 
@@ -163,6 +208,8 @@ class Refresher:
             pipeline = self._cluster.apply(PIPELINES, body, field_manager=manager, subresource="status")
             for event in events:
                 self._announce(metadata, event)
+        if self._observer is not None:
+            self._observer.saw(pipeline, before, status, jobs)
         return pipeline
 
     def _announce(self, pipeline: dict[str, Any], announcement: Announcement) -> None:

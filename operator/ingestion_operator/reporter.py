@@ -13,9 +13,11 @@ from typing import Final
 
 from ingestion_operator.breaker import Breakers, Caller
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Rejected
+from ingestion_operator.log_lines import about
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Report, Run
 from ingestion_operator.ports import SECRETS, Clock, ClusterApi, LogTails, ServerAccess, StatusSink
+from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.report import closed_row, is_due, needs_log
 from ingestion_operator.settings import Settings
 from ingestion_operator.status import Delivery, Obstacle
@@ -91,16 +93,15 @@ class Reporter:
                 if reports and self._clock.now() > limit:
                     again_at = self._clock.now()
                     break
-                reports[run.id] = self._deliver(pipeline, run, access)
+                with about(run=run.id):
+                    reports[run.id] = self._deliver(pipeline, run, access)
             verdicts = {server: True, credential: True}
         except Forbidden as error:
             obstacle = _token_refused(pipeline, error)
             verdicts = {server: True, credential: obstacle}
-            _log(pipeline, error)
-        except ClusterError as error:
+        except ClusterError:
             obstacle = _unreachable(access)
             verdicts = {server: obstacle, credential: False}
-            _log(pipeline, error)
         finally:
             self._breakers.leave(verdicts, caller)
         return Delivery(reports, obstacle, again_at)
@@ -122,6 +123,9 @@ class Reporter:
                 error,
             )
             return "Refused"
+        except ClusterError as error:
+            _logger.warning("Pipeline %s/%s: a report has to wait: %s", pipeline.namespace, pipeline.name, error)
+            raise
         return "Done"
 
     def _access(self, pipeline: Pipeline) -> ServerAccess:
@@ -163,6 +167,8 @@ def _decoded(value: str) -> str:
 
 def _may_still_speak(run: Run, live_pods: Collection[str], now: datetime) -> bool:
     ended = run.end_time or run.start_time
+    if run.reason == NODE_LOST:
+        return False  # it was waited for already
     return now < ended + _POD_LIMIT and any(attempt.pod in live_pods for attempt in run.attempts)
 
 
@@ -192,7 +198,3 @@ def _unreachable(access: ServerAccess) -> Obstacle:
         "the operator's log has its words",
         needs_somebody=False,
     )
-
-
-def _log(pipeline: Pipeline, error: ClusterError) -> None:
-    _logger.warning("Pipeline %s/%s: a report has to wait: %s", pipeline.namespace, pipeline.name, error)

@@ -65,6 +65,8 @@ class Settings(KubernetesModel):
     pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
     pending_limit: Duration = "10m"
     """How long the pod of a run may take to start before the run is given up."""
+    node_lost_limit: Duration = "15m"
+    """How long the node of a pod that runs may not be heard of before the run is given up."""
     log_archive: LogArchiveSettings | None = None
     """Default: none; a log then ends with its pod."""
 

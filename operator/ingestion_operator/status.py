@@ -16,6 +16,7 @@ from ingestion_operator.runs.missed import Miss, last_miss
 from ingestion_operator.runs.pending import Waiting
 from ingestion_operator.runs.stopping import not_understood
 from ingestion_operator.runs.texts import cut
+from ingestion_operator.runs.versions import VERSION_MISMATCH, VersionFinding
 from ingestion_operator.schedule import next_tick
 
 _TICK_GRACE = timedelta(seconds=10)
@@ -24,6 +25,7 @@ _TICK_GRACE = timedelta(seconds=10)
 
 _MISSED = "MissedSchedule"
 _SKIPPED = "SkippedWhileRunning"
+_VERSION = "ServerVersionMatches"
 _KILL = f"The annotation {constants.ANNOTATION_KILL}"
 
 
@@ -37,8 +39,10 @@ class Findings:
     jobs: Sequence[dict[str, Any]] = ()
     waiting: Sequence[Waiting] = ()
     """Runs that wait for a pod to start."""
-    live_pods: frozenset[str] = frozenset()
-    """Names of the pods that are there and have not ended."""
+    pods: Sequence[dict[str, Any]] = ()
+    """The pods that are there."""
+    version: VersionFinding | None = None
+    """Whether the server and the runner's image fit; None when that is not known."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def pipeline_status(pipeline: Pipeline, findings: Findings, now: datetime) -> Pi
         conditions.append(_of(pipeline, "LastRunSucceeded", succeeded, last.reason, text, now))
     if (reported := _reported(pipeline, findings.runs, None, now)) is not None:
         conditions.append(reported)
+    if (version := _version(pipeline, findings.version, now)) is not None:
+        conditions.append(version)
     successes = [run.end_time for run in findings.runs if run.state in ("success", "partialSuccess") and run.end_time]
     before = pipeline.status.last_successful_time
     return PipelineStatus(
@@ -129,6 +135,14 @@ def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
     if pipeline.ineffective:
         message += f"; without effect here: {pipeline.ineffective}"
     return _of(pipeline, "Ready", True, "Reconciled", message, now)
+
+
+def _version(pipeline: Pipeline, finding: VersionFinding | None, now: datetime) -> Condition | None:
+    """Return the condition of a mismatch; while nothing is known of the server, what was said of this spec stays."""
+    if finding is None:
+        before = _by_type(pipeline.status, _VERSION)
+        return before if before is not None and before.observed_generation == pipeline.generation else None
+    return _of(pipeline, _VERSION, False, VERSION_MISMATCH, finding.problem, now) if finding.problem else None
 
 
 def _with_kill(ready: Condition, kill: str, now: datetime) -> Condition:
@@ -247,7 +261,7 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
     ready, was = _by_type(after, "Ready"), _by_type(before, "Ready")
     if ready is not None and (was is None or (ready.status, ready.reason) != (was.status, was.reason)):
         events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
-    events += _missed_tick(before, after) + _wrong_kill(before, after)
+    events += missed_tick(before, after) + _wrong_kill(before, after) + _new_mismatch(before, after)
     known = {run.id: run.state for run in before.runs}
     ran_out = {run.id: _times_out_of_memory(run) for run in before.runs}
     for run in reversed(after.runs):
@@ -259,14 +273,14 @@ def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announc
             and _times_out_of_memory(run) > ran_out.get(run.id, 0)
         ):
             events.append(Announcement("Warning", OUT_OF_MEMORY, f"Run {run.id}: {run.message}"))
-        if run.state in FINISHED_STATES and known.get(run.id) not in FINISHED_STATES:
+        if run.state in FINISHED_STATES and known.get(run.id) != run.state:
             bad = run.state == "failed"
             text = f"Run {run.id} ended as {run.state} ({run.reason}): {run.message}"
             events.append(Announcement("Warning" if bad else "Normal", "RunFailed" if bad else "RunEnded", text))
     return events
 
 
-def _missed_tick(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
+def missed_tick(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
     """Return the Event for a tick that was missed, once for each tick."""
     scheduled, was = _by_type(after, "Scheduled"), _by_type(before, "Scheduled")
     if scheduled is None or scheduled.reason not in (_MISSED, _SKIPPED):
@@ -284,6 +298,14 @@ def _wrong_kill(before: PipelineStatus, after: PipelineStatus) -> list[Announcem
     if ready is None or not ready.message.startswith(_KILL) or (was is not None and was.message == ready.message):
         return []
     return [Announcement("Warning", "KillNotUnderstood", ready.message)]
+
+
+def _new_mismatch(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
+    """Return the Event for versions that do not fit, once for each pair of them."""
+    mismatch, was = _by_type(after, _VERSION), _by_type(before, _VERSION)
+    if mismatch is None or (was is not None and was.message == mismatch.message):
+        return []
+    return [Announcement("Warning", VERSION_MISMATCH, mismatch.message)]
 
 
 def _times_out_of_memory(run: Run) -> int:

@@ -8,7 +8,7 @@ import enum
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,14 @@ GRACE_PERIOD_SECONDS = 30.0
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VERIFY_SSL = ("no-ssl", "ignore", "validate")
+_LOADERS = ("noop", "env")
+"""Where the secrets manager's own credentials come from; `airflow` would need Airflow in the image."""
 _FILE = "pipeline.json: "
+
+TEST_SUITE = "TestSuite"
+"""The pipeline type whose service is a test suite, which has no connection of its own."""
+
+AUTO_CLASSIFICATION = "autoClassification"
 
 APPLICATION = "application"
 """The one pipeline type that reads no service, and that can be started on its own, without a pipeline."""
@@ -75,6 +82,8 @@ class Server:
     verify_ssl: str = "no-ssl"
     ca_certificate: str | None = None
     extra_headers: Mapping[str, str] | None = None
+    secrets_manager_provider: str | None = None
+    secrets_manager_loader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ def run_input(document: Mapping[str, Any], run_id: str) -> RunInput:
             f"forceKillAfterSeconds must be above 0 and below {GRACE_PERIOD_SECONDS:.0f}, not {force_kill}"
         )
     return RunInput(
-        server=_server(document),
+        server=_with_secrets_manager(_server(document), document["server"]),
         run_id=run_id,
         fully_qualified_name=_fully_qualified_name(document),
         pipeline_type=field(document, "pipelineType", str, where=_FILE),
@@ -225,6 +234,18 @@ def refusal_outside_schedule(run: RunInput, now: datetime) -> str | None:
 
 def _server(document: Mapping[str, Any]) -> Server:
     return server_of(field(document, "server", dict, where=_FILE), where=f"{_FILE}server.")
+
+
+def _with_secrets_manager(server: Server, data: Mapping[str, Any]) -> Server:
+    where = f"{_FILE}server."
+    loader = field(data, "secretsManagerLoader", str, where=where, required=False) or None
+    if loader not in (None, *_LOADERS):
+        raise ConfigurationError(
+            f"{where}secretsManagerLoader is one of {', '.join(_LOADERS)}, not {loader!r}: "
+            "there is no Airflow in this image"
+        )
+    provider = field(data, "secretsManagerProvider", str, where=where, required=False) or None
+    return replace(server, secrets_manager_provider=provider, secrets_manager_loader=loader)
 
 
 def _fully_qualified_name(document: Mapping[str, Any]) -> str | None:

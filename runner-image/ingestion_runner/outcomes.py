@@ -51,6 +51,7 @@ class Reason(enum.StrEnum):
     UNSUPPORTED_PIPELINE_TYPE = "UnsupportedPipelineType"
     UNKNOWN_SOURCE_TYPE = "UnknownSourceType"
     MISSING_PLUGIN = "MissingPlugin"
+    MISSING_LANGUAGE_MODEL = "MissingLanguageModel"
     VERSION_MISMATCH = "VersionMismatch"
 
     @property
@@ -74,6 +75,7 @@ _EXIT_CODES: Mapping[Reason, ExitCode] = {
     Reason.UNSUPPORTED_PIPELINE_TYPE: ExitCode.CONFIGURATION,
     Reason.UNKNOWN_SOURCE_TYPE: ExitCode.CONFIGURATION,
     Reason.MISSING_PLUGIN: ExitCode.CONFIGURATION,
+    Reason.MISSING_LANGUAGE_MODEL: ExitCode.CONFIGURATION,
     Reason.VERSION_MISMATCH: ExitCode.CONFIGURATION,
 }
 

@@ -162,9 +162,9 @@ class RunningParent:
             if not self._read(deadline):
                 raise AssertionError(f"no line {beginning!r} in the log:\n{self.log}")
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = WAIT_SECONDS) -> int:
         """The exit code, once the process has ended and its log is read."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + seconds
         while self._read(deadline):
             pass
         return self.process.wait(max(deadline - time.monotonic(), 0.1))

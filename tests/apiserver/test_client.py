@@ -277,6 +277,7 @@ def test_a_server_that_never_answers_is_unavailable_when_the_time_is_up(
 class _Scripted(http.server.BaseHTTPRequestHandler):
     codes: list[int]
     requests: list[str]
+    retry_after: str = ""
 
     def _answer(self) -> None:
         self.requests.append(self.command)
@@ -284,6 +285,8 @@ class _Scripted(http.server.BaseHTTPRequestHandler):
         code = self.codes.pop(0) if self.codes else 200
         body = b'{"metadata": {"name": "x"}}' if code == 200 else b"<html>gateway</html>"
         self.send_response(code)
+        if code != 200 and self.retry_after:
+            self.send_header("Retry-After", self.retry_after)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -325,6 +328,29 @@ def test_a_passing_fault_is_repeated_but_not_for_a_create(
         api.create(CONFIG_MAPS, body)
     assert caught.value.code == code
     assert server.requests[5:] == ["POST"]
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_server_that_asks_for_a_pause_gets_it(scripted: tuple[KubernetesCluster, type[_Scripted]], code: int) -> None:
+    api, server = scripted
+    server.codes[:], server.retry_after = [code], "1"
+    begin = time.monotonic()
+    assert api.get(PODS, "n", "x") is not None
+    assert 1 <= time.monotonic() - begin < 3
+    assert server.requests == ["GET", "GET"]
+
+
+def test_a_pause_beyond_the_bound_is_left_to_whoever_asked(
+    scripted: tuple[KubernetesCluster, type[_Scripted]],
+) -> None:
+    api, server = scripted
+    server.codes[:], server.retry_after = [429], "3600"
+    begin = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        api.get(PODS, "n", "x")
+    assert time.monotonic() - begin < 1
+    assert caught.value.retry_after == 3600
+    assert server.requests == ["GET"]
 
 
 def test_a_fault_that_stays_is_told_after_three_tries(scripted: tuple[KubernetesCluster, type[_Scripted]]) -> None:

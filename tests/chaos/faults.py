@@ -1,19 +1,36 @@
 """The ways to disturb what runs depend on; each ends with everything up again."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
 from tests.chaos.scene import Scene
 from tests.chaos.stage import api_server_answers, service_is_reachable
 from tests.support.installation import OPERATOR, wait_for_rollout
+from tests.support.site import Site
 from tests.support.waiting import wait_for
 
 API_SERVER: Final = "kube-apiserver"
 _SELECTOR: Final = f"app.kubernetes.io/name={OPERATOR}"
 _CUT: Final = {"path": "^/api/", "status": 0}
 _API_SECONDS: Final = 90
+
+_CLOCK_OFF: Final = """
+import sys
+from datetime import timedelta
+
+from ingestion_operator.system_clock import SystemClock
+
+right = SystemClock.now
+SystemClock.now = lambda clock: right(clock) + timedelta(seconds={seconds})
+
+from ingestion_operator.__main__ import main
+
+sys.exit(main())
+"""
 
 
 @contextmanager
@@ -48,6 +65,31 @@ def operator_away(scene: Scene) -> Iterator[None]:
         site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
         wait_for_rollout(site.cluster, site.namespace, OPERATOR)
         scene.recovered()
+
+
+@contextmanager
+def operator_clock_off(scene: Scene, by: timedelta) -> Iterator[None]:
+    """Let the operator's machine tell the time wrong until the block ends.
+
+    The processes of one machine share its clock, so the one place where the operator reads it is replaced as its
+    program starts; all else is the image's own.
+    """
+    site = scene.stage.site
+    command = ["/opt/venv/bin/python", "-c", _CLOCK_OFF.format(seconds=by.total_seconds())]
+    _set_command(site, command)
+    scene.disturbed()
+    try:
+        yield
+    finally:
+        _set_command(site, None)
+        scene.recovered()
+
+
+def _set_command(site: Site, command: list[str] | None) -> None:
+    container = {"name": "operator", "command": command}
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    site.kubectl("patch", f"deployment/{OPERATOR}", "--patch", json.dumps(patch))
+    wait_for_rollout(site.cluster, site.namespace, OPERATOR)
 
 
 def kill_operator(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """Where the rows are played: one installed operator, one double, one database, and the ways to disturb them."""
 
+import json
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,11 @@ from tools import images
 NAMESPACE: Final = "chaos"
 PENDING_LIMIT: Final = "45s"
 """How long a pod may wait for its start; more than an image that is present ever takes here."""
+
+NODE_LOST_LIMIT: Final = "30s"
+"""How long a node may not be heard of; more than a kubelet needs to come back."""
+
+_LIMITS: Final = {"pendingLimit": PENDING_LIMIT, "nodeLostLimit": NODE_LOST_LIMIT}
 
 
 @dataclass
@@ -77,27 +83,33 @@ class Stage:
 def open_stage(bed: Cluster) -> Iterator[Stage]:
     """Install everything into the namespace, which must not be there, and watch it."""
     built = images.load(bed, ["operator", "runner", "double", "postgres"])
-
-    def connection() -> client.ApiClient:
-        return connect(read_configuration(str(bed.kubeconfig)))
-
     with ExitStack() as stack:
-        opened = stack.enter_context(open_site(bed, NAMESPACE, built, Credentials.random(), pendingLimit=PENDING_LIMIT))
+        opened = stack.enter_context(open_site(bed, NAMESPACE, built, Credentials.random(), **_LIMITS))
         # Not by way of the API server, which some rows take away.
         site = replace(opened, double=DoubleClient(f"http://{_node_address(bed)}:{_expose_double(opened)}"))
         wait_for("the double at its node port", lambda: _answers(site.double), timeout=30)
-        site.apply(application.config_map())
-        site.double.register_service(application.SERVICE, "OpenMetadata", kind="metadata")
-        in_force = Settings.model_validate(settings(built["runner"], pendingLimit=PENDING_LIMIT))
-        api = connection()
-        service = K8sPipelineServiceClient(
-            KubernetesCluster(api),
-            namespace=NAMESPACE,
-            settings=lambda: in_force,
-            clock=SystemClock(),
-            logs=KubernetesPodLogs(api),
-        )
-        observer = stack.enter_context(Observer(connection, NAMESPACE))
+        yield stack.enter_context(open_stage_on(site, **_LIMITS))
+
+
+@contextmanager
+def open_stage_on(site: Site, **changes_of_settings: Any) -> Iterator[Stage]:
+    """Watch a site that is there, and bring what the rows run; its settings are the usual ones but for the changes."""
+
+    def connection() -> client.ApiClient:
+        return connect(read_configuration(str(site.cluster.kubeconfig)))
+
+    site.apply(application.config_map())
+    site.double.register_service(application.SERVICE, "OpenMetadata", kind="metadata")
+    in_force = Settings.model_validate(settings(site.images["runner"], **changes_of_settings))
+    api = connection()
+    service = K8sPipelineServiceClient(
+        KubernetesCluster(api),
+        namespace=site.namespace,
+        settings=lambda: in_force,
+        clock=SystemClock(),
+        logs=KubernetesPodLogs(api),
+    )
+    with Observer(connection, site.namespace) as observer:
         yield Stage(site, observer, service, client.CoreV1Api(api), ServerFaults(site.double))
 
 
@@ -107,8 +119,12 @@ def _node_address(bed: Cluster) -> str:
 
 
 def _expose_double(site: Site) -> str:
-    """Return the port of the node at which the double can be reached."""
-    site.kubectl("patch", "service", manifests.DOUBLE, "--patch", '{"spec": {"type": "NodePort"}}')
+    """Return the port of the node at which the double can be reached.
+
+    Pods reach it also while its node is not heard of: OpenMetadata would be on another.
+    """
+    spec = {"type": "NodePort", "publishNotReadyAddresses": True}
+    site.kubectl("patch", "service", manifests.DOUBLE, "--patch", json.dumps({"spec": spec}))
     return site.kubectl("get", "service", manifests.DOUBLE, "-o", "jsonpath={.spec.ports[0].nodePort}").strip()
 
 

@@ -67,7 +67,8 @@ def write_image(archive: Path, reference: str, layer: IO[bytes], process: Mappin
 
 def forget_old(name: str, keep: int = 3) -> None:
     """Removes all but the newest archives of an image from the cache, and their build logs."""
-    found = (cache() / "images").glob(f"{name}-*.tar")
+    # A tag is 12 hexadecimal digits: the images of `runner-1.13` are not those of `runner`.
+    found = (cache() / "images").glob(f"{name}-{'[0-9a-f]' * 12}.tar")
     newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
     for archive in newest[keep:]:
         archive.unlink(missing_ok=True)

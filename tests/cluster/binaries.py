@@ -1,4 +1,4 @@
-"""Builds Kubernetes, containerd, CoreDNS and an S3 server from their Go modules into the cache.
+"""Builds Kubernetes, containerd, CoreDNS, an S3 server and Helm from their Go modules into the cache.
 
 Each go.mod below ``go/`` pins one family of programs; they disagree on dependencies, hence a file
 for each. The result is keyed by go.mod, go.sum and the flags, so a fresh checkout on the same
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster import commands, prerequisites
+from tests.cluster.errors import TestBedError
 from tests.cluster.locations import CHECKOUT, cache, exclusive
 from tests.cluster.progress import say, step
 
@@ -125,6 +126,35 @@ MODULES = (CONTAINERD, KUBERNETES, COREDNS)
 """What a cluster consists of."""
 
 S3_SERVER = Module("versitygw", (Build(("github.com/versity/versitygw/cmd/versitygw",)),))
+_HELM = "helm.sh/helm/v3"
+HELM_VERSION = "v3.22.0"
+_MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+_HELM_FLAGS = " ".join(
+    [
+        _STRIP,
+        f"-X {_HELM}/internal/version.version={HELM_VERSION}",
+        # Without these `helm template` takes the cluster for a Kubernetes 1.20, `helm lint` too.
+        *(
+            f"-X {_HELM}/pkg/{package}.k8sVersion{part}={number}"
+            for package in ("chartutil", "lint/rules")
+            for part, number in (("Major", _MAJOR), ("Minor", _MINOR))
+        ),
+    ]
+)
+HELM = Module(
+    "helm",
+    (
+        Build(
+            (
+                "helm.sh/helm/v3/cmd/helm",
+                "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+                "github.com/yannh/kubeconform/cmd/kubeconform",
+            ),
+            ldflags=_HELM_FLAGS,
+        ),
+    ),
+)
+"""Helm, and what checks a chart."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +194,21 @@ def ensure_s3_server() -> str:
     if not _folder(S3_SERVER).is_dir():
         prerequisites.check((), go=True, root=False)
     return str(_ensure(S3_SERVER) / "versitygw")
+
+
+def ensure_helm() -> Path:
+    """The folder with helm, helm-unittest and kubeconform. Raises TestBedError without Go."""
+    if not _folder(HELM).is_dir():
+        prerequisites.check((), go=True, root=False)
+    return _ensure(HELM)
+
+
+def built_helm() -> Path:
+    """Like ``ensure_helm``, for tests, whose time is no build's. Raises TestBedError when it is not built yet."""
+    folder = _folder(HELM)
+    if not folder.is_dir():
+        raise TestBedError("helm, helm-unittest and kubeconform are not built yet; run: python -m tests.cluster helm")
+    return folder
 
 
 def _folder(module: Module) -> Path:

@@ -61,6 +61,8 @@ def missing(packages: Iterable[Package]) -> list[str]:
 TESTS = (
     # Tests compare the seed with a PostgreSQL of their own, without a cluster.
     Package("postgresql-15", lambda: Path("/usr/lib/postgresql/15/bin/initdb").exists()),
+    # promtool tries the alerts; the server itself is not used as a service.
+    Package("prometheus", _program("promtool")),
 )
 
 
@@ -102,6 +104,9 @@ def setup() -> list[str]:
             commands.run(["apt-get", "install", *options, *names], env=quiet, timeout=1800)
     except CommandError as failure:
         raise TestBedError(f"{failure}\nby hand: {install_command(names)}") from failure
+    if "prometheus" in names and commands.find("systemctl") is not None:
+        # Debian starts it. Where no systemd runs there is nothing to stop.
+        commands.succeeds(["systemctl", "disable", "--now", "prometheus", "prometheus-node-exporter"])
     return names
 
 

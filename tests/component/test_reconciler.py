@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Invalid, Rejected
+from ingestion_operator.errors import Conflict, Forbidden, Invalid, Rejected
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
@@ -264,6 +264,18 @@ def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
         reconciler.check_secrets(found)
     cluster.put(SECRETS, secret | {"data": {"k": "eA=="}})
     reconciler.check_secrets(found)
+
+
+@pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
+def test_a_secret_that_may_not_be_read_is_told_with_who_can_change_that(
+    cluster: FakeCluster, reconciler: Reconciler, field: str
+) -> None:
+    found = stored(cluster, **SECRET_FIELDS[field])
+    cluster.fail("get", Forbidden("GET …/secrets/s: HTTP 403: forbidden", code=403), plural="secrets")
+    with pytest.raises(Rejected, match=f"spec.{field} names Secret data/s, which the operator may not read") as caught:
+        reconciler.check_secrets(found)
+    assert caught.value.reason == "SecretAccessMissing"
+    assert "add data to watch.namespaces" in caught.value.message
 
 
 def test_a_pipeline_without_secrets_reads_none(cluster: FakeCluster, reconciler: Reconciler) -> None:

@@ -136,6 +136,17 @@ def test_a_missing_secret_makes_a_pipeline_not_ready_until_it_is_created(
     assert reasons(cluster) == ["SecretNotFound", "Reconciled"]
 
 
+def test_a_pipeline_whose_secrets_may_not_be_read_is_not_ready_and_runs_all_the_same(
+    cluster: FakeCluster, refresher: Refresher
+) -> None:
+    cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
+    cluster.fail("get", Forbidden("HTTP 403", code=403), plural="secrets")
+    assert look(refresher) == NOW + timedelta(seconds=5)
+    assert (ready(cluster).status, ready(cluster).reason) == ("False", "SecretAccessMissing")
+    (cronjob,) = cluster.all(CRONJOBS)
+    assert cronjob["spec"]["suspend"] is False
+
+
 def test_a_pipeline_that_is_not_ready_for_minutes_is_looked_at_less_often(
     cluster: FakeCluster, refresher: Refresher, clock: FakeClock
 ) -> None:

@@ -12,6 +12,7 @@ from ingestion_operator.errors import Unavailable
 from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
+from ingestion_operator.server_versions import ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
@@ -43,7 +44,11 @@ def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_els
 
     async def scene() -> None:
         queue = RefreshQueue(refresher.refresh, clock)
-        tasks = [asyncio.create_task(queue.run()), asyncio.create_task(main._follow_reports(reporter, queue))]
+        versions = ServerVersions(lambda _: None)
+        tasks = [
+            asyncio.create_task(queue.run()),
+            asyncio.create_task(main._follow_servers(reporter, versions, queue, lambda: None)),
+        ]
         queue.mark(PipelineKey(NAMESPACE, NAME))
         await until(lambda: sink.calls and not queue._busy)
         assert not queue._due

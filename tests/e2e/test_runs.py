@@ -158,7 +158,7 @@ def test_pipeline_type_without_a_workflow_is_refused_before_it_runs(site: Site) 
     site.apply(sites.pipeline("report", pipelineType="dataInsight"))
     ready = wait_for("the condition", lambda: site.condition("report", "Ready"), timeout=30)
     assert (ready["status"], ready["reason"]) == ("False", "UnsupportedPipelineType")
-    assert "use metadata" in ready["message"]
+    assert "DataInsightsApplication" in ready["message"]
 
 
 def test_tick_fires_while_the_operator_is_down(site: Site) -> None:

@@ -1,5 +1,9 @@
-"""The runner as a pod would start it, over the real openmetadata-ingestion and a double of the server."""
+"""The runner as a pod would start it, over the real openmetadata-ingestion and a double of the server.
 
+OPENMETADATA=1.13 chooses another minor version than the default, as `make test-versions` does.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +14,14 @@ from tests.cluster.locations import CHECKOUT
 from tests.support.double_client import DoubleClient, start_double_process
 from tests.support.environments import Lock, python_of
 from tests.support.postgres.process import Postgres, start_postgres
+from tools.images import DEFAULT_OPENMETADATA, openmetadata_versions
 
 RUNNER = CHECKOUT / "runner-image"
+VERSION = os.environ.get("OPENMETADATA", DEFAULT_OPENMETADATA)
 LOCKS = [
     Lock(RUNNER / "locks" / "build.txt"),
     # The two source distributions are built by the locked setuptools.
-    Lock(RUNNER / "locks" / "2.0.txt", ("--no-build-isolation", "--use-pep517")),
+    Lock(RUNNER / "locks" / f"{VERSION}.txt", ("--no-build-isolation", "--use-pep517")),
     Lock(RUNNER / "tests" / "requirements.txt"),
 ]
 
@@ -23,12 +29,13 @@ LOCKS = [
 @pytest.fixture(scope="session")
 def library_python() -> Path:
     """The interpreter of an environment with the library, which takes minutes to make on first use."""
-    return python_of("runner-2.0", LOCKS)
+    return python_of(f"runner-{VERSION}", LOCKS)
 
 
 @pytest.fixture(scope="session")
 def process() -> Iterator[DoubleClient]:
-    with start_double_process(token=TOKEN) as double:
+    server = openmetadata_versions()[VERSION].rpartition(".")[0]  # the last part counts releases of the library
+    with start_double_process(token=TOKEN, version=server) as double:
         yield double
 
 

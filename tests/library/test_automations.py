@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runner_testing.pod import TOKEN, Pod, server_connection
+from tests.library.conftest import VERSION
 from tests.support.double_client import DoubleClient
 from tests.support.postgres.process import Postgres, connection
 from tests.support.waiting import wait_for
@@ -70,8 +71,10 @@ def test_a_wrong_password_fails_the_test_and_not_the_run(pod: Pod, double: Doubl
     assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "workflow"), log
     assert "the connection test failed: CheckAccess" in summary["message"]
     assert "password authentication failed" in summary["message"]
-    assert "CheckAccess: Failed" in log
-    assert (automation["status"], automation["response"]["status"]) == ("Failed", "Failed")
+    assert "password authentication failed" in log
+    # Before 2.0 the library calls the automation itself successful, once the test was carried out.
+    status = "Successful" if VERSION.startswith("1.") else "Failed"
+    assert (automation["status"], automation["response"]["status"]) == (status, "Failed")
     assert [step["passed"] for step in automation["response"]["steps"] if step["name"] == "CheckAccess"] == [False]
     assert wrong not in log
 
@@ -152,6 +155,7 @@ def silent() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.mark.skipif(VERSION.startswith("1."), reason="before 2.0 it asks for the definition after it has the database")
 def test_a_test_that_hangs_is_closed_when_its_time_is_up(pod: Pod, double: DoubleClient, silent: int) -> None:
     mount(pod, double, connection(f"127.0.0.1:{silent}", "a-password"))
 

@@ -75,6 +75,8 @@ def full() -> Body:
             "version": "2.0",
             "tokenSecretRef": _REFERENCE,
             "verifySSL": "validate",
+            "secretsManagerProvider": "aws",
+            "secretsManagerLoader": "env",
         },
         "connectionSecretRef": _REFERENCE,
         "schedule": {

@@ -116,6 +116,10 @@ class DoubleClient:
             body["connection"] = dict(connection)
         return self._object("PUT", f"services/{kind}/{quote(name, safe='')}", body)
 
+    def create(self, collection: str, body: Mapping[str, Any]) -> JsonObject:
+        """Create or replace an entity by its create request, such as in `dataQuality/testCases`."""
+        return self._object("PUT", f"entities/{collection}", dict(body))
+
     def register_pipeline(self, fqn: str, **fields: Any) -> JsonObject:
         """Create or replace an ingestion pipeline; its service must be registered.
 

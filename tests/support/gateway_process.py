@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,18 +85,12 @@ def start_gateway(
 
 
 def write_account_kubeconfig(
-    bed: Cluster,
-    namespace: str,
-    path: Path,
-    *,
-    manifests: Sequence[str] = ("gateway.yaml",),
-    account: str = ACCOUNT,
+    bed: Cluster, namespace: str, path: Path, *, account: str = ACCOUNT, manifest: str = "gateway.yaml"
 ) -> Path:
-    """Create a ServiceAccount and its Role in a namespace (by default the gateway's); write its kubeconfig."""
-    for manifest in manifests:
-        for body in yaml.safe_load_all((CHECKOUT / "manifests" / manifest).read_text()):
-            if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
-                bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+    """Create the ServiceAccount and Role of a manifest in a namespace; write a kubeconfig with its token."""
+    for body in yaml.safe_load_all((CHECKOUT / "manifests" / manifest).read_text()):
+        if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
+            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
     content = yaml.safe_load(bed.kubeconfig.read_text())
     token = bed.kubectl("-n", namespace, "create", "token", account, "--duration=8h").strip()
     content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]

@@ -182,7 +182,7 @@ def pod(
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
         )
     if node_lost:
-        status["conditions"].append({"type": "Ready", "status": "False"})
+        status["conditions"].append({"type": "Ready", "status": "False", "lastTransitionTime": at(created + 60)})
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import os
 import random
-import time
-from collections.abc import Collection
+import signal
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -14,14 +14,21 @@ import kopf
 
 from ingestion_operator import constants
 from ingestion_operator.archiving import LogArchiver
+from ingestion_operator.controllers.election import end_at_once, hold, identity, stand_by
 from ingestion_operator.controllers.handlers import register
 from ingestion_operator.controllers.heartbeat import beat
+from ingestion_operator.controllers.liveness import CALL_SECONDS, Liveness
+from ingestion_operator.controllers.management import serve_management
+from ingestion_operator.controllers.metrics import OperatorMetrics
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.kube.login import read_login
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.kube.server_clock import ServerClock
+from ingestion_operator.kube.watching import watch_session
+from ingestion_operator.leadership import Leadership
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
@@ -29,14 +36,19 @@ from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, 
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.schedule import duration_seconds
+from ingestion_operator.server_versions import ServerVersions
 from ingestion_operator.settings import LogArchiveSettings, load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
+from ingestion_operator.threads import WatchedThreads
 
 _logger = logging.getLogger(__name__)
 
 
 _WAIT_SECONDS: Final = 2
+_LEASE_CALL_SECONDS: Final = (2.0, 3.0)
+"""To connect and to read: a renewal that takes longer comes too late."""
+
 _BACKOFF_SECONDS: Final = (0.5, 1, 1, 2, 2, 4, 4, 4)
 _SETTINGS_SECONDS: Final = 5
 _REPORTS_SECONDS: Final = 0.25
@@ -58,14 +70,17 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.error_backoffs = [pause * random.uniform(0.8, 1.2) for pause in _BACKOFF_SECONDS]  # noqa: S311  jitter
     settings.posting.enabled = False  # Events are ours, after the status is written
     settings.scanning.disabled = True  # no rights on CRDs and namespaces of the whole cluster
-    settings.peering.standalone = True  # one replica, strategy Recreate; peering is no leader election
+    settings.peering.standalone = True  # the Lease elects who acts; peering is no lock
     settings.process.ultimate_exiting_timeout = 20  # below the pod's grace period
 
 
-async def _follow_settings(file: SettingsFile, queue: RefreshQueue, pipelines: Collection[PipelineKey]) -> None:
+async def _follow_settings(
+    file: SettingsFile, queue: RefreshQueue, pipelines: Collection[PipelineKey], beat_now: Callable[[], None]
+) -> None:
     """Look at every pipeline again when the settings have changed: images and layers are theirs."""
     known = file.current()
     while True:
+        beat_now()
         await asyncio.sleep(_SETTINGS_SECONDS)
         if (current := file.current()) is not known:
             known = current
@@ -73,11 +88,14 @@ async def _follow_settings(file: SettingsFile, queue: RefreshQueue, pipelines: C
                 queue.mark(key)
 
 
-async def _follow_reports(reporter: Reporter, queue: RefreshQueue) -> None:
-    """Look at pipelines again whose reports waited for their server."""
+async def _follow_servers(
+    reporter: Reporter, versions: ServerVersions, queue: RefreshQueue, beat_now: Callable[[], None]
+) -> None:
+    """Look at pipelines again whose reports waited for their server, or whose server told its version."""
     while True:
+        beat_now()
         await asyncio.sleep(_REPORTS_SECONDS)
-        for namespace, name in reporter.due():
+        for namespace, name in [*reporter.due(), *versions.due()]:
             queue.mark(PipelineKey(namespace, name))
 
 
@@ -92,18 +110,138 @@ def _archiver(
     return LogArchiver(store, follower, clock, retention)
 
 
-def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
+async def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str]) -> None:
     """Return when the API server serves our kind: kopf looks once, at its start."""
     while True:
         try:
-            cluster.list(PIPELINES, next(iter(namespaces), "default"), {"probe": "none"})
+            namespace = next(iter(namespaces), "default")
+            await asyncio.to_thread(cluster.list, PIPELINES, namespace, {"probe": "none"})
         except NotFound:
             _logger.warning("No CustomResourceDefinition %s.%s yet: apply crds/", constants.PLURAL, constants.GROUP)
         except Unavailable as error:
             _logger.warning("Waiting for the API server: %s", error)
         else:
             return
-        time.sleep(_WAIT_SECONDS)
+        await asyncio.sleep(_WAIT_SECONDS)
+
+
+def _slowness(threads: WatchedThreads) -> str:
+    seconds = threads.longest_seconds()
+    return (
+        f"a thread of {threads.name!r} has been at one piece of work for {seconds:.0f} s"
+        if seconds > CALL_SECONDS
+        else ""
+    )
+
+
+class Operator:
+    """Everything that one replica is made of, from its first moment to its last."""
+
+    def __init__(self, settings_path: Path, namespaces: Collection[str], kubeconfig: str | None) -> None:
+        """Raises Rejected for wrong settings and ClusterError when there is no cluster to talk to."""
+        self._settings = SettingsFile(settings_path, load_settings(settings_path))
+        self._namespaces = namespaces
+        self._kubeconfig = kubeconfig
+        self._clock = ServerClock(SystemClock())
+        self._metrics = OperatorMetrics()
+        self._liveness = Liveness()
+        self._lease_namespace, *self._other_namespaces = sorted(
+            set(namespaces) or {os.environ.get("POD_NAMESPACE", "default")}
+        )
+        self._api = connect(read_configuration(kubeconfig))
+        lease_cluster = KubernetesCluster(
+            self._api,
+            timeout_seconds=_LEASE_CALL_SECONDS,
+            attempts=1,
+            clock=self._clock,
+            observe=self._metrics.called,
+        )
+        self._leadership = Leadership(lease_cluster, self._lease_namespace, identity(), self._clock)
+        self._cluster = KubernetesCluster(
+            self._api,
+            clock=self._clock,
+            observe=self._metrics.called,
+            may_write=lambda: self._leadership.may_write,
+        )
+
+    async def run(self, liveness_url: str | None) -> None:
+        """Stand by, act, and end with a signal."""
+        loop, this = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Process 1 of a container is not ended by a signal that nobody waits for. kopf's handlers replace these.
+            loop.add_signal_handler(number, this.cancel if this else loop.stop)
+        server = await serve_management(liveness_url, self._liveness, self._metrics.text) if liveness_url else None
+        try:
+            await stand_by(self._leadership, self._liveness.loop("lease"))
+            holding = asyncio.create_task(hold(self._leadership, self._liveness.loop("lease"), end_at_once))
+            self._metrics.leader.set(1)
+            try:
+                await _wait_for_definition(self._cluster, self._namespaces)
+                await self._act()
+            finally:
+                holding.cancel()
+                await asyncio.gather(holding, return_exceptions=True)
+                await asyncio.to_thread(self._leadership.release)
+        except asyncio.CancelledError:
+            _logger.info("Operator ends")  # by a signal that came before kopf's own handlers
+        finally:
+            if server is not None:
+                await server.cleanup()
+
+    async def _act(self) -> None:
+        settings, metrics, liveness = self._settings, self._metrics, self._liveness
+        archive = settings.current().log_archive
+        store = ObjectStore(archive.url, create=True, written=metrics.archived) if archive is not None else None
+        tails = RunLogTails(KubernetesPodLogs(self._api), store)
+        sink = OpenMetadataStatusSink()
+        reporter = Reporter(self._cluster, sink, settings.current, self._clock, tails)
+        versions = ServerVersions(sink.version)
+        refresher = Refresher(
+            self._cluster, settings.current, self._clock, reporter, observer=metrics, versions=versions
+        )
+        queue = RefreshQueue(metrics.timed(refresher.refresh), self._clock, liveness.loop("queue"))
+        follower = KubernetesLogFollower(self._kubeconfig)
+        archiver = _archiver(store, archive, settings, follower, self._clock) if store and archive else None
+        registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
+        configure(kopf_settings)
+        pipelines = register(registry, queue, archiver)
+        metrics.exists(pipelines)
+        metrics.follow_queue(lambda: queue.depth, lambda: queue.busy)
+        liveness.check(lambda: _slowness(queue.threads))
+
+        @kopf.on.login(registry=registry, retries=3)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            found = await asyncio.to_thread(read_login, self._kubeconfig)
+            return kopf.AiohttpSession(server=found.server, aiohttp_session=watch_session(found, metrics.watched))
+
+        tasks = [
+            asyncio.create_task(queue.run()),
+            asyncio.create_task(_follow_settings(settings, queue, pipelines, liveness.loop("settings"))),
+            asyncio.create_task(_follow_servers(reporter, versions, queue, liveness.loop("servers"))),
+        ]
+        tasks.append(
+            asyncio.create_task(beat(self._cluster, self._other_namespaces, self._clock, lambda: not tasks[0].done()))
+        )
+        if archiver is not None:
+            tasks.append(asyncio.create_task(archiver.run()))
+            metrics.follow_archive(lambda: archiver.streams, lambda: archiver.waiting)
+            liveness.check(lambda: _slowness(archiver.threads))
+        liveness.check(lambda: "a loop of the operator has stopped" if any(task.done() for task in tasks) else "")
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings,
+                namespaces=self._namespaces,
+                clusterwide=not self._namespaces,
+                standalone=True,
+                # Else kopf asks for the user's name, which an arbitrary numeric user does not have.
+                identity=cast("Any", constants.MANAGED_BY),
+            )
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await follower.close()
 
 
 def run_operator(
@@ -113,72 +251,6 @@ def run_operator(
 
     Raises Rejected for wrong settings and ClusterError when there is no cluster to talk to.
     """
-    settings_file = SettingsFile(settings_path, load_settings(settings_path))
-    clock = SystemClock()
-    api = connect(read_configuration(kubeconfig))
-    cluster = KubernetesCluster(api)
-    archive = settings_file.current().log_archive
-    store = ObjectStore(archive.url, create=True) if archive is not None else None
-    tails = RunLogTails(KubernetesPodLogs(api), store)
-    reporter = Reporter(cluster, OpenMetadataStatusSink(), settings_file.current, clock, tails)
-    refresher = Refresher(cluster, settings_file.current, clock, reporter)
-    registry = kopf.OperatorRegistry()
-    kopf_settings = kopf.OperatorSettings()
-    configure(kopf_settings)
-
-    own_namespaces = namespaces or [os.environ.get("POD_NAMESPACE", "default")]
-
-    _wait_for_definition(cluster, namespaces)
-
-    async def main() -> None:
-        queue = RefreshQueue(refresher.refresh, clock)
-        follower = KubernetesLogFollower(kubeconfig)
-        archiver = _archiver(store, archive, settings_file, follower, clock) if store and archive else None
-        pipelines = register(registry, queue, archiver)
-
-        @kopf.on.login(registry=registry, retries=3)
-        def login(**_: Any) -> kopf.ConnectionInfo:
-            found = read_login(kubeconfig)
-            return kopf.ConnectionInfo(
-                server=found.server,
-                ca_path=found.ca_path,
-                insecure=found.insecure,
-                token=found.token,
-                certificate_path=found.certificate_path,
-                private_key_path=found.private_key_path,
-            )
-
-        @kopf.on.probe(id="queue", registry=registry)
-        async def queue_is_alive(**_: Any) -> str:
-            if any(task.done() for task in tasks):
-                # A false answer would count as healthy; so would an error that kopf believes to pass.
-                raise kopf.PermanentError("the queue has stopped")
-            return "alive"
-
-        tasks = [
-            asyncio.create_task(queue.run()),
-            asyncio.create_task(_follow_settings(settings_file, queue, pipelines)),
-            asyncio.create_task(_follow_reports(reporter, queue)),
-            asyncio.create_task(beat(cluster, own_namespaces, clock, lambda: not tasks[0].done())),
-        ]
-        if archiver is not None:
-            tasks.append(asyncio.create_task(archiver.run()))
-        try:
-            await kopf.operator(
-                registry=registry,
-                settings=kopf_settings,
-                namespaces=namespaces,
-                clusterwide=not namespaces,
-                standalone=True,
-                # Else kopf asks for the user's name, which an arbitrary numeric user does not have.
-                identity=cast("Any", constants.MANAGED_BY),
-                liveness_endpoint=liveness,
-            )
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await follower.close()
-
+    operator = Operator(settings_path, namespaces, kubeconfig)
     _logger.info("Operator starts for %s", ", ".join(namespaces) or "all namespaces")
-    asyncio.run(main())
+    asyncio.run(operator.run(liveness))

@@ -15,13 +15,14 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ingestion_operator.errors import ClusterError, Conflict
+from ingestion_operator.log_lines import about
 from ingestion_operator.ports import Clock
 from ingestion_operator.refresh import PipelineKey
+from ingestion_operator.threads import WatchedThreads
 
 _logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ WORKERS: Final = 8
 _SETTLE_SECONDS: Final = 0.1
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 60.0
+_ROUND_SECONDS: Final = 30.0
 
 _AT_ITS_END: Final = float("-inf")
 """When a pipeline is due that was marked while it is being looked at."""
@@ -49,10 +51,12 @@ Look = Callable[[PipelineKey, list[dict[str, Any]]], datetime | None]
 class RefreshQueue:
     """Calls `look(key, observed pods)` in worker threads for every pipeline that was marked."""
 
-    def __init__(self, look: Look, clock: Clock) -> None:
+    def __init__(self, look: Look, clock: Clock, beat: Callable[[], None] = lambda: None) -> None:
+        """Let `beat` know whenever the queue's loop comes round, which it does every half minute at least."""
         self._look = look
+        self._beat = beat
         self._clock = clock
-        self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="refresh")
+        self.threads = WatchedThreads(WORKERS, "refresh")
         self._due: dict[PipelineKey, _Due] = {}
         self._lanes: dict[bool, list[tuple[float, PipelineKey]]] = {True: [], False: []}
         """What is urgent, and what is not; each the earliest first."""
@@ -60,6 +64,17 @@ class RefreshQueue:
         self._failures: dict[PipelineKey, int] = {}
         self._busy: dict[PipelineKey, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+
+    @property
+    def depth(self) -> int:
+        """How many pipelines are due by now and are not being looked at."""
+        now = asyncio.get_running_loop().time()
+        return sum(due.moment <= now for due in self._due.values())
+
+    @property
+    def busy(self) -> int:
+        """How many pipelines are being looked at."""
+        return len(self._busy)
 
     def mark(
         self,
@@ -88,13 +103,16 @@ class RefreshQueue:
         """Work until cancelled; looks that are under way then come to their end."""
         try:
             while True:
+                self._beat()
                 pause = self._start_due()
+                # Not wait_for, which in Python 3.11 loses a cancellation that comes together with a mark.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), pause)
+                    async with asyncio.timeout(_ROUND_SECONDS if pause is None else min(pause, _ROUND_SECONDS)):
+                        await self._changed.wait()
                 self._changed.clear()
         finally:
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
-            self._executor.shutdown(wait=False)
+            self.threads.shutdown(wait=False)
 
     def _start_due(self) -> float | None:
         """Start what is due and may start; return the seconds until the next is, None if nothing but a mark can be."""
@@ -124,9 +142,10 @@ class RefreshQueue:
     async def _work(self, key: PipelineKey) -> None:
         pods = self._pods.pop(key, {})
         try:
-            again = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._look, key, list(pods.values())
-            )
+            with about(namespace=key.namespace, pipeline=key.name):
+                again = await asyncio.get_running_loop().run_in_executor(
+                    self.threads, self._look, key, list(pods.values())
+                )
             self._failures.pop(key, None)
             if again is not None:
                 self.mark(key, after=max(_SETTLE_SECONDS, (again - self._clock.now()).total_seconds()))
@@ -155,5 +174,6 @@ class RefreshQueue:
             error if expected else f"unexpected {type(error).__name__}",
             pause,
             exc_info=None if expected else error,
+            extra={"fields": {"namespace": key.namespace, "pipeline": key.name}},
         )
         self.mark(key, after=pause)

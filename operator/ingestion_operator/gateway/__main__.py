@@ -13,11 +13,12 @@ from ingestion_operator import __version__
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.gateway.certificate import Certificate
 from ingestion_operator.gateway.credentials import Credentials
-from ingestion_operator.gateway.logs import configure_logging
 from ingestion_operator.gateway.server import Gateway, listen, serve
 from ingestion_operator.gateway.work import THREADS
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.kube.server_clock import ServerClock
+from ingestion_operator.log_lines import configure_logging
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.settings import Settings, load_settings
@@ -40,7 +41,8 @@ def main() -> int:
     if (arguments.tls_cert is None) is not (arguments.tls_key is None):
         print("ingestion-gateway: give --tls-cert and --tls-key together", file=sys.stderr)  # noqa: T201  last words
         return 2
-    configure_logging()
+    configure_logging(arguments.log_format)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its INFO lines tell of each start and end
     try:
         asyncio.run(_serve(arguments))
     except OperatorError as error:
@@ -69,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("KUBECONFIG"),
         help="default: $KUBECONFIG, else the pod's service account",
     )
+    parser.add_argument(
+        "--log-format", choices=("json", "text"), default="json", help="one object or one text a line (default json)"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     return parser
 
@@ -86,11 +91,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
 def _gateway(arguments: argparse.Namespace) -> Gateway:
     settings = SettingsFile(arguments.settings, load_settings(arguments.settings))
     api = connect(read_configuration(arguments.kubeconfig), pool_size=THREADS)
+    clock = ServerClock(SystemClock())
     service = K8sPipelineServiceClient(
-        KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS),
+        KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS, clock=clock),
         namespace=arguments.namespace,
         settings=settings.current,
-        clock=SystemClock(),
+        clock=clock,
         logs=KubernetesPodLogs(api),
         archive=_archive(settings.current()),
         probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingestion_operator.gateway.answers import failure
-from ingestion_operator.gateway.logs import request_id
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.paths import endpoint_of, is_open
+from ingestion_operator.log_lines import about
 
 _logger = logging.getLogger(__name__)
 
@@ -30,9 +30,12 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request; nothing escapes."""
-        answered = 0
         current = _id_of(scope)
-        token = request_id.set(current)
+        with about(requestId=current):
+            await self._serve(scope, receive, send, current)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
+        answered = 0
         begin = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
@@ -51,7 +54,6 @@ class AccessLog:
                 await failure(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send_with_id)
         finally:
             self._account(scope, answered, time.perf_counter() - begin)
-            request_id.reset(token)
 
     def _account(self, scope: Scope, code: int, seconds: float) -> None:
         method, path = scope["method"], scope["path"]

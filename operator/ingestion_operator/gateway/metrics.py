@@ -11,25 +11,23 @@ class Metrics:
     """A registry of its own, so that several gateways can live in one process."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "ingestion_gateway_requests",
             "Requests answered, by endpoint and status code.",
             ["endpoint", "code"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.seconds = Histogram(
             "ingestion_gateway_request_seconds",
             "Time from a request's first byte to the end of its answer.",
             ["endpoint"],
             buckets=_BUCKETS,
-            registry=self._registry,
+            registry=self.registry,
         )
-        self.in_flight = Gauge(
-            "ingestion_gateway_requests_in_flight", "Requests being served.", registry=self._registry
-        )
+        self.in_flight = Gauge("ingestion_gateway_requests_in_flight", "Requests being served.", registry=self.registry)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

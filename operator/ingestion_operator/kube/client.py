@@ -8,7 +8,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import urllib3
@@ -16,7 +16,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.errors import ClusterError, NotFound, Unavailable
-from ingestion_operator.kube.translation import error_of
+from ingestion_operator.kube.server_clock import ServerClock
+from ingestion_operator.kube.translation import error_of, seconds_to_wait
 from ingestion_operator.ports import Kind, Propagation
 
 _logger = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ _PAGE_SIZE: Final = 500
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
+
+CallObserver = Callable[[str, str, int, float], None]
+"""Is told of each request: verb, resource, HTTP code (0: none came), seconds."""
 
 
 def read_configuration(kubeconfig: str | None = None) -> client.Configuration:
@@ -66,8 +70,18 @@ class KubernetesCluster:
         *,
         timeout_seconds: tuple[float, float] = _TIMEOUT_SECONDS,
         attempts: int = _ATTEMPTS,
+        clock: ServerClock | None = None,
+        observe: CallObserver | None = None,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Bound each call: `timeout_seconds` to connect and to read, so often before it fails for good."""
+        """Bound each call: `timeout_seconds` to connect and to read, so often before it fails for good.
+
+        `clock` learns the API server's time from its answers. While `may_write` says no, nothing but reads is sent:
+        another replica may be writing.
+        """
+        self._clock = clock
+        self._may_write = may_write
+        self._observe = observe
         self._api = api_client
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
@@ -168,11 +182,17 @@ class KubernetesCluster:
         body: dict[str, Any] | None = None,
         content_type: str = JSON,
     ) -> dict[str, Any]:
+        patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
         for attempt in range(1, self._attempts):
             try:
                 return self._call(method, path, query or {}, body, content_type)
             except Unavailable as error:
                 pause = random.uniform(0.5, 1.0) * _BACKOFF_SECONDS * 2**attempt  # noqa: S311  jitter
+                if error.retry_after:
+                    pause += error.retry_after  # the jitter stays: others were told the same
+                patience -= pause
+                if error.retry_after and patience < 0:
+                    raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
         return self._call(method, path, query or {}, body, content_type)
@@ -180,9 +200,12 @@ class KubernetesCluster:
     def _call(
         self, method: str, path: str, query: Mapping[str, Any], body: dict[str, Any] | None, content_type: str
     ) -> dict[str, Any]:
+        if method != "GET" and not self._may_write():
+            raise Unavailable(f"{method} {path} was not sent: the Lease of this replica has not been renewed in time")
         headers = {"Accept": JSON}
         if body is not None:
             headers["Content-Type"] = content_type
+        begun, code = time.monotonic(), 0
         serialized = self._api.param_serialize(
             method,
             path,
@@ -191,15 +214,23 @@ class KubernetesCluster:
             body=body,
             auth_settings=["BearerToken"],
         )
+        asked = self._clock.machine_now() if self._clock else None
         try:
             response = self._api.call_api(*serialized, _request_timeout=self._timeout_seconds)
-            data = response.read()
+            if self._clock and asked:
+                self._clock.learn(response.headers.get("Date"), asked)
+            data, code = response.read(), response.status
             if not 200 <= response.status < 300:  # noqa: PLR2004  the HTTP codes of success
-                raise error_of(method, path, response.status, data)
+                wait = seconds_to_wait(response.status, response.headers.get("Retry-After"))
+                raise error_of(method, path, response.status, data, retry_after=wait)
         except ApiException as error:
-            raise error_of(method, path, error.status or 0, error.body or error.reason) from error
+            code = error.status or 0
+            raise error_of(method, path, code, error.body or error.reason) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
+        finally:
+            if self._observe is not None:
+                self._observe(method, _resource(path), code, time.monotonic() - begun)
         document: dict[str, Any] = json.loads(data)
         return document
 
@@ -208,3 +239,11 @@ def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> 
     root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
     parts = [root, f"namespaces/{namespace}" if namespace else "", kind.plural, name, subresource]
     return "/".join(part for part in parts if part)
+
+
+def _resource(path: str) -> str:
+    """Return the resource that a path of `_path` names, such as jobs or cronjobs/status."""
+    parts = path.split("/")[3 if path.startswith("/api/") else 4 :]
+    if parts[0] == "namespaces" and len(parts) > 2:  # noqa: PLR2004  namespaces/NAME before the resource
+        parts = parts[2:]
+    return "/".join([parts[0], *parts[2:]])

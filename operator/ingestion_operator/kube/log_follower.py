@@ -65,11 +65,11 @@ class KubernetesLogFollower:
 
     async def _get(self, path: str, query: dict[str, str]) -> aiohttp.ClientResponse:
         login, session = await self._connected()
-        response = await session.get(login.server + path, params=query, headers=_headers(login))
+        response = await session.get(login.server + path, params=query, headers=authorization(login))
         if response.status == _UNAUTHORIZED and login.token is not None:
             response.close()
             login, session = await self._connected(refused=login)
-            response = await session.get(login.server + path, params=query, headers=_headers(login))
+            response = await session.get(login.server + path, params=query, headers=authorization(login))
         return response
 
     async def _connected(self, *, refused: Login | None = None) -> tuple[Login, aiohttp.ClientSession]:
@@ -85,15 +85,17 @@ class KubernetesLogFollower:
 def _session(login: Login) -> aiohttp.ClientSession:
     """Return a session with one TLS context for all connections: each takes a megabyte."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
-    connector = aiohttp.TCPConnector(limit=0, ssl=_tls(login), force_close=True)
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls(login), force_close=True)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=_PIECE_BYTES)
 
 
-def _headers(login: Login) -> dict[str, str]:
+def authorization(login: Login) -> dict[str, str]:
+    """Return the header that shows who calls."""
     return {"Authorization": f"Bearer {login.token}"} if login.token is not None else {}
 
 
-def _tls(login: Login) -> ssl.SSLContext:
+def tls(login: Login) -> ssl.SSLContext:
+    """Return how to trust the API server, and to be trusted by certificate."""
     context = ssl.create_default_context(cafile=login.ca_path)
     if login.insecure:
         context.check_hostname = False

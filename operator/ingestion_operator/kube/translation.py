@@ -1,7 +1,7 @@
 """The one place where HTTP errors of the API server become this program's own."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 
@@ -16,14 +16,24 @@ _BY_CODE: dict[int, type[ClusterError]] = {
 }
 
 
-def error_of(method: str, path: str, code: int, body: bytes | str) -> ClusterError:
+_ASKS_TO_WAIT: Final = (429, 503)
+
+
+def seconds_to_wait(code: int, retry_after: str | None) -> float | None:
+    """Return what an overloaded server asks for, None where it asks for nothing; it never names a date."""
+    asked = (retry_after or "").strip()
+    return float(asked) if code in _ASKS_TO_WAIT and asked.isascii() and asked.isdecimal() else None
+
+
+def error_of(method: str, path: str, code: int, body: bytes | str, *, retry_after: float | None = None) -> ClusterError:
     """Return the error for an answer; its text holds verb, path, code and the API server's own message."""
     kind = _BY_CODE.get(code, Unavailable if code == 0 or code >= 500 else ClusterError)  # noqa: PLR2004  server errors
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
     status = _status(text)
     if kind is Invalid and _names_uid(status):
         kind = Conflict  # the object was replaced by another of its name; the API server calls the uid immutable
-    return kind(f"{method} {path}: HTTP {code}: {status.get('message', text[:200])}", code=code)
+    words = f"{method} {path}: HTTP {code}: {status.get('message', text[:200])}"
+    return Unavailable(words, code=code, retry_after=retry_after) if kind is Unavailable else kind(words, code=code)
 
 
 def _status(text: str) -> dict[str, Any]:

@@ -48,6 +48,19 @@ ServiceType = Literal[
     "testSuite",
 ]
 SslVerification = Literal["no-ssl", "ignore", "validate"]
+SecretsManagerProvider = Literal[
+    "db",
+    "managed-aws",
+    "aws",
+    "managed-aws-ssm",
+    "aws-ssm",
+    "managed-azure-kv",
+    "azure-kv",
+    "in-memory",
+    "gcp",
+    "kubernetes",
+]
+SecretsManagerLoader = Literal["noop", "env"]
 LoggerLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
 _PRESETS = ", ".join(PRESETS)
@@ -86,6 +99,11 @@ class Server(KubernetesModel):
     """The bot's JWT, raw."""
     verify_ssl: SslVerification | None = Field(default=None, alias="verifySSL")
     """Whether runs check the server's certificate; default: no-ssl for http, validate for https."""
+
+    secrets_manager_provider: SecretsManagerProvider | None = None
+    """Where the server keeps the secrets of its services, so that runs can read them there; default: with itself."""
+    secrets_manager_loader: SecretsManagerLoader | None = None
+    """Where runs find the provider's own credentials: env, or noop for those of the pod's place; default: noop."""
 
     @property
     def verification(self) -> SslVerification:

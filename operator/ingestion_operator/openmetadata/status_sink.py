@@ -1,4 +1,4 @@
-"""StatusSink over OpenMetadata's REST API.
+"""StatusSink over OpenMetadata's REST API, and the server's version.
 
 Each call is one request on a kept connection: no repetition, no redirect, no proxy of the environment. Who calls
 decides when to try again.
@@ -7,6 +7,7 @@ decides when to try again.
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -67,6 +68,15 @@ class OpenMetadataStatusSink:
     def write(self, server: ServerAccess, fully_qualified_name: str, row: dict[str, Any]) -> None:
         """Create or replace the row of a run."""
         self._call("PUT", server, _path(fully_qualified_name), json.dumps(row).encode())
+
+    def version(self, server: ServerAccess) -> str | None:
+        """Return what the server says it is, such as 2.0.6; None where it says nothing that can be understood.
+
+        The token is not sent: nobody needs one to ask.
+        """
+        answer = self._call("GET", replace(server, token=None), "/v1/system/version")
+        version = answer.get("version") if isinstance(answer, dict) else None
+        return version if isinstance(version, str) else None
 
     def _call(self, method: str, server: ServerAccess, path: str, body: bytes | None = None) -> Any:
         """Return the decoded answer, None for an empty one."""

@@ -18,7 +18,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.validation import describe_error
 from ingestion_operator.pipeline_service.airflow_config import Timing, timing
-from ingestion_operator.pipeline_service.entity import Entity, invalid, read_entity
+from ingestion_operator.pipeline_service.entity import Entity, ServerConnection, invalid, read_entity
 from ingestion_operator.pipeline_service.names import (
     check_name,
     resource_name,
@@ -132,12 +132,29 @@ def _spec(entity: Entity, fully_qualified_name: str, times: Timing, token: Token
             "hostPort": server.host_port,
             "verifySSL": server.verify_ssl,
             "tokenSecretRef": {"name": token.secret, "key": constants.TOKEN_KEY} if token else None,
+            **_secrets_manager(server),
         },
         "schedule": times.schedule,
         "concurrency": {"policy": "Allow" if runs > 1 else "Forbid", "maxActiveRuns": runs},
         "retry": {"limit": times.retry_limit},
         "timeout": times.timeout,
         "loggerLevel": entity.logger_level,
+    }
+
+
+def _secrets_manager(server: ServerConnection) -> dict[str, str | None]:
+    if server.secrets_manager_provider in (None, "db"):
+        # The server decrypts what it gives out: there is nothing for a loader to load.
+        return {"secretsManagerProvider": None, "secretsManagerLoader": None}
+    if server.secrets_manager_loader == "airflow":
+        raise invalid(
+            "openMetadataServerConnection.secretsManagerLoader",
+            "airflow reads the credentials from Airflow's configuration, and there is no Airflow here: set "
+            "pipelineServiceClientConfiguration.secretsManagerLoader of the server to env or noop",
+        )
+    return {
+        "secretsManagerProvider": server.secrets_manager_provider,
+        "secretsManagerLoader": server.secrets_manager_loader,
     }
 
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.base import KubernetesModel
-from ingestion_operator.models.pipeline import LoggerLevel, PipelineType, ServiceType
+from ingestion_operator.models.pipeline import LoggerLevel, PipelineType, SecretsManagerProvider, ServiceType
 
 _MILLISECONDS: Final = 1000
 _FIRST_YEAR: Final = 1970
@@ -68,6 +68,8 @@ class ServerConnection(KubernetesModel):
     auth_provider: str = "openmetadata"
     verify_ssl: Literal["no-ssl", "ignore", "validate"] | None = Field(default=None, alias="verifySSL")
     security_config: SecurityConfig = SecurityConfig()
+    secrets_manager_provider: SecretsManagerProvider | None = None
+    secrets_manager_loader: Literal["noop", "env", "airflow"] | None = None
 
 
 class ServiceReference(KubernetesModel):

@@ -1,18 +1,48 @@
 """The pod of a pipeline's runs."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, get_args
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.pipeline import PipelineType
+from ingestion_operator.models.pipeline import PipelineType, ServiceType
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.render.run_input import run_input
 from ingestion_operator.render.runner_pod import Content, SecretFile, runner_pod
 from ingestion_operator.schedule import duration_seconds
 from ingestion_operator.settings import Settings
 
-RUNNABLE_PIPELINE_TYPES: Final[tuple[PipelineType, ...]] = ("metadata", "application")
-"""Types that the runner has a workflow template for."""
+_DATABASE: Final[tuple[ServiceType, ...]] = ("databaseService",)
+_TEST_SUITE: Final[tuple[ServiceType, ...]] = ("testSuite",)
+_ANY: Final[tuple[ServiceType, ...]] = tuple(kind for kind in get_args(ServiceType) if kind not in _TEST_SUITE)
+
+RUNNABLE_PIPELINE_TYPES: Final[Mapping[PipelineType, tuple[ServiceType, ...]]] = {
+    "metadata": _ANY,
+    "usage": _DATABASE,
+    "lineage": _DATABASE,
+    "profiler": _DATABASE,
+    "autoClassification": ("databaseService", "storageService", "messagingService"),
+    "TestSuite": _TEST_SUITE,
+    "dbt": _DATABASE,
+    "application": get_args(ServiceType),
+}
+"""Types that the runner has a workflow template for, each with the services that OpenMetadata has it for."""
+
+_WITHOUT_CODE: Final[Mapping[PipelineType, str]] = {
+    "elasticSearchReindex": (
+        "openmetadata-ingestion has no source for it any more. Run the application SearchIndexingApplication in "
+        "OpenMetadata (Settings > Applications > Search Indexing) instead"
+    ),
+    "dataInsight": (
+        "openmetadata-ingestion has no code for it. Run the application DataInsightsApplication in OpenMetadata "
+        "(Settings > Applications > Data Insights) instead"
+    ),
+    "policyAgent": (
+        "the open openmetadata-ingestion has no code for it, only Collate's. Set access policies in OpenMetadata "
+        "(Settings > Access Control) instead"
+    ),
+}
+"""Types that OpenMetadata has a name for and nothing to run: why, and what to use."""
 
 
 def labels(pipeline: Pipeline) -> dict[str, str]:
@@ -27,11 +57,11 @@ def labels(pipeline: Pipeline) -> dict[str, str]:
 def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     """Return the pod template of a pipeline's runs.
 
-    Raises Rejected for what no pod can be made of: an unknown server version, a service account that the
-    settings do not allow, an input too large.
+    Raises Rejected for what no pod can be made of: a pipeline type without code, or for another kind of service, an
+    unknown server version, a service account that the settings do not allow, an input too large.
     """
     spec = pipeline.spec
-    _check_pipeline_type(spec.pipeline_type)
+    _check_pipeline_type(spec.pipeline_type, spec.service.type)
     layers = settings.pod_template_layers(spec.pipeline_type, spec.service.type, spec.service.name)
     content = Content(
         run_input=run_input(pipeline),
@@ -47,12 +77,17 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     return template
 
 
-def _check_pipeline_type(pipeline_type: PipelineType) -> None:
-    if pipeline_type not in RUNNABLE_PIPELINE_TYPES:
+def _check_pipeline_type(pipeline_type: PipelineType, service_type: ServiceType) -> None:
+    service_types = RUNNABLE_PIPELINE_TYPES.get(pipeline_type)
+    if service_types is None:
         raise Rejected(
-            "UnsupportedPipelineType",
-            f"spec.pipelineType {pipeline_type!r} cannot be run by this version of the runner: "
-            f"use {', '.join(RUNNABLE_PIPELINE_TYPES)}",
+            "UnsupportedPipelineType", f"spec.pipelineType {pipeline_type!r}: {_WITHOUT_CODE[pipeline_type]}"
+        )
+    if service_type not in service_types:
+        raise Rejected(
+            "UnsupportedServiceType",
+            f"spec.service.type {service_type!r} has no pipelines of the type {pipeline_type!r}: "
+            f"use {', '.join(service_types)}",
         )
 
 

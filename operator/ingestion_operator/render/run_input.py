@@ -27,6 +27,8 @@ def run_input(pipeline: Pipeline) -> str:
             "hostPort": spec.server.host_port,
             "version": spec.server.version,
             "verifySSL": spec.server.verification,
+            "secretsManagerProvider": spec.server.secrets_manager_provider,
+            "secretsManagerLoader": spec.server.secrets_manager_loader,
         },
         "loggerLevel": spec.logger_level,
         "startDate": format_timestamp(schedule.start_date) if schedule and schedule.start_date else None,

@@ -42,8 +42,13 @@ class Decisions:
     """When to decide again though nothing happens."""
 
 
-def decide(jobs: Sequence[Job], recorded: Sequence[Run], limits: Limits, now: datetime) -> Decisions:
-    """Return what to do; `recorded` are the runs as they stand in the pipeline's written status."""
+def decide(
+    jobs: Sequence[Job], recorded: Sequence[Run], limits: Limits, now: datetime, *, leftovers: int = 0
+) -> Decisions:
+    """Return what to do; `recorded` are the runs as they stand in the pipeline's written status.
+
+    `leftovers` are runs without a Job whose container still works: each has a slot until it has ended.
+    """
     runs = {run.job: run for run in recorded}
     ended = {run.job for run in recorded if run.state in FINISHED_STATES}
     # One that is suspended to be given more memory is under way: it keeps its slot, and is settled elsewhere.
@@ -55,8 +60,8 @@ def decide(jobs: Sequence[Job], recorded: Sequence[Run], limits: Limits, now: da
     active = [job for job in under_way if not _has_ended(job, ended) and not _is_continued(job)]
     late = [job for job in held if _created(job) + HOLD_LIMIT <= now]
     return Decisions(
-        admit=admit([job for job in waiting if job not in held], len(active), limits),
-        put_back=surplus(active, runs, limits),
+        admit=admit([job for job in waiting if job not in held], len(active) + leftovers, limits),
+        put_back=surplus(active, runs, limits, leftovers=leftovers),
         give_up=late,
         remove=[job for job in marked if _name(job) in ended],
         again_at=min((_created(job) + HOLD_LIMIT for job in held if job not in late), default=None),
@@ -69,10 +74,10 @@ def admit(queued: Sequence[Job], running: int, limits: Limits) -> list[Job]:
     return sorted(queued, key=_order)[:free]
 
 
-def surplus(active: Sequence[Job], runs: Mapping[str, Run], limits: Limits) -> list[Job]:
+def surplus(active: Sequence[Job], runs: Mapping[str, Run], limits: Limits, *, leftovers: int = 0) -> list[Job]:
     """Return the scheduled Jobs that exceed the limit and have not begun, youngest first."""
     candidates = [job for job in active if _is_scheduled(job) and not _has_begun(job, runs.get(_name(job)))]
-    excess = max(0, len(active) - limits.max_active_runs)
+    excess = max(0, len(active) + leftovers - limits.max_active_runs)
     return sorted(candidates, key=_order, reverse=True)[:excess]
 
 

@@ -16,6 +16,9 @@ _DETAIL_BYTES: Final = 500
 
 _REASON_LIMIT: Final = 64
 
+SILENT: Final = ("Pending", "ContainerCreating", "PodInitializing")
+"""What a pod says that names no cause."""
+
 Event = dict[str, Any]
 
 

@@ -18,7 +18,9 @@ Order of precedence, strongest first:
 5. The last attempt is finished, and another follows: running; out of memory, the next one gets more.
 6. A container runs: running, also when only an absent operator has let it come to that; NodeLost where its node is
    not heard of.
-7. Otherwise the run waits: queued, with what it waits for.
+7. Otherwise the run waits, with what it waits for: queued, or running where an attempt has run before.
+
+A run that was given up since its node was not heard of is what its own container says after all, once it says so.
 
 An attempt that was taken back because more memory was on its way counts nowhere.
 """
@@ -31,7 +33,7 @@ from typing import Any
 from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Report, Run, RunState, RunSummary, Trigger
 from ingestion_operator.models.types import parse_timestamp
-from ingestion_operator.runs.causes import cause_in_pod
+from ingestion_operator.runs.causes import SILENT, cause_in_pod
 from ingestion_operator.runs.memory import (
     OUT_OF_MEMORY,
     SUPERSEDED,
@@ -48,7 +50,10 @@ from ingestion_operator.runs.pods import PodAttempt, creation, read_pod
 from ingestion_operator.runs.texts import cut
 
 _NOT_REPEATED = (constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE)
-_KUBERNETES_REASONS = (OUT_OF_MEMORY, "Evicted", "DeadlineExceeded", "NodeLost", "Preempting")
+NODE_LOST = "NodeLost"
+_KUBERNETES_REASONS = (OUT_OF_MEMORY, "Evicted", "DeadlineExceeded", NODE_LOST, "Preempting")
+_QUEUED = "Queued"
+_RETRYING = "Retrying"
 
 
 def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
@@ -60,7 +65,7 @@ def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
     summary = None
     if outcome is not None and outcome.records is not None:
         summary = RunSummary(records=outcome.records, warnings=outcome.warnings or 0, errors=outcome.errors or 0)
-    return Run(
+    run = Run(
         id=run_id(job),
         job=job["metadata"]["name"],
         trigger=trigger(job),
@@ -73,6 +78,14 @@ def classify(job: dict[str, Any], pods: list[dict[str, Any]]) -> Run:
         summary=summary,
         report=_report(job, attempts, state),
     )
+    return under_way(run)
+
+
+def under_way(run: Run) -> Run:
+    """Return a run that waits for its next pod as running, once an attempt has run: it has left the queue."""
+    if run.state != "queued" or run.reason == _QUEUED or not any(attempt.start_time for attempt in run.attempts):
+        return run
+    return run.model_copy(update={"state": "running", "reason": _RETRYING if run.reason in SILENT else run.reason})
 
 
 def run_id(job: dict[str, Any]) -> str:
@@ -114,7 +127,7 @@ def _state(job: dict[str, Any], attempts: list[PodAttempt]) -> tuple[RunState, s
         return _attempt_ended(job, attempts, last)
     if last.is_running and not last.is_reachable:
         text = f"Node {last.attempt.node} is not heard of, and so neither is pod {last.attempt.pod}, which ran there"
-        return "running", "NodeLost", text, None
+        return "running", NODE_LOST, text, None
     if last.is_running:
         return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
     cause = cause_in_pod(last.waiting_reason, last.waiting_message)
@@ -130,6 +143,8 @@ def _job_failed(
     if last is not None and last.is_ending and not _condition(job, "Failed"):
         return "running", "Stopping", f"Pod {last.attempt.pod} has been asked to end: {job_reason}", None
     if job_reason == "DeadlineExceeded" and (mark := _gave_up(job)) is not None:
+        if last is not None and mark[0] == NODE_LOST and last.has_ended_by_itself:
+            return _failed(job, last, job_reason, "", end)
         return "failed", *mark, end
     if _was_stopped(job, last, job_reason):
         return _stopped(job, last, end)
@@ -144,7 +159,7 @@ def _suspended(
         return _stopped(job, last if is_growing else None, stop)
     if is_growing:
         return "running", OUT_OF_MEMORY, next_attempt_gets_more(job, [one.attempt for one in attempts]), None
-    return "queued", "Queued", "Waits for a free slot", None
+    return "queued", _QUEUED, "Waits for a free slot", None
 
 
 def _attempt_ended(
@@ -161,7 +176,7 @@ def _attempt_ended(
         return _failed(job, last, "Failed", "", end)
     if sizes_of(job) and last.attempt.reason == OUT_OF_MEMORY:
         return "running", OUT_OF_MEMORY, next_attempt_gets_more(job, [one.attempt for one in attempts]), None
-    return "running", "Retrying", f"Attempt {len(attempts)} ended ({last.attempt.reason}); another follows", None
+    return "running", _RETRYING, f"Attempt {len(attempts)} ended ({last.attempt.reason}); another follows", None
 
 
 def _has_another_attempt(job: dict[str, Any], attempts: Sequence[PodAttempt], last: PodAttempt) -> bool:

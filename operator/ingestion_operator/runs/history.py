@@ -5,7 +5,7 @@ from typing import Any
 
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
 from ingestion_operator.models.status import FINISHED_STATES, Run
-from ingestion_operator.runs.classify import classify
+from ingestion_operator.runs.classify import NODE_LOST, classify, under_way
 from ingestion_operator.runs.pods import creation, own_pods, read_pod
 
 
@@ -13,7 +13,8 @@ def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[
     """Return the runs of a pipeline, newest first, at most 20.
 
     A finished run stays as it was recorded: it never runs again, and it outlives its Job. Only an attempt that
-    was still ending then gets its end, as long as the run is not reported. A run whose Job is gone before it
+    was still ending then gets its end, as long as the run is not reported; and one that was given up since its node
+    was not heard of is corrected by what it has to say itself. A run whose Job is gone before it
     ended has failed. A run that went on in another Job is what its newest Job is.
 
     Active runs come first, then those that are still to be reported, then the others; of each the newest. So a
@@ -22,7 +23,7 @@ def runs_of(jobs: list[dict[str, Any]], pods: list[dict[str, Any]], known: list[
     before = {run.id: run for run in known}
     seen = [_with_known_attempts(classify(job, own_pods(pods, job)), before) for job in sorted(jobs, key=creation)]
     current = {
-        run.id: before[run.id] if _is_finished(before.get(run.id)) else run
+        run.id: before[run.id] if _stands(before.get(run.id), run) else run
         for run in seen
         if run.id in before or not _was_pushed_out(run, known)
     }
@@ -45,6 +46,12 @@ def _is_finished(run: Run | None) -> bool:
     return run is not None and run.state in FINISHED_STATES
 
 
+def _stands(known: Run | None, seen: Run) -> bool:
+    """Tell whether the record of a finished run stays as it is, whatever its Job looks like now."""
+    was_given_up = known is not None and known.reason == NODE_LOST
+    return _is_finished(known) and not (was_given_up and _is_finished(seen) and seen.reason != NODE_LOST)
+
+
 def _was_pushed_out(run: Run, known: list[Run]) -> bool:
     """Tell whether a run that is not known was reported and left a full list, though its Job is still there.
 
@@ -63,7 +70,8 @@ def _with_known_attempts(run: Run, before: dict[str, Run]) -> Run:
     seen = {attempt.pod: attempt for attempt in run.attempts}
     attempts = [seen.pop(attempt.pod, attempt) for attempt in known.attempts]  # in the order in which they came
     attempts = [*attempts, *seen.values()][-ATTEMPTS_LIMIT:]
-    return run.model_copy(update={"attempts": attempts, "start_time": min(known.start_time, run.start_time)})
+    start = min(known.start_time, run.start_time)
+    return under_way(run.model_copy(update={"attempts": attempts, "start_time": start}))
 
 
 def _with_ends(run: Run, pods: list[dict[str, Any]]) -> Run:

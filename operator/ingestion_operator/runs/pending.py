@@ -1,4 +1,4 @@
-"""Runs that wait for a pod to start: since when, why, and for how long at most; pure functions.
+"""Runs that wait for a pod to start, or to be heard of: since when, why, and for how long at most; pure functions.
 
 A Job that is suspended waits for a slot, which has no bound. From the moment in which it may have a pod, or in
 which a later attempt has its own, the pod has to start within the bound.
@@ -12,7 +12,8 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.models.types import parse_timestamp
-from ingestion_operator.runs.causes import Cause
+from ingestion_operator.runs.causes import SILENT, Cause
+from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.pods import own_pods, read_pod
 from ingestion_operator.runs.stopping import DEADLINE_SECONDS, has_finished
 from ingestion_operator.runs.texts import cut
@@ -24,8 +25,7 @@ _FIRST_BACK_OFF: Final = timedelta(seconds=10)
 _LAST_BACK_OFF: Final = timedelta(minutes=10)
 """The Job controller's pauses between attempts: doubled each time, up to a limit."""
 
-_SILENT: Final = ("Pending", "ContainerCreating", "PodInitializing")
-"""What a pod says that names no cause."""
+_NOT_EXPLAINED: Final = (*SILENT, "Retrying")
 
 _WORDS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
@@ -69,6 +69,22 @@ def waiting(runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit
     ]
 
 
+def lost(
+    runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit: timedelta
+) -> list[tuple[Run, Job, datetime]]:
+    """Return the runs whose node is not heard of, each with its Job and when that has lasted too long."""
+    by_name = {job["metadata"]["name"]: job for job in jobs}
+    found = []
+    for run in runs:
+        job = by_name.get(run.job)
+        if job is None or (run.state, run.reason) != ("running", NODE_LOST) or _is_ending(job):
+            continue
+        since = read_pod(own_pods(pods, job)[-1]).lost_since
+        if since is not None:
+            found.append((run, job, since + limit))
+    return found
+
+
 def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
     """Return the record with the cause that was found."""
     message = cut(f"{wait.subject} waits: {cause.text}", constants.MESSAGE_LIMIT_BYTES)
@@ -77,24 +93,38 @@ def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
 
 def with_known_causes(runs: Sequence[Run], known: Sequence[Run]) -> list[Run]:
     """Return the runs, those that wait with the cause in the written status where Job and pods tell none."""
-    found = {run.id: {"reason": run.reason, "message": run.message} for run in known if run.state == "queued"}
-    return [
-        run.model_copy(update=found.get(run.id, {})) if run.state == "queued" and run.reason in _SILENT else run
-        for run in runs
-    ]
+    found = {
+        run.id: {"reason": run.reason, "message": run.message}
+        for run in known
+        if run.waiting_since is not None or run.state == "queued"
+    }
+    return [run.model_copy(update=found.get(run.id, {})) if run.reason in _NOT_EXPLAINED else run for run in runs]
 
 
 def give_up_patch(job: Job, run: Run, limit: str) -> dict[str, Any]:
-    """Return the merge patch that ends a Job whose pod has not started within `limit`, a duration such as 10m.
+    """Return the merge patch that ends a Job whose pod has not started within `limit`, a duration such as 10m."""
+    return _end_patch(job, f"{run.reason}: No pod of the run started within {_in_words(limit)}. {run.message}")
 
-    The mark keeps the cause, which is gone with the pod.
+
+def lost_patch(job: Job, run: Run, limit: str) -> dict[str, Any]:
+    """Return the merge patch that ends a Job whose pod's node has not been heard of for `limit`.
+
+    The pod stays until its node is heard of again, and ends then if it has not before.
     """
+    return _end_patch(job, f"{run.reason}: Nothing was heard for {_in_words(limit)}. {run.message}")
+
+
+def _in_words(limit: str) -> str:
     number, unit = int(limit[:-1]), _WORDS[limit[-1]]
-    message = f"No pod of the run started within {number} {unit}{'' if number == 1 else 's'}. {run.message}"
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def _end_patch(job: Job, mark: str) -> dict[str, Any]:
+    """The mark keeps the cause, which is gone with the pod."""
     return {
         "metadata": {
             "resourceVersion": job["metadata"]["resourceVersion"],
-            "annotations": {constants.ANNOTATION_GAVE_UP: f"{run.reason}: {message}"},
+            "annotations": {constants.ANNOTATION_GAVE_UP: mark},
         },
         "spec": {"activeDeadlineSeconds": DEADLINE_SECONDS},
     }
@@ -129,7 +159,7 @@ def _waiting(run: Run, job: Job, own: Sequence[Pod], since: datetime, limit: tim
         since += _back_off(job) if run.attempts else timedelta()
     else:
         subject = f"Pod {last.attempt.pod}"
-        events_of = own[-1]["metadata"]["uid"] if last.waiting_reason in _SILENT else ""
+        events_of = own[-1]["metadata"]["uid"] if last.waiting_reason in SILENT else ""
     return Waiting(run.id, job, subject, events_of, since + LOOK_AFTER, since + limit)
 
 

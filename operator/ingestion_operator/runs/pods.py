@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.memory_sizes import is_quantity, limit_of
@@ -10,6 +11,9 @@ from ingestion_operator.models.status import Attempt
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
+
+_INTERRUPTED: Final = "Interrupted"
+"""The runner's word for a run that was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,13 @@ class PodAttempt:
     outcome: RunnerOutcome | None
     waiting_reason: str
     waiting_message: str
-    is_reachable: bool = True
-    """Its node still tells about it: on one that is lost, Kubernetes takes the condition Ready from it."""
+    lost_since: datetime | None = None
+    """Since when its node tells nothing about it: Kubernetes takes the condition Ready from it then, without a word."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Tell whether its node is heard of."""
+        return self.lost_since is None
 
     @property
     def is_ending(self) -> bool:
@@ -38,12 +47,29 @@ class PodAttempt:
         is_success = self.outcome is not None and self.outcome.state in ("success", "partialSuccess")
         return is_success and self.attempt.exit_code == 0
 
+    @property
+    def has_ended_by_itself(self) -> bool:
+        """Tell whether the runner said how the run ended, and not that somebody asked it to stop."""
+        return self.outcome is not None and self.outcome.reason != _INTERRUPTED
+
 
 def own_pods(pods: Iterable[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the pods that belong to a Job, oldest first."""
     uid = job["metadata"]["uid"]
-    own = (pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", [])))
+    own = (pod for pod in pods if any(owner["uid"] == uid for owner in _owners(pod)))
     return sorted(own, key=creation)
+
+
+def count_leftovers(jobs: Iterable[dict[str, Any]], pods: Iterable[dict[str, Any]]) -> int:
+    """Return how many runs have a container that works, on a node that is heard of, though their Job is gone."""
+    known = {job["metadata"]["uid"] for job in jobs}
+    owners = {owner["uid"] for pod in pods if read_pod(pod).is_ending for owner in _owners(pod)}
+    return len(owners - known)
+
+
+def _owners(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    owners: list[dict[str, Any]] = pod["metadata"].get("ownerReferences", [])
+    return owners
 
 
 def creation(body: dict[str, Any]) -> tuple[str, str]:
@@ -77,8 +103,14 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
         outcome=outcome,
         waiting_reason=reason,
         waiting_message=message,
-        is_reachable=not _condition(status, "Ready", "False"),
+        lost_since=_lost_since(status),
     )
+
+
+def _lost_since(status: dict[str, Any]) -> datetime | None:
+    ready = _condition(status, "Ready", "False")
+    # The kubelet gives a reason with it, as for a sidecar that is not ready.
+    return parse_timestamp(ready.get("lastTransitionTime")) if not ready.get("reason") else None
 
 
 def _end_reason(status: dict[str, Any], terminated: dict[str, Any] | None, outcome: RunnerOutcome | None) -> str | None:

@@ -5,7 +5,8 @@ workflow, else the runner's parent, else the operator. What the operator may rep
 
 1. no row, or an open one (queued, running, no state): nobody has closed it;
 2. a provisional row: the parent was asked to stop and cannot know why;
-3. a row that was closed before the last attempt began: it tells of an earlier attempt.
+3. a row that was closed before the last attempt began: it tells of an earlier attempt;
+4. its own row of a run whose node was not heard of, once the run itself has told how it ended.
 
 Any other row is final, and so is a state that this code does not know. An attempt that refused to start outside
 startDate/endDate has no row of its own: it closes what is open or provisional, and no more.
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
 from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.server_terms import epoch, start_of, state_for
 
 Row = Mapping[str, Any]
@@ -50,8 +52,10 @@ def is_due(run: Run, row: Row | None) -> bool:
     state = row.get("pipelineState")
     if state is None or state in _OPEN_STATES:
         return True
-    if state not in FINISHED_STATES or _only_step(row, OPERATOR_STEP) is not None:
+    if state not in FINISHED_STATES:
         return False
+    if (own := _only_step(row, OPERATOR_STEP)) is not None:
+        return run.reason != NODE_LOST and _first_failure(own).get("name") == NODE_LOST
     return is_provisional(row) or (run.reason != _NEVER_A_RUN and _tells_of_an_earlier_attempt(run, row))
 
 

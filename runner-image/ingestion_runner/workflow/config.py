@@ -16,8 +16,14 @@ from ingestion_runner.workflow.literals import literal
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 WORKFLOW_CLASSES: Mapping[str, tuple[str, str]] = {
+    "TestSuite": ("metadata.workflow.data_quality", "TestSuiteWorkflow"),
     "application": ("metadata.workflow.application", "ApplicationWorkflow"),
+    "autoClassification": ("metadata.workflow.classification", "AutoClassificationWorkflow"),
+    "dbt": ("metadata.workflow.metadata", "MetadataWorkflow"),
+    "lineage": ("metadata.workflow.metadata", "MetadataWorkflow"),
     "metadata": ("metadata.workflow.metadata", "MetadataWorkflow"),
+    "profiler": ("metadata.workflow.profiler", "ProfilerWorkflow"),
+    "usage": ("metadata.workflow.usage", "UsageWorkflow"),
 }
 """The library's class (module, name) for each supported pipeline type; each has a template of its name."""
 
@@ -26,7 +32,7 @@ NO_TOKEN = "no_token"  # noqa: S105 - the library's own word for "send none"
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInputs:
-    """What the templates are filled with, besides the run input itself; an application has no service type."""
+    """What the templates are filled with, besides the run input; applications and test suites have no service type."""
 
     service_type: str | None
     source_config: Mapping[str, Any]

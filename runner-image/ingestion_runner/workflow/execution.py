@@ -19,6 +19,7 @@ from ingestion_runner.workflow.failures import (
     logged,
     unknown_source_type,
 )
+from ingestion_runner.workflow.starting import quick_import, remember_package_versions
 
 _WHOLE = 100.0
 
@@ -48,11 +49,14 @@ def load(module_name: str, what: str) -> ModuleType:
     RunError
         A package that it needs is not in this image.
     """
+    # Before the library is imported, since it keeps the function that it finds then.
+    remember_package_versions()
     version = importlib.metadata.version("openmetadata-ingestion")
     sys.stdout.write(f"[runner] loading openmetadata-ingestion {version}\n")
     since = time.monotonic()
     try:
-        module = importlib.import_module(module_name)
+        with quick_import():
+            module = importlib.import_module(module_name)
     except ImportError as error:
         traceback.print_exc()
         raise explain_import_failure(error, what) from error

@@ -19,6 +19,10 @@ _MESSAGE_CHARACTERS = 600
 _FIELDS_NAMED = 3
 _MESSAGES_KEPT = 100
 _WRAPPED_MODEL = re.compile(r"^function-\w+\[.*, (\w+)\]$")
+# Before 2.0 a test of a connection whose connector cannot be imported ends so, once the library has logged why.
+_LACKING_CONNECTOR = re.compile(
+    r"module 'metadata\.ingestion\.source\.\w+\.(\w+)\.connection' has no attribute 'test_connection'"
+)
 
 
 class StartLog(logging.Handler):
@@ -64,6 +68,8 @@ def explain_start_failure(error: BaseException, log: StartLog, ask_server: Calla
         check = str(error).rpartition(": ")[2]
         return RunError(Reason.INITIALIZATION_FAILED, _shortened(log.about(check) or str(error)))
     for link in _chain(error):
+        if lacking := _LACKING_CONNECTOR.fullmatch(str(link)):
+            return _missing_connector(lacking[1])
         explain = _EXPLANATIONS.get(type(link).__name__)
         if explain is not None:
             return explain(link)
@@ -150,6 +156,11 @@ def _missing_connector(name: str) -> RunError:
     )
 
 
+def _version_mismatch(error: BaseException) -> RunError:
+    fix = "set spec.server.version to the server's, for which the operator's settings need an image"
+    return RunError(Reason.VERSION_MISMATCH, f"{_text(error).rstrip('.')}: {fix}")
+
+
 def _because(reason: Reason) -> Callable[[BaseException], RunError]:
     return lambda error: RunError(reason, _text(error))
 
@@ -163,7 +174,7 @@ _EXPLANATIONS: dict[str, Callable[[BaseException], RunError]] = {
     "MissingPluginException": _missing_plugin,
     "DynamicImportException": _failed_import,
     "ModuleNotFoundError": _missing_plugin,
-    "VersionMismatchException": _because(Reason.VERSION_MISMATCH),
+    "VersionMismatchException": _version_mismatch,
     "VersionNotFoundException": _because(Reason.SERVER_ERROR),
     "HtmlResponseError": _because(Reason.SERVER_ERROR),
     "RestTransportError": _because(Reason.SERVER_UNREACHABLE),

@@ -1,6 +1,7 @@
 """What the runner takes for granted of openmetadata-ingestion."""
 
 import importlib
+import importlib.metadata
 import logging
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 from metadata.generated.schema.entity.automations.workflow import Workflow
 from metadata.generated.schema.entity.services.ingestionPipelines.ingestionPipeline import PipelineStatus
 from metadata.generated.schema.metadataIngestion.application import OpenMetadataApplicationConfig
+from metadata.generated.schema.metadataIngestion.testSuitePipeline import TestSuitePipeline
 from metadata.generated.schema.metadataIngestion.workflow import OpenMetadataWorkflowConfig
 from metadata.ingestion.api.parser import (
     ParsingConfigurationError,
     get_service_type,
     parse_workflow_config_gracefully,
 )
+from metadata.utils.class_helper import get_service_type_from_source_type
 from metadata.utils.logger import ingestion_logger
 from pydantic import ValidationError
 
@@ -25,6 +28,8 @@ from ingestion_runner.workflow.application import require_runner_class
 from ingestion_runner.workflow.automation import parsed
 from ingestion_runner.workflow.config import WORKFLOW_CLASSES, WorkflowInputs, build_config
 from ingestion_runner.workflow.failures import StartLog, explain_start_failure
+from ingestion_runner.workflow.packages import require_extra, require_language_models
+from ingestion_runner.workflow.test_suite import with_connection
 from runner_testing.child import STEPS
 from runner_testing.pod import RUN_ID, TOKEN, WORKFLOW_ID, automation_document, pipeline_document, server_connection
 
@@ -71,6 +76,95 @@ def test_rendered_config_is_valid(connection: dict[str, Any] | None, server: dic
     assert validated.ingestionPipelineFQN == "shop.nightly"
     assert validated.workflowConfig.openMetadataServerConfig.storeServiceConnection is False
     assert str(validated.pipelineRunId.root) == RUN_ID
+
+
+KINDS = {
+    "databaseService": ("Postgres", {"type": "DatabaseMetadata"}),
+    "dashboardService": ("Superset", {"type": "DashboardMetadata"}),
+    "messagingService": ("Kafka", {"type": "MessagingMetadata"}),
+    "pipelineService": ("Airflow", {"type": "PipelineMetadata"}),
+    "mlmodelService": ("Mlflow", {"type": "MlModelMetadata"}),
+    "storageService": ("S3", {"type": "StorageMetadata"}),
+    "searchService": ("ElasticSearch", {"type": "SearchMetadata"}),
+    "apiService": ("Rest", {"type": "ApiMetadata"}),
+    "driveService": ("GoogleDrive", {"type": "DriveMetadata"}),
+    "metadataService": ("Atlas", {"type": "DatabaseMetadata"}),
+}
+TABLE = "shop.shop.sales.orders"
+DBT = {"type": "DBT", "dbtConfigSource": {"dbtConfigType": "local", "dbtManifestFilePath": "/dbt/manifest.json"}}
+# Pipeline type, kind of service, its type, and the source configuration with what the library makes of it.
+RUNS = [
+    *(("metadata", kind, service_type, source_config) for kind, (service_type, source_config) in KINDS.items()),
+    ("lineage", "databaseService", "Postgres", {"type": "DatabaseLineage", "queryLogDuration": 1}),
+    ("usage", "databaseService", "Postgres", {"type": "DatabaseUsage", "stageFileLocation": "/tmp/query_log"}),
+    ("profiler", "databaseService", "Postgres", {"type": "Profiler", "computeTableMetrics": True}),
+    ("autoClassification", "databaseService", "Postgres", {"type": "AutoClassification", "storeSampleData": True}),
+    ("TestSuite", "testSuite", None, {"type": "TestSuite", "entityFullyQualifiedName": TABLE}),
+    ("dbt", "databaseService", "Postgres", DBT),
+]
+
+
+@pytest.mark.parametrize(("pipeline_type", "kind", "service_type", "source_config"), RUNS)
+def test_config_of_each_type_is_valid_and_its_source_is_of_that_kind(
+    pipeline_type: str, kind: str, service_type: str | None, source_config: dict[str, Any]
+) -> None:
+    document = pipeline_document(
+        HOST_PORT,
+        pipelineType=pipeline_type,
+        service={"type": kind, "name": "shop"},
+        sourceConfig={"config": source_config},
+    )
+    rendered = build_config(
+        run_input(document, RUN_ID),
+        WorkflowInputs(service_type, document["sourceConfig"], connection=None, jwt_token="/ingestion/token/token"),
+    )
+
+    validated = parse_workflow_config_gracefully(rendered)
+
+    read = validated.source.sourceConfig.config
+    assert read.type.value == source_config["type"]
+    assert source_config.keys() - {"dbtConfigSource"} <= read.model_dump(exclude_unset=True).keys()
+    assert f"{get_service_type_from_source_type(validated.source.type).name.lower()}service" == (
+        "testsuiteservice" if kind == "testSuite" else kind.lower()
+    )
+
+
+def test_mounted_connection_of_a_test_suite_is_valid() -> None:
+    source_config = with_connection({"config": {"type": "TestSuite", "entityFullyQualifiedName": TABLE}}, CONNECTION)
+
+    (one,) = TestSuitePipeline.model_validate(source_config["config"]).serviceConnections
+
+    assert (one.serviceName, one.serviceConnection.root.config.type.value) == ("shop", "Postgres")
+
+
+@pytest.mark.parametrize("provider", ["aws", "gcp", "kubernetes"])
+@pytest.mark.parametrize("loader", ["noop", "env", None])
+def test_secrets_manager_is_that_of_the_run_input(provider: str, loader: str | None) -> None:
+    server = {"hostPort": HOST_PORT, "secretsManagerProvider": provider, "secretsManagerLoader": loader}
+
+    server_config = OpenMetadataWorkflowConfig.model_validate(config(server=server)).workflowConfig
+
+    connection = server_config.openMetadataServerConfig
+    assert (connection.secretsManagerProvider.value, connection.secretsManagerLoader.value) == (
+        provider,
+        loader or "noop",
+    )
+
+
+def test_connection_names_its_certificates_by_their_paths() -> None:
+    tls = {"sslMode": "verify-ca", "sslConfig": {"caCertificate": "/certs/ca.pem"}}
+
+    validated = OpenMetadataWorkflowConfig.model_validate(config({"config": CONNECTION["config"] | tls}))
+
+    ssl_config = validated.source.serviceConnection.root.config.sslConfig.root
+    assert ssl_config.caCertificate.get_secret_value() == "/certs/ca.pem"
+
+
+def test_language_models_are_those_of_the_library() -> None:
+    with pytest.raises(RunError, match="de_core_news_md, en_core_web_md") as refused:
+        require_language_models({"config": {"enableAutoClassification": True, "classificationLanguage": "de"}})
+
+    assert refused.value.reason is Reason.MISSING_LANGUAGE_MODEL
 
 
 @pytest.mark.parametrize("name", ["shop.nightly", None])
@@ -235,7 +329,6 @@ def test_invalid_connection_is_explained_without_its_values() -> None:
         ("metadata.workflow.application", "InvalidAppConfiguration"),
         ("metadata.ingestion.ometa.mixins.server_mixin", "VersionMismatchException"),
         ("metadata.ingestion.ometa.mixins.server_mixin", "VersionNotFoundException"),
-        ("metadata.ingestion.ometa.client", "HtmlResponseError"),
         ("metadata.ingestion.ometa.client", "RestTransportError"),
         ("metadata.workflow.base", "InvalidWorkflowJSONException"),
         ("metadata.ingestion.connections.test_connections", "SourceConnectionException"),
@@ -243,6 +336,15 @@ def test_invalid_connection_is_explained_without_its_values() -> None:
 )
 def test_exception_that_is_known_by_name_exists(module: str, name: str) -> None:
     assert issubclass(getattr(importlib.import_module(module), name), Exception)
+
+
+@pytest.mark.skipif(
+    importlib.metadata.version("openmetadata-ingestion").startswith("1."),
+    reason="before 2.0 an answer that is no JSON is an error without a name of its own",
+)
+def test_exception_of_an_answer_that_is_no_json_exists() -> None:
+    client = importlib.import_module("metadata.ingestion.ometa.client")
+    assert issubclass(client.HtmlResponseError, Exception)
 
 
 def test_automation_has_the_entry_that_the_runner_calls() -> None:
@@ -269,6 +371,10 @@ def test_log_of_the_library_is_heard() -> None:
 
 @pytest.mark.parametrize("pipeline_type", sorted(WORKFLOW_CLASSES))
 def test_workflow_class_has_what_the_runner_calls(pipeline_type: str) -> None:
+    try:
+        require_extra(pipeline_type)
+    except RunError as missing:
+        pytest.skip(missing.message)
     module, name = WORKFLOW_CLASSES[pipeline_type]
     workflow = getattr(importlib.import_module(module), name)
 

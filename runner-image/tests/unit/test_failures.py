@@ -42,7 +42,8 @@ def test_start_failure_is_known_by_the_cause_behind_the_exception() -> None:
 
     failure = explained(raised("OMetaClientInitError", "Could not initialize", cause))
 
-    assert (failure.reason, failure.message) == (Reason.VERSION_MISMATCH, "Server version is 2.1.0")
+    assert failure.reason is Reason.VERSION_MISMATCH
+    assert failure.message.startswith("Server version is 2.1.0: set spec.server.version to the server's")
 
 
 def test_start_failure_without_an_explanation_is_the_servers_if_the_server_refuses() -> None:
@@ -142,3 +143,14 @@ def test_import_failure_is_a_missing_extra() -> None:
 
     assert failure.reason is Reason.MISSING_PLUGIN
     assert "presidio_analyzer" in failure.message
+
+
+def test_a_connector_that_an_older_library_cannot_import_is_a_missing_plugin() -> None:
+    module = "metadata.ingestion.source.database.snowflake.connection"
+
+    failure = explained(AttributeError(f"module '{module}' has no attribute 'test_connection'"))
+
+    assert failure.reason is Reason.MISSING_PLUGIN
+    assert "'snowflake'" in failure.message
+    other = explained(AttributeError(f"module '{module}' has no attribute 'anything'"))
+    assert other.reason is Reason.INITIALIZATION_FAILED

@@ -64,6 +64,7 @@ def test_run_input_takes_the_servers_tls_and_headers() -> None:
         ({"server": {}}, "server.hostPort is missing"),
         ({"server": {"hostPort": "openmetadata:8585/api"}}, "must start with http:// or https://"),
         ({"server": {"hostPort": "http://om/api", "verifySSL": "yes"}}, "server.verifySSL"),
+        ({"server": {"hostPort": "http://om/api", "secretsManagerLoader": "airflow"}}, "server.secretsManagerLoader"),
         ({"sourceConfig": "text"}, "sourceConfig must be an object"),
         ({"startDate": "soon"}, "startDate must be an RFC 3339 time"),
         ({"endDate": "2026-01-01T00:00:00"}, "endDate must be an RFC 3339 time with a zone"),

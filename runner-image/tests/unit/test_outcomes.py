@@ -13,6 +13,7 @@ EXIT_CODES = {
     "UnsupportedPipelineType": 2,
     "UnknownSourceType": 2,
     "MissingPlugin": 2,
+    "MissingLanguageModel": 2,
     "VersionMismatch": 2,
 }
 

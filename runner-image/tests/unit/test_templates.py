@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,20 +37,13 @@ def inputs(**changes: Any) -> WorkflowInputs:
     return WorkflowInputs(**values | changes)
 
 
-def test_metadata_config_is_rendered_readably() -> None:
-    connection = {"config": {"type": "Postgres", "hostPort": "db:5432", "authType": {"password": 'it\'s "quoted"'}}}
-    server = {
-        "hostPort": "https://openmetadata/api",
-        "verifySSL": "validate",
-        "sslConfig": {"caCertificate": "/certs/ca.pem"},
-        "extraHeaders": {"X-Team": "data"},
-    }
-
-    rendered = render_config(run(server=server), inputs(connection=connection))
-
-    assert rendered == (GOLDEN / "metadata.yaml").read_text(encoding="utf-8")
-
-
+CONNECTION = {"config": {"type": "Postgres", "hostPort": "db:5432", "authType": {"password": 'it\'s "quoted"'}}}
+SERVER = {
+    "hostPort": "https://openmetadata/api",
+    "verifySSL": "validate",
+    "sslConfig": {"caCertificate": "/certs/ca.pem"},
+    "extraHeaders": {"X-Team": "data"},
+}
 APPLICATION = {
     "config": {
         "type": "Application",
@@ -60,16 +52,112 @@ APPLICATION = {
         "appPrivateConfig": {"token": "a-token"},
     }
 }
+SUITE = {"type": "testSuite", "name": "shop.shop.sales.orders.testSuite"}
+
+# What differs from a run on a database service whose connection is mounted: of the run input, and of the rest.
+GOLDEN_RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "metadata": (
+        {"server": SERVER},
+        {"source_config": {"config": {"type": "DatabaseMetadata", "includeViews": False}}},
+    ),
+    "lineage": ({}, {"source_config": {"config": {"type": "DatabaseLineage", "queryLogDuration": 1}}}),
+    "usage": (
+        {"server": {**SERVER, "secretsManagerProvider": "aws", "secretsManagerLoader": "env"}},
+        {"source_config": {"config": {"type": "DatabaseUsage", "stageFileLocation": "/tmp/usage"}}},
+    ),
+    "profiler": ({}, {"source_config": {"config": {"type": "Profiler", "computeTableMetrics": True}}}),
+    "autoClassification": (
+        {},
+        {"source_config": {"config": {"type": "AutoClassification", "enableAutoClassification": True}}},
+    ),
+    "TestSuite": (
+        {"service": SUITE, "fullyQualifiedName": "shop.shop.sales.orders.testSuite.nightly"},
+        {
+            "service_type": None,
+            "connection": None,
+            "source_config": {"config": {"type": "TestSuite", "entityFullyQualifiedName": "shop.shop.sales.orders"}},
+        },
+    ),
+    "dbt": (
+        {},
+        {
+            "connection": None,
+            "source_config": {
+                "config": {
+                    "type": "DBT",
+                    "dbtConfigSource": {"dbtConfigType": "local", "dbtManifestFilePath": "/dbt/manifest.json"},
+                }
+            },
+        },
+    ),
+    "application": ({}, {"service_type": None, "connection": None, "source_config": APPLICATION}),
+}
 
 
-def test_application_config_is_rendered_readably() -> None:
-    server = {"hostPort": "https://openmetadata/api"}
+@pytest.mark.parametrize("pipeline_type", sorted(WORKFLOW_CLASSES))
+def test_config_is_rendered_readably(pipeline_type: str) -> None:
+    changes, values = GOLDEN_RUNS[pipeline_type]
+    document = {"server": {"hostPort": "https://openmetadata/api"}, "pipelineType": pipeline_type, **changes}
 
-    rendered = render_config(
-        run(pipelineType="application", server=server), inputs(service_type=None, source_config=APPLICATION)
-    )
+    rendered = render_config(run(**document), inputs(**{"connection": CONNECTION, **values}))
 
-    assert rendered == (GOLDEN / "application.yaml").read_text(encoding="utf-8")
+    assert rendered == (GOLDEN / f"{pipeline_type}.yaml").read_text(encoding="utf-8")
+
+
+SOURCE_TYPES = [
+    ("metadata", "databaseService", "BigQuery", "bigquery"),
+    ("metadata", "dashboardService", "Superset", "superset"),
+    ("metadata", "messagingService", "Kafka", "kafka"),
+    ("metadata", "pipelineService", "GluePipeline", "gluepipeline"),
+    ("metadata", "mlmodelService", "Mlflow", "mlflow"),
+    ("metadata", "storageService", "S3", "s3"),
+    ("metadata", "searchService", "ElasticSearch", "elasticsearch"),
+    ("metadata", "apiService", "Rest", "rest"),
+    ("metadata", "driveService", "GoogleDrive", "googledrive"),
+    ("metadata", "metadataService", "Atlas", "atlas"),
+    ("lineage", "databaseService", "Snowflake", "snowflake-lineage"),
+    ("usage", "databaseService", "Snowflake", "snowflake-usage"),
+    ("profiler", "databaseService", "MariaDB", "mariadb"),
+    ("autoClassification", "databaseService", "Postgres", "postgres"),
+    ("autoClassification", "storageService", "S3", "s3"),
+    ("autoClassification", "messagingService", "Kafka", "kafka"),
+    ("TestSuite", "testSuite", None, "testSuite"),
+    ("dbt", "databaseService", "Redshift", "dbt"),
+]
+
+
+@pytest.mark.parametrize(("pipeline_type", "kind", "service_type", "source_type"), SOURCE_TYPES)
+def test_source_type_follows_from_the_pipeline_type_and_the_service_type(
+    pipeline_type: str, kind: str, service_type: str | None, source_type: str
+) -> None:
+    service = {"type": kind, "name": "anything"}
+
+    source = build_config(run(pipelineType=pipeline_type, service=service), inputs(service_type=service_type))["source"]
+
+    assert (source["type"], source["serviceName"]) == (source_type, "anything")
+
+
+def test_usage_is_staged_on_the_scratch_volume_unless_told_otherwise() -> None:
+    config = build_config(run(pipelineType="usage"), inputs(source_config={"config": {"type": "DatabaseUsage"}}))
+
+    assert config["stage"]["config"]["filename"] == config["bulkSink"]["config"]["filename"] == "/tmp/query_log"
+
+
+def test_files_that_a_connection_names_are_passed_on_as_they_are() -> None:
+    tls = {"sslMode": "verify-ca", "sslConfig": {"caCertificate": "/certs/ca.pem", "sslKey": "/certs/tls.key"}}
+    connection = {"config": CONNECTION["config"] | tls}
+
+    config = build_config(run(), inputs(connection=connection))["source"]["serviceConnection"]["config"]
+
+    assert config["sslConfig"] == tls["sslConfig"]
+
+
+def test_secrets_manager_without_a_loader_takes_its_credentials_from_where_it_runs() -> None:
+    server = {"hostPort": "https://openmetadata/api", "secretsManagerProvider": "gcp"}
+
+    server_config = build_config(run(server=server), inputs())["workflowConfig"]["openMetadataServerConfig"]
+
+    assert (server_config["secretsManagerProvider"], server_config["secretsManagerLoader"]) == ("gcp", "noop")
 
 
 def test_application_config_leaves_out_what_is_not_there() -> None:
@@ -106,15 +194,6 @@ def test_config_carries_any_name_unchanged(name: str) -> None:
     config = build_config(run(service={"type": "databaseService", "name": name}), inputs())
 
     assert config["source"]["serviceName"] == name
-
-
-@pytest.mark.parametrize("pipeline_type", sorted(WORKFLOW_CLASSES))
-def test_each_supported_type_has_a_template(pipeline_type: str) -> None:
-    source_config = APPLICATION if pipeline_type == "application" else {"config": {"type": "DatabaseMetadata"}}
-
-    config = yaml.safe_load(render_config(run(pipelineType=pipeline_type), inputs(source_config=source_config)))
-
-    assert config["pipelineRunId"] == RUN_ID
 
 
 def test_each_template_belongs_to_a_supported_type() -> None:

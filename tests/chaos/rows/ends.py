@@ -1,7 +1,7 @@
 """Runs that come to an end by themselves, good or bad."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from tests.chaos import application
@@ -12,10 +12,10 @@ from tests.support import manifests
 from tests.support import site as sites
 from tests.support.postgres.process import connection
 
-_AT_ONCE: Final = 12
-"""Two cores cannot start 50 interpreters in a time that anybody would wait for."""
-
-_START_OF_ALL_SECONDS: Final = 110
+_PIPELINES, _RUNS_OF_EACH = 5, 10
+_START_OF_ALL_SECONDS: Final = 100
+_SAME_SECOND: Final = 1.0
+"""By how much the workflows' ends may differ. Two cores take half a minute to take 50 containers down after that."""
 
 
 def success(scene: Scene) -> None:
@@ -59,12 +59,22 @@ def invalid_configuration(scene: Scene) -> None:
 
 
 def many_at_once(scene: Scene) -> None:
-    """One pipeline each, all of which end in the same second."""
+    """Light pods: two cores could not hold the library fifty times."""
+    scene.stage.site.apply(application.light_config_map())
     moment = int(time.time()) + _START_OF_ALL_SECONDS
-    suffixes = [f"-{number}" for number in range(_AT_ONCE)]
-    pipelines = [scene.application(f"until:{moment}", suffix=suffix) for suffix in suffixes]
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(scene.start, pipelines))
+    template = application.light_template(moment)
+    concurrency = {"policy": "Allow", "maxActiveRuns": _RUNS_OF_EACH}
+    pipelines = [
+        scene.application(suffix=f"-{number}", podTemplate=template, concurrency=concurrency)
+        for number in range(_PIPELINES)
+    ]
+    unread = replace(scene.expected, log="")  # one log of each pipeline is enough to read
+    runs = [scene.start_by_client(pipeline) for pipeline in pipelines]
+    runs += [scene.start_by_client(pipeline, unread) for pipeline in pipelines * (_RUNS_OF_EACH - 1)]
+    for run in runs:
+        scene.wait_until_recorded(run)
+    ends = [scene.row(run)["row"]["endDate"] / 1000 for run in runs]
+    assert max(ends) - min(ends) <= _SAME_SECOND, f"they ended within {max(ends) - min(ends):.1f} s"
 
 
 ENDS: Final = (
@@ -107,9 +117,11 @@ ENDS: Final = (
     ),
     Row(
         "many-at-once",
-        f"{_AT_ONCE} runs end in the same second",
+        f"{_PIPELINES * _RUNS_OF_EACH} runs of {_PIPELINES} pipelines end in the same second, in light pods",
         many_at_once,
-        Expected("success", ("Succeeded",), log=application.LAST_WORDS),
+        # Two rows where a server that 50 runs call at once answers so late that the runner tells it again.
+        Expected("success", ("Succeeded",), ("runner",), most_rows=2, log=application.LAST_WORDS),
         is_alone=True,
+        is_timed=False,
     ),
 )

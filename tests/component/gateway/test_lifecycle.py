@@ -15,8 +15,8 @@ import pytest
 from ingestion_operator.errors import OperatorError, Unavailable
 from ingestion_operator.gateway import operating
 from ingestion_operator.gateway.credentials import Credentials
-from ingestion_operator.gateway.logs import JsonLines
 from ingestion_operator.gateway.server import Gateway, listen
+from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.models.service import ServiceStatus
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import VERSION, RecordingService

@@ -223,3 +223,16 @@ def test_a_certificate_is_checked_unless_somebody_said_to_ignore_it(
                 sink.read(at(server.port, "https", verify_ssl=verification), NAME, "r")
         assert server.requests == []
         assert sink.read(at(server.port, "https", verify_ssl="ignore"), NAME, "r") == {}
+
+
+def test_the_version_is_asked_for_without_the_token(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
+    double.set_version("1.13.6")
+    try:
+        assert sink.version(access(double)) == "1.13.6"
+    finally:
+        double.reset()
+
+
+def test_a_server_that_says_no_version_has_none(sink: OpenMetadataStatusSink) -> None:
+    with raw_server(OK + b'Content-Length: 14\r\n\r\n{"version": 2}') as server:
+        assert sink.version(at(server.port)) is None

@@ -278,8 +278,8 @@ def test_a_deploy_gives_up_after_its_bound(world: World) -> None:
 
 
 def test_a_deploy_that_could_not_be_rendered_writes_nothing(world: World) -> None:
-    with pytest.raises(Rejected, match="profiler"):
-        world.client.deploy_pipeline(entity(pipelineType="profiler"))
+    with pytest.raises(Rejected, match="dataInsight"):
+        world.client.deploy_pipeline(entity(pipelineType="dataInsight"))
     assert world.cluster.writes == []
 
 

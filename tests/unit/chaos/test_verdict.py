@@ -71,7 +71,7 @@ def test_a_run_that_ended_as_it_must_has_no_deviations() -> None:
         ({"row": row("running")}, "closed by nobody"),
         ({"row": row("failed", "stopped", "stopped", step="Operator")}, "3 terminal rows"),
         ({"jobs": ("p-1", "p-2")}, "terminal rows"),
-        ({"ends": (("failed", "Interrupted"), ("stopped", "Killed"))}, "the record of the ended run changed"),
+        ({"ends": (("failed", "Interrupted"), ("stopped", "Killed"))}, "the record of the ended run had the ends"),
     ],
 )
 def test_each_deviation_is_named(changes: dict[str, Any], words: str) -> None:

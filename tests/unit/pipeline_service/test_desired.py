@@ -126,3 +126,53 @@ def test_a_source_configuration_is_written_the_same_way_whatever_the_order_of_it
 def test_a_source_configuration_that_no_secret_can_hold_is_refused() -> None:
     with pytest.raises(Rejected, match="sourceConfig"):
         source_config_text({"x": "y" * 1_000_001})
+
+
+def server_with(**changes: Any) -> dict[str, Any]:
+    return {"openMetadataServerConnection": {"hostPort": "https://om.example.org/api", **changes}}
+
+
+@pytest.mark.parametrize("loader", ["noop", "env", None])
+def test_a_secrets_manager_is_passed_on_with_its_loader(loader: str | None) -> None:
+    changes = server_with(secretsManagerProvider="aws", secretsManagerLoader=loader)
+    wanted = desired(entity(**changes), settings(), NOW)
+    server = wanted.spec["server"]
+    assert (server["secretsManagerProvider"], server["secretsManagerLoader"]) == ("aws", loader)
+    check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)
+
+
+@pytest.mark.parametrize("loader", ["airflow", "env"])
+def test_no_loader_is_needed_where_the_server_keeps_its_secrets(loader: str) -> None:
+    changes = server_with(secretsManagerProvider="db", secretsManagerLoader=loader)
+    server = desired(entity(**changes), settings(), NOW).spec["server"]
+    assert (server["secretsManagerProvider"], server["secretsManagerLoader"]) == (None, None)
+
+
+def test_a_loader_that_needs_airflow_is_refused_with_the_fix() -> None:
+    message = refusal(**server_with(secretsManagerProvider="aws", secretsManagerLoader="airflow"))
+    assert message.startswith(
+        "Invalid parameter value for 'openMetadataServerConnection.secretsManagerLoader': airflow"
+    )
+    assert "to env or noop" in message
+
+
+@pytest.mark.parametrize(
+    ("pipeline_type", "service"),
+    [
+        ("lineage", {"type": "databaseService", "name": "shop", "id": "1"}),
+        ("dbt", {"type": "databaseService", "name": "shop", "id": "1"}),
+        ("TestSuite", {"type": "testSuite", "name": "shop.shop.sales.orders.testSuite", "id": "1"}),
+        ("autoClassification", {"type": "messagingService", "name": "kafka", "id": "1"}),
+    ],
+)
+def test_every_type_that_runs_can_be_deployed(pipeline_type: str, service: dict[str, Any]) -> None:
+    wanted = desired(entity(pipelineType=pipeline_type) | {"service": service}, settings(), NOW)
+    check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)
+    assert wanted.spec["service"] == {"type": service["type"], "name": service["name"]}
+
+
+@pytest.mark.parametrize("pipeline_type", ["dataInsight", "elasticSearchReindex", "policyAgent"])
+def test_a_type_without_code_cannot_be_deployed_and_the_answer_says_what_to_use(pipeline_type: str) -> None:
+    wanted = desired(entity(pipelineType=pipeline_type), settings(), NOW)
+    with pytest.raises(Rejected, match=rf"{pipeline_type}.* instead"):
+        check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.render.cronjob import cronjob
+from ingestion_operator.render.pod import RUNNABLE_PIPELINE_TYPES
 from tests.support.golden import GOLDEN, rendered
 from tests.support.objects import NOW, Body, at, pipeline, refingerprint, settings
 
@@ -161,7 +162,10 @@ def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
         ({"schedule": {"cron": "@daily", "timeZone": "Mars/Olympus"}}, "UnknownTimeZone"),
         ({"server": {"hostPort": "http://x", "version": "0.9"}}, "UnsupportedServerVersion"),
         ({"sourceConfig": {"config": {"x": "é" * 110_000}}}, "SourceConfigTooLarge"),
-        ({"pipelineType": "usage"}, "UnsupportedPipelineType"),
+        ({"pipelineType": "dataInsight"}, "UnsupportedPipelineType"),
+        ({"pipelineType": "usage", "service": {"type": "dashboardService", "name": "x"}}, "UnsupportedServiceType"),
+        ({"pipelineType": "TestSuite"}, "UnsupportedServiceType"),
+        ({"service": {"type": "testSuite", "name": "x"}}, "UnsupportedServiceType"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -170,3 +174,36 @@ def test_what_no_cronjob_can_be_made_of_is_rejected_with_its_reason(changes: Bod
         cronjob(pipeline(**changes), settings(), NOW)
     assert caught.value.reason == reason
     assert "spec." in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("pipeline_type", "instead"),
+    [
+        ("elasticSearchReindex", "SearchIndexingApplication"),
+        ("dataInsight", "DataInsightsApplication"),
+        ("policyAgent", "Access Control"),
+    ],
+)
+def test_a_type_without_code_is_rejected_with_what_to_use_instead(pipeline_type: str, instead: str) -> None:
+    with pytest.raises(Rejected, match=f"'{pipeline_type}'.* no .*{instead}.* instead"):
+        cronjob(pipeline(pipelineType=pipeline_type), settings(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("pipeline_type", "kind"),
+    [(pipeline_type, kind) for pipeline_type, kinds in RUNNABLE_PIPELINE_TYPES.items() for kind in kinds],
+)
+def test_every_type_is_rendered_for_every_kind_of_service_that_has_it(pipeline_type: str, kind: str) -> None:
+    service = {"type": kind, "name": "anything"}
+    body = cronjob(
+        pipeline(
+            pipelineType=pipeline_type, service=service, connectionSecretRef={"name": "shop", "key": "connection.yaml"}
+        ),
+        settings(),
+        NOW,
+    )
+    template = body["spec"]["jobTemplate"]["spec"]["template"]
+    document = json.loads(template["metadata"]["annotations"][constants.ANNOTATION_RUN_INPUT])
+    assert (document["pipelineType"], document["service"]) == (pipeline_type, service)
+    mounts = [mount["mountPath"] for mount in template["spec"]["containers"][0]["volumeMounts"]]
+    assert constants.CONNECTION_DIRECTORY in mounts

@@ -27,7 +27,13 @@ def test_the_document_says_what_the_runner_reads() -> None:
         run_input(
             pipeline(
                 displayName="Nightly",
-                server={"hostPort": "http://om/api", "version": "2.0", "verifySSL": "ignore"},
+                server={
+                    "hostPort": "http://om/api",
+                    "version": "2.0",
+                    "verifySSL": "ignore",
+                    "secretsManagerProvider": "aws",
+                    "secretsManagerLoader": "env",
+                },
                 schedule={
                     "cron": "@daily",
                     "startDate": "2026-01-01T00:00:00+01:00",
@@ -43,7 +49,13 @@ def test_the_document_says_what_the_runner_reads() -> None:
         "displayName": "Nightly",
         "service": {"type": "databaseService", "name": "shop"},
         "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
-        "server": {"hostPort": "http://om/api", "version": "2.0", "verifySSL": "ignore"},
+        "server": {
+            "hostPort": "http://om/api",
+            "version": "2.0",
+            "verifySSL": "ignore",
+            "secretsManagerProvider": "aws",
+            "secretsManagerLoader": "env",
+        },
         "loggerLevel": "INFO",
         "startDate": "2025-12-31T23:00:00Z",
         "endDate": "2026-02-01T00:00:00Z",

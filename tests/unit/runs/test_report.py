@@ -58,6 +58,8 @@ TABLE = [
     ("no row", finished(), None, True),
     ("an empty answer", finished(), {}, True),
     ("no state", finished(), row(None), True),
+    ("given up, then told", finished("success", "Succeeded"), row("failed") | steps("Operator", "NodeLost"), True),
+    ("given up, and told so", finished("failed", "NodeLost"), row("failed") | steps("Operator", "NodeLost"), False),
     ("queued", finished(), row("queued"), True),
     ("running", finished(), row("running"), True),
     ("running, reopened for the last attempt", finished(), row("running", 41), True),

@@ -1,10 +1,23 @@
+import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.archives import forget_old
 from tests.cluster.errors import TestBedError
-from tools.images import Image, copied_files, key
+from tests.cluster.locations import CHECKOUT
+from tools.images import (
+    DEFAULT_OPENMETADATA,
+    IMAGES,
+    RUNNER,
+    Image,
+    copied_files,
+    key,
+    openmetadata_versions,
+    runner_name,
+)
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
@@ -72,3 +85,44 @@ def test_key_changes_with_content_mode_dockerfile_arguments_and_base(checkout: P
     keys.append(key(IMAGE, "base", checkout))
 
     assert len(set(keys)) == len(keys)
+
+
+def test_the_image_of_the_default_version_is_what_docker_builds_without_arguments() -> None:
+    dockerfile = (CHECKOUT / IMAGES["runner"].dockerfile).read_text()
+
+    default = re.search(r"^ARG OPENMETADATA_INGESTION_VERSION=(.+)$", dockerfile, re.MULTILINE)
+    extras = re.search(r"^ARG EXTRAS=(.+)$", dockerfile, re.MULTILINE)
+
+    assert default is not None
+    assert extras is not None
+    assert openmetadata_versions()[DEFAULT_OPENMETADATA] == default[1]
+    for minor, release in openmetadata_versions().items():
+        wanted = (CHECKOUT / RUNNER / "locks" / f"{minor}.in").read_text().splitlines()
+        assert f"openmetadata-ingestion[{extras[1]}]=={release}" in wanted
+
+
+def test_each_version_with_a_lock_has_an_image_of_its_own() -> None:
+    assert set(openmetadata_versions()) == {"1.12", "1.13", "2.0"}
+    for minor, release in openmetadata_versions().items():
+        assert release.startswith(f"{minor}.")
+        arguments = IMAGES[runner_name(minor)].arguments
+        assert arguments.get("OPENMETADATA_INGESTION_VERSION", release) == release
+    assert len({key(IMAGES[runner_name(minor)], "") for minor in openmetadata_versions()}) == len(
+        openmetadata_versions()
+    )
+
+
+def test_old_images_of_one_version_are_forgotten_and_those_of_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGESTION_OPERATOR_CACHE", str(tmp_path))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("runner-1.13-aaaaaaaaaaaa.tar", "runner-aaaaaaaaaaaa.tar", "runner-bbbbbbbbbbbb.tar"):
+        (folder / name).write_text("")
+    os.utime(folder / "runner-aaaaaaaaaaaa.tar", (1, 1))
+    os.utime(folder / "runner-1.13-aaaaaaaaaaaa.tar", (0, 0))
+
+    forget_old("runner", keep=1)
+
+    assert {path.name for path in folder.iterdir()} == {"runner-1.13-aaaaaaaaaaaa.tar", "runner-bbbbbbbbbbbb.tar"}

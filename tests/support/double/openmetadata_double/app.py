@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
-from . import attachments, lineage, search
+from . import attachments, data_quality, lineage, search
 from .calls import CallLog
 from .catalog import Catalog
 from .control import Control
@@ -98,11 +98,7 @@ class Double:
         self._authenticate(request)
         if request.segments[1:2] != ("v1",):
             return None
-        return (
-            self._serve_special(path, request)
-            or attachments.handle(self.state.catalog, path, request)
-            or self._serve_entity(path, request)
-        )
+        return self._serve_special(path, request) or self.serve_entity(path, request)
 
     def _authenticate(self, request: Request) -> None:
         if self._token and request.headers.get("authorization") != f"Bearer {self._token}":
@@ -140,6 +136,11 @@ class Double:
             raise ApiError(404, f"ingestionPipeline instance for {fqn} not found")
         return self.state.runs.handle(rest, request)
 
-    def _serve_entity(self, path: tuple[str, ...], request: Request) -> Reply | None:
-        found = find(path)
-        return self.state.entities.handle(*found, request) if found is not None else None
+    def serve_entity(self, path: tuple[str, ...], request: Request) -> Reply | None:
+        """What collections of entities answer; None when there is no such operation."""
+        catalog, found = self.state.catalog, find(path)
+        return (
+            attachments.handle(catalog, path, request)
+            or data_quality.handle(catalog, path, request)
+            or (self.state.entities.handle(*found, request) if found is not None else None)
+        )

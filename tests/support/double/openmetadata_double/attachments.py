@@ -1,6 +1,7 @@
 """What is written beside entities: profiles, samples, joins, usage. Checked, then found in the calls."""
 
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from . import schemas
 from .catalog import Catalog
@@ -42,9 +43,26 @@ def handle(catalog: Catalog, path: tuple[str, ...], request: Request) -> Reply |
         case "POST", ("queryCostRecord",):
             schemas.check("api.data.createQueryCostRecord:CreateQueryCostRecordRequest", request.json)
             return Reply(201)
+        case "GET", ("metadata", "types", "name", name):
+            return Reply(200, _type(name))
         case "GET", ("system", "settings", _):
             return Reply(204)  # none are set
     return None
+
+
+def _type(name: str) -> dict[str, Any]:
+    """A type of entities, without custom properties."""
+    found = {
+        "id": str(uuid5(NAMESPACE_URL, name)),
+        "name": name,
+        "fullyQualifiedName": name,
+        "description": name,
+        "category": "entity",
+        "schema": "{}",
+        "customProperties": [],
+    }
+    schemas.check("entity.type:Type", found)
+    return found
 
 
 def _entity(catalog: Catalog, collection: str, entity_id: str) -> Any:

@@ -64,16 +64,18 @@ class Catalog:
         found = sorted(self._entities[kind.path].items())
         return [entity for _, entity in found if deleted or not entity.get("deleted")]
 
-    def write(self, kind: Kind, request: dict[str, Any], extra: Entity | None = None) -> tuple[Entity, bool]:
+    def write(
+        self, kind: Kind, request: dict[str, Any], extra: Entity | None = None, *, fqn: str | None = None
+    ) -> tuple[Entity, bool]:
         """Create or update from a create request that fits its model; the entity and whether it is new.
 
-        `extra` is set on the entity as it is. Raises ApiError 404 when the parent does not exist.
+        `extra` is set on the entity as it is; `fqn` is for kinds that are not named below a parent. Raises ApiError 404
+        when the parent does not exist.
         """
         name = str(request.get("name") or hashlib.md5(request["query"].encode()).hexdigest())  # noqa: S324
         parent_kind, parent = self._parent_of(kind, request)
-        fqn = quote_name(name)
-        if parent is not None:
-            fqn = f"{parent['fullyQualifiedName']}.{fqn}"
+        if fqn is None:
+            fqn = quote_name(name) if parent is None else f"{parent['fullyQualifiedName']}.{quote_name(name)}"
         existing = self.find(kind, fqn, deleted=True)
         fields = schemas.model(kind.entity).model_fields
         requested = {

@@ -36,6 +36,8 @@ class Control:
                 if kind is None:
                     raise ApiError(404, f"no such kind; there are {sorted(KINDS)}")
                 return Reply(200, state.catalog.all_of(kind, deleted=request.query.get("include") == "all"))
+            case "PUT", ("entities", *path):
+                return double.serve_entity(tuple(path), request)
             case "PUT", ("services", kind_name, name):
                 return self._register_service(_service_kind(kind_name), name, request.json_object)
             case "PUT", ("pipelines", fqn):

@@ -1,5 +1,6 @@
 """The REST operations every collection of entities has."""
 
+import re
 from typing import Any
 
 from . import json_patch, schemas
@@ -10,6 +11,8 @@ from .wire import ApiError, InvalidBodyError, Reply, Request
 
 # A filter of a list and the reference it compares.
 SCOPES = ("databaseSchema", "database", "service", "parent")
+# A regular expression for the names of a list's entities, or of what they are in.
+PATTERNS = {"databaseRegex": "database", "databaseSchemaRegex": "databaseSchema", "tableRegex": "table"}
 
 
 class Entities:
@@ -61,6 +64,9 @@ class Entities:
             if scope in request.query:
                 wanted = request.query[scope]
                 found = [e for e in found if (e.get(scope) or {}).get("fullyQualifiedName") == wanted]
+        for pattern, of in PATTERNS.items():
+            if pattern in request.query:
+                found = [e for e in found if _fits(e if kind.entity_type == of else e.get(of), pattern, request)]
         start = int(request.query.get("after") or 0)
         end = start + int(request.query.get("limit") or 10)
         paging: dict[str, Any] = {"total": len(found)}
@@ -114,6 +120,12 @@ class Entities:
         for entity in stale:
             self._catalog.delete(kind, entity, hard=bool(body.get("hardDelete")), recursive=bool(body.get("recursive")))
         return Reply(200, _bulk_result([{"request": e["fullyQualifiedName"], "status": 200} for e in stale], []))
+
+
+def _fits(named: Entity | None, pattern: str, request: Request) -> bool:
+    key = "fullyQualifiedName" if request.query.get("regexFilterByFqn") == "true" else "name"
+    found = re.search(request.query[pattern], str((named or {}).get(key)), re.IGNORECASE) is not None
+    return found != (request.query.get("regexMode") == "exclude")
 
 
 def _bulk_result(passed: list[dict[str, Any]], failed: list[dict[str, Any]]) -> dict[str, Any]:

@@ -75,13 +75,32 @@ SERVICES = (
     _service("storageServices", "storageService", "StorageService"),
 )
 
+TEST_DEFINITIONS = Kind(
+    "dataQuality/testDefinitions",
+    "testDefinition",
+    entity="tests.testDefinition:TestDefinition",
+    create="api.tests.createTestDefinition:CreateTestDefinitionRequest",
+)
+TEST_SUITES = Kind(
+    "dataQuality/testSuites",
+    "testSuite",
+    entity="tests.testSuite:TestSuite",
+    create="api.tests.createTestSuite:CreateTestSuiteRequest",
+)
+TEST_CASES = Kind(
+    "dataQuality/testCases",
+    "testCase",
+    entity="tests.testCase:TestCase",
+    create="api.tests.createTestCase:CreateTestCaseRequest",
+)
+
 INGESTION_PIPELINES = Kind(
     "services/ingestionPipelines",
     "ingestionPipeline",
     entity="entity.services.ingestionPipelines.ingestionPipeline:IngestionPipeline",
     create="api.services.ingestionPipelines.createIngestionPipeline:CreateIngestionPipelineRequest",
     parent_field="service",
-    parent_paths=tuple(service.path for service in SERVICES),
+    parent_paths=(*(service.path for service in SERVICES), TEST_SUITES.path),
 )
 
 AUTOMATIONS = Kind(
@@ -129,6 +148,9 @@ KINDS: dict[str, Kind] = {
         ),
         _standalone("users", "user", entity="entity.teams.user:User", create="api.teams.createUser:CreateUserRequest"),
         _standalone("teams", "team", entity="entity.teams.team:Team", create="api.teams.createTeam:CreateTeamRequest"),
+        TEST_DEFINITIONS,
+        TEST_SUITES,
+        TEST_CASES,
         AUTOMATIONS,
     )
 }

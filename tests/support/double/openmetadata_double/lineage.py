@@ -43,6 +43,8 @@ class Lineage:
         return None
 
     def _put(self, start: Entity, end: Entity, details: dict[str, Any]) -> Reply:
+        # A client's patch adds to the list of columns, also where the edge was written without one.
+        details = {"columnsLineage": [], **details}
         edge = {"fromEntity": start, "toEntity": end, "lineageDetails": details}
         self._edges[start["id"], end["id"]] = edge
         return Reply(200)

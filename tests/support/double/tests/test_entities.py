@@ -1,3 +1,5 @@
+import pytest
+
 from tests.support.double.tests.api import Api
 from tests.support.double_client import DoubleClient
 
@@ -157,7 +159,7 @@ def test_lineage_may_be_written_and_patched_by_name(tables: Api, double: DoubleC
     assert tables.call("PATCH", f"/lineage{edge}", patch)[0] == 200
     assert tables.call("PUT", f"/lineage{edge}", {"columnsLineage": "all"})[0] == 400
 
-    details = {"sqlQuery": "select 1", "description": "why"}
+    details = {"columnsLineage": [], "sqlQuery": "select 1", "description": "why"}
     assert tables.call("GET", f"/lineage/getLineageEdge{edge}")[1] == {"edge": details}
     assert [edge["lineageDetails"] for edge in double.lineage()] == [details]
 
@@ -180,3 +182,23 @@ def test_an_update_of_a_service_keeps_its_id_and_a_second_post_conflicts(api: Ap
 
     assert (first[0], second[0], first[1]["id"]) == (201, 200, second[1]["id"])
     assert api.call("POST", "/services/databaseServices", body)[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("tableRegex=%5EORD", ["orders"]),
+        ("tableRegex=%5Eord&regexMode=exclude", ["customers", "notes"]),
+        ("databaseSchemaRegex=%5Esales$&tableRegex=o", ["customers", "notes", "orders"]),
+        ("databaseSchemaRegex=%5Ehr$", []),
+        ("tableRegex=sales.orders&regexFilterByFqn=true", ["orders"]),
+    ],
+)
+def test_a_list_is_filtered_by_regular_expressions(tables: Api, query: str, names: list[str]) -> None:
+    assert sorted(table["name"] for table in tables.call("GET", f"/tables?{query}")[1]["data"]) == names
+
+
+def test_a_type_has_no_custom_properties(api: Api) -> None:
+    status, found = api.call("GET", "/metadata/types/name/table?fields=customProperties")
+
+    assert (status, found["name"], found["customProperties"]) == (200, "table", [])

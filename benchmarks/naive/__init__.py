@@ -1,0 +1,1 @@
+"""What the runner's image is compared with."""

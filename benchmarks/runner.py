@@ -1,0 +1,210 @@
+"""What the runner's image costs to start, beside an image that pip made: `make bench-runner`.
+
+Both are built. The real gateway is asked to run the same pipeline with each, in turn: the operator admits the Job, and
+the pod reads a seeded PostgreSQL and writes to the double of OpenMetadata. Prints a table, and as its last line one
+JSON object. Exits with 1 if a run did not succeed.
+
+RUNS=5 says how many runs of each image are measured; one more, before them, warms the node.
+"""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.machine import facts
+from benchmarks.start_up import PROBE, Start, figures, last_line, start_of, table
+from tests.cluster import cluster as testbed
+from tests.cluster.errors import TestBedError
+from tests.cluster.locations import CHECKOUT, cache
+from tests.cluster.progress import say
+from tests.support import manifests
+from tests.support.installation import install_gateway
+from tests.support.postgres.process import connection
+from tests.support.server_client import ServerClient
+from tests.support.site import SERVICE, Credentials, Site, open_site, pipeline, remove
+from tests.support.waiting import wait_for
+from tools import images
+from tools.images import Image
+
+NAMESPACE: Final = "bench-runner"
+RESULTS: Final = CHECKOUT / "benchmarks" / "results" / "runner.json"
+IMAGES: Final[Mapping[str, Image]] = {
+    **images.IMAGES,
+    "runner-naive": Image("localhost/ingestion-runner-naive", Path("benchmarks/naive/Dockerfile"), Path()),
+}
+# The images by what is compared, and the server version by which the operator's settings choose between them.
+_NAMES: Final = {"ours": "runner", "naive": "runner-naive"}
+_VERSIONS: Final = {"ours": "2.0", "naive": "0.0"}
+_SECONDS: Final = 120.0
+
+Probes = dict[str, list[dict[str, float]]]
+
+
+class Measuring:
+    """Takes the samples, one after the other: nothing else runs on the cluster."""
+
+    def __init__(self, site: Site, server: ServerClient) -> None:
+        self._site = site
+        self._server = server
+        self.starts: dict[str, list[Start]] = {kind: [] for kind in _NAMES}
+        self.probes: Probes = {kind: [] for kind in _NAMES}
+        self.connection_tests: list[float] = []
+
+    def take(self, runs: int) -> None:
+        """Run both images in turn; the first time is for warming up."""
+        for kind, version in _VERSIONS.items():
+            body = pipeline(kind)
+            body["spec"]["server"]["version"] = version
+            self._site.double.register_pipeline(f"{SERVICE}.{kind}")
+            self._site.apply(body)
+            self._wait_until_deployed(kind)
+        for number in range(runs + 1):
+            for kind in _NAMES:
+                start, probe = self._run(kind), self._probe(kind, number)
+                say(f"{number} {kind}: {start}, {probe}")
+                if number:
+                    self.starts[kind].append(start)
+                    self.probes[kind].append(probe)
+        self.connection_tests = [self._test_connection(number) for number in range(runs)]
+
+    def _wait_until_deployed(self, kind: str) -> None:
+        wait_for("the CronJob", lambda: self._site.status(kind).get("cronJobName"), timeout=_SECONDS)
+
+    def _run(self, kind: str) -> Start:
+        name, double = f"{SERVICE}.{kind}", self._site.double
+        known = {run["runId"] for run in double.runs(name)}
+        double.clear_calls()
+        triggered = time.time()
+        self._server.trigger(kind).message  # noqa: B018  asserts the success
+        run = wait_for(
+            f"a run of {kind}",
+            lambda: next((r for r in double.runs(name) if r["runId"] not in known), None),
+            timeout=60,
+        )
+        done = double.wait_for_run(name, timeout=_SECONDS, run_id=run["runId"])
+        if done["state"] != "success":
+            raise AssertionError(f"the run of {kind} ended as {done['state']}: {done['row']}")
+        closing = double.calls(method="PUT", path="/pipelineStatus")
+        start = start_of(double.calls(), triggered, closing[-1]["at"])
+        # Until the pod is gone it uses the processor that the next one is measured on.
+        self._site.wait_for_end(kind, run["runId"])
+        return start
+
+    def _probe(self, kind: str, number: int) -> dict[str, float]:
+        """Import the library as the image does it, in a pod that has nothing else to do."""
+        name = f"import-{kind}-{number}"
+        self._site.apply(_pod(name, self._site.images[_NAMES[kind]]))
+        wait_for(
+            "the end of an import",
+            lambda: (self._site.get("pod", name) or {}).get("status", {}).get("phase") in ("Succeeded", "Failed"),
+            timeout=_SECONDS,
+        )
+        log = self._site.kubectl("logs", name)
+        self._site.kubectl("delete", "pod", name)
+        found: dict[str, float] = json.loads(log.splitlines()[-1])
+        return found
+
+    def _test_connection(self, number: int) -> float:
+        """From the gateway's call to the last step's result on the server."""
+        site, name = self._site, f"test-connection-{number}"
+        request = {
+            "connection": connection(f"{manifests.POSTGRES}:{manifests.POSTGRES_PORT}", site.credentials.password),
+            "serviceType": "Database",
+            "connectionType": "Postgres",
+            "serviceName": SERVICE,
+            "secretsManagerProvider": "db",
+        }
+        document = site.double.register_automation(name, request)
+        site.double.clear_calls()
+        body = document | {"openMetadataServerConnection": _server_connection(site.credentials.token)}
+        began = time.time()
+        self._server.change("POST", "run_automation", body=body).message  # noqa: B018  asserts the success
+        found = wait_for(
+            "the result",
+            lambda: got if (got := site.double.automation(name))["status"] in ("Successful", "Failed") else None,
+            timeout=_SECONDS,
+        )
+        if found["status"] != "Successful":
+            raise AssertionError(f"the test of the connection ended as {found}")
+        return float(site.double.calls(method="PATCH", path="/automations/workflows/")[-1]["at"]) - began
+
+
+def _server_connection(token: str) -> dict[str, Any]:
+    return {
+        "clusterName": "openmetadata",
+        "type": "OpenMetadata",
+        "hostPort": f"http://{manifests.DOUBLE}:{manifests.DOUBLE_PORT}/api",
+        "authProvider": "openmetadata",
+        "verifySSL": "no-ssl",
+        "securityConfig": {"jwtToken": token},
+    }
+
+
+def _pod(name: str, image: str) -> dict[str, Any]:
+    container = {
+        "name": "import",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/opt/venv/bin/python", "-c", PROBE],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    spec = {"restartPolicy": "Never", "securityContext": security, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def _megabytes(name: str, reference: str) -> float:
+    """The image's layers, not compressed, in megabytes."""
+    return (cache() / "images" / f"{name}-{reference.rpartition(':')[2]}.tar").stat().st_size / 1e6
+
+
+def main() -> int:
+    """Run the benchmark; 0 only if every run succeeded."""
+    runs, begin = int(os.environ.get("RUNS", "5")), time.monotonic()
+    try:
+        bed = testbed.up()
+        built = images.load(bed, ["operator", "double", "postgres", *_NAMES.values()], IMAGES)
+        machine = facts(bed)
+        remove(bed, NAMESPACE)
+        chosen = {_VERSIONS[kind]: {"image": built[name], "version": "2.0.6.0"} for kind, name in _NAMES.items()}
+        try:
+            with open_site(bed, NAMESPACE, built, Credentials.random(), runnerImages=chosen) as site:
+                password = secrets.token_hex(16)
+                install_gateway(bed, NAMESPACE, built, username="admin", password=password)
+                with bed.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
+                    server = ServerClient.new(port, username="admin", password=password)
+                    measuring = Measuring(site, server)
+                    measuring.take(runs)
+                    server.close()
+        finally:
+            remove(bed, NAMESPACE)
+    except (TestBedError, AssertionError) as error:
+        say(f"bench-runner: {error}")
+        return 1
+    sizes = {kind: _megabytes(name, built[name]) for kind, name in _NAMES.items()}
+    found = figures(sizes, measuring.starts, measuring.probes, measuring.connection_tests)
+    samples = {
+        "starts": {kind: [asdict(start) for start in starts] for kind, starts in measuring.starts.items()},
+        "imports": measuring.probes,
+        "connection_tests_s": measuring.connection_tests,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": machine, "figures": found, "samples": samples}, indent=1))
+    print(table(found))
+    print(f"samples and machine: {RESULTS.relative_to(CHECKOUT)}; all of it took {time.monotonic() - begin:.0f} s")
+    print(last_line(found), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

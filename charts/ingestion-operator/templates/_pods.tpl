@@ -1,0 +1,53 @@
+{{/* Whether operator and gateway share a volume of one node. */}}
+{{- define "ingestion.sharesNode" -}}
+{{- if and (eq .Values.logArchive.type "volume") (eq .Values.logArchive.volume.accessMode "ReadWriteOnce") .Values.gateway.enabled -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/* Where a pod may run. Takes (list $ .Values.operator). */}}
+{{- define "ingestion.scheduling" -}}
+{{- $ := index . 0 }}{{ $workload := index . 1 -}}
+{{- with $.Values.imagePullSecrets -}}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{ end }}
+{{- with $workload.priorityClassName -}}
+priorityClassName: {{ . }}
+{{ end }}
+{{- with $workload.nodeSelector -}}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{ end }}
+{{- with $workload.tolerations -}}
+tolerations: {{- toYaml . | nindent 2 }}
+{{ end }}
+{{- end }}
+
+{{- define "ingestion.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532  # volumes and the files of Secrets are for this group alone
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "ingestion.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Variables from the bucket's Secret. */}}
+{{- define "ingestion.envFrom" -}}
+{{- if and (eq .Values.logArchive.type "bucket") .Values.logArchive.bucket.existingSecret -}}
+envFrom:
+  - secretRef: {name: {{ .Values.logArchive.bucket.existingSecret }}}
+{{- end }}
+{{- end }}
+
+{{- define "ingestion.archiveUrl" -}}
+{{- if eq .Values.logArchive.type "volume" -}}
+file:///var/lib/ingestion-logs
+{{- else if eq .Values.logArchive.type "bucket" -}}
+{{ .Values.logArchive.bucket.url }}
+{{- end -}}
+{{- end }}

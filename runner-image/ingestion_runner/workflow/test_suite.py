@@ -1,0 +1,42 @@
+"""Test suites: their tables' services are found by the library, or their connection is mounted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ingestion_runner.inputs import Service
+from ingestion_runner.outcomes import ConfigurationError
+
+_TABLE = "entityFullyQualifiedName"
+
+
+def service_of(source_config: Mapping[str, Any]) -> Service | None:
+    """The database service of the one table that is tested; None for a suite over several tables."""
+    table = source_config["config"].get(_TABLE)
+    return Service(type="databaseService", name=_first_part(table)) if isinstance(table, str) and table else None
+
+
+def with_connection(source_config: Mapping[str, Any], connection: Mapping[str, Any]) -> dict[str, Any]:
+    """The source configuration with a mounted connection as that of the table's service.
+
+    Raises
+    ------
+    ConfigurationError
+        It names no table, so that nobody knows whose connection it is.
+    """
+    service = service_of(source_config)
+    if service is None:
+        raise ConfigurationError(
+            f"a connection Secret is that of one table's service, and sourceConfig.config.{_TABLE} names no table: "
+            "name each service and its connection in sourceConfig.config.serviceConnections, in a source config Secret"
+        )
+    config = source_config["config"]
+    others = [one for one in config.get("serviceConnections") or () if one.get("serviceName") != service.name]
+    mounted = {"serviceName": service.name, "serviceConnection": dict(connection)}
+    return {**source_config, "config": {**config, "serviceConnections": [*others, mounted]}}
+
+
+def _first_part(fully_qualified_name: str) -> str:
+    """The name of the service: a part in double quotes may hold dots."""
+    if fully_qualified_name.startswith('"'):
+        return fully_qualified_name[1:].partition('"')[0]
+    return fully_qualified_name.partition(".")[0]

@@ -1,0 +1,214 @@
+"""What a pipeline's status says of its server's version, and how often a server is asked for it."""
+
+from collections.abc import Callable
+from threading import Event
+
+import pytest
+
+from ingestion_operator.errors import Unavailable
+from ingestion_operator.models.resource import parse_status
+from ingestion_operator.models.status import Condition
+from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.reporter import Reporter
+from ingestion_operator.server_versions import LOOK_SECONDS, MOST_LOOKS, ServerVersions
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.objects import NAME, NAMESPACE, manifest, settings
+from tests.support.waiting import wait_for
+
+KEY = PipelineKey(NAMESPACE, NAME)
+CALLER = (NAMESPACE, NAME)
+SERVER = ServerAccess("http://openmetadata:8585/api", "no-ssl")
+
+
+class FakeServer:
+    """Answers looks when it is told to."""
+
+    def __init__(self) -> None:
+        self.version: str | None = "2.0.6"
+        self.down = False
+        self.asked: list[ServerAccess] = []
+        self.pending: list[Callable[[], None]] = []
+
+    def look(self, server: ServerAccess) -> str | None:
+        self.asked.append(server)
+        if self.down:
+            raise Unavailable("away")
+        return self.version
+
+    def start(self, work: Callable[[], None]) -> None:
+        self.pending.append(work)
+
+    def answer(self) -> None:
+        pending, self.pending = self.pending, []
+        for work in pending:
+            work()
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+def versions(server: FakeServer, clock: FakeClock) -> ServerVersions:
+    def monotonic() -> float:
+        return clock.moment.timestamp()
+
+    return ServerVersions(server.look, monotonic=monotonic, start=server.start)
+
+
+@pytest.fixture
+def refresher(cluster: FakeCluster, clock: FakeClock, reporter: Reporter, versions: ServerVersions) -> Refresher:
+    return Refresher(cluster, settings, clock, reporter, versions=versions)
+
+
+def mismatch(cluster: FakeCluster) -> Condition | None:
+    (body,) = cluster.all(PIPELINES)
+    found = (c for c in parse_status(body).conditions if c.type == "ServerVersionMatches")
+    return next(found, None)
+
+
+def reasons(cluster: FakeCluster) -> list[str]:
+    return [event["reason"] for event in cluster.all(EVENTS)]
+
+
+def look(refresher: Refresher, server: FakeServer) -> None:
+    """As the operator does: a look that starts one at the server, and another once that has its answer."""
+    refresher.refresh(KEY, [])
+    server.answer()
+    refresher.refresh(KEY, [])
+
+
+def test_a_server_of_another_version_is_told_in_a_condition_and_one_event(
+    cluster: FakeCluster, refresher: Refresher, server: FakeServer, versions: ServerVersions
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    server.version = "1.13.6"
+
+    refresher.refresh(KEY, [])
+    assert mismatch(cluster) is None
+    server.answer()
+    assert versions.due() == [CALLER]
+    refresher.refresh(KEY, [])
+
+    condition = mismatch(cluster)
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", "VersionMismatch")
+    assert condition.message.endswith("set spec.server.version to '1.13'")
+    assert server.asked == [SERVER]
+    refresher.refresh(KEY, [])
+    assert reasons(cluster).count("VersionMismatch") == 1
+
+
+def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, refresher: Refresher, server: FakeServer) -> None:
+    cluster.put(PIPELINES, manifest())
+    refresher.refresh(KEY, [])
+    cluster.calls.clear()
+
+    look(refresher, server)
+
+    assert server.asked
+    assert mismatch(cluster) is None
+    assert cluster.writes == []
+
+
+def test_the_condition_goes_when_the_server_fits_again(
+    cluster: FakeCluster, refresher: Refresher, server: FakeServer, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    server.version = "1.13.6"
+    look(refresher, server)
+    server.version = "2.0.0"
+    clock.forward(seconds=LOOK_SECONDS)
+
+    look(refresher, server)
+
+    assert mismatch(cluster) is None
+
+
+def test_a_version_in_the_spec_that_fits_the_server_ends_the_mismatch(
+    cluster: FakeCluster, refresher: Refresher, server: FakeServer
+) -> None:
+    cluster.put(PIPELINES, manifest(server={"hostPort": SERVER.host_port, "version": "1.13"}))
+    server.version = "1.13.6"
+
+    look(refresher, server)
+
+    assert mismatch(cluster) is None
+
+
+def test_what_is_not_known_is_no_statement_and_changes_none(
+    cluster: FakeCluster, refresher: Refresher, server: FakeServer, clock: FakeClock, reporter: Reporter
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    server.down = True
+    look(refresher, server)
+    assert mismatch(cluster) is None
+    server.down, server.version = False, "1.13.6"
+    clock.forward(seconds=LOOK_SECONDS)
+    look(refresher, server)
+    told = mismatch(cluster)
+    assert told is not None
+
+    # The operator has restarted, and the server does not answer.
+    ignorant = ServerVersions(server.look, monotonic=lambda: 0.0, start=server.start)
+    server.down = True
+    look(Refresher(cluster, settings, clock, reporter, versions=ignorant), server)
+
+    assert mismatch(cluster) == told
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_server_is_asked_every_ten_minutes_at_most(
+    versions: ServerVersions, server: FakeServer, clock: FakeClock, *, down: bool
+) -> None:
+    server.down = down
+    for _ in range(120):
+        for number in range(5):
+            versions.of(SERVER, (NAMESPACE, f"p{number}"))
+        server.answer()
+        clock.forward(seconds=10)
+
+    assert len(server.asked) == 2
+
+
+def test_all_who_were_told_something_else_are_named_once(versions: ServerVersions, server: FakeServer) -> None:
+    for name in ("b", "a", "b"):
+        assert versions.of(SERVER, (NAMESPACE, name)) is None
+    assert versions.due() == []
+
+    server.answer()
+
+    assert versions.due() == [(NAMESPACE, "a"), (NAMESPACE, "b")]
+    assert versions.due() == []
+    assert versions.of(SERVER, (NAMESPACE, "a")) == "2.0.6"
+
+
+def test_servers_that_are_slow_take_only_so_many_looks(versions: ServerVersions, server: FakeServer) -> None:
+    servers = [ServerAccess(f"http://server-{number}/api", "no-ssl") for number in range(MOST_LOOKS + 3)]
+    for each in servers:
+        versions.of(each, CALLER)
+    assert len(server.pending) == MOST_LOOKS
+    server.answer()
+
+    for each in servers:
+        versions.of(each, CALLER)
+    server.answer()
+
+    assert server.asked == servers
+
+
+def test_nobody_waits_for_a_server() -> None:
+    answered = Event()
+
+    def slow(_: ServerAccess) -> str:
+        assert answered.wait(10)
+        return "2.0.6"
+
+    versions = ServerVersions(slow)
+    assert versions.of(SERVER, CALLER) is None
+    answered.set()
+    assert wait_for("the answer", versions.due, timeout=5) == [CALLER]
+    assert versions.of(SERVER, CALLER) == "2.0.6"

@@ -1,0 +1,279 @@
+"""The chart in a namespace of its own: installed, upgraded and removed as its users do it."""
+
+import base64
+import json
+import shutil
+import ssl
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+import pytest
+import yaml
+
+from tests.cluster.handle import Cluster
+from tests.support.entities import entity, token
+from tests.support.helm import CHART, Helm
+from tests.support.installation import apply
+from tests.support.server_client import ServerClient
+from tests.support.waiting import wait_for
+
+NAMESPACE = "install"
+RELEASE = "ingestion"
+DEFINITION = "ingestionpipelines.ingestion.openmetadata.org"
+CREDENTIALS = "ingestion-gateway-credentials"
+
+
+class Installation:
+    """A release and its namespace; `notes` is what its installation printed."""
+
+    def __init__(self, cluster: Cluster, helm: Helm, values: dict[str, Any]) -> None:
+        self.cluster = cluster
+        self._helm = helm
+        self._values = values
+        self._is_plain = False
+        self.notes = ""
+
+    def ensure(self) -> None:
+        """Install it, or undo what an earlier test has changed; the tests run in any order."""
+        if not self._is_plain:
+            self.notes = self._helm.install(RELEASE, self._values)
+            self._is_plain = True
+
+    def upgrade(self, *, chart: Path = CHART, **changes: Any) -> None:
+        """helm upgrade: the first values with some changed."""
+        self._is_plain = False
+        self._helm.install(RELEASE, self._values | changes, chart=chart)
+
+    def uninstall(self) -> None:
+        """helm uninstall."""
+        self._is_plain = False
+        self._helm.uninstall(RELEASE)
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The object, or None."""
+        text = self.cluster.kubectl("-n", NAMESPACE, "get", kind, name, "-o", "json", "--ignore-not-found")
+        return dict(json.loads(text)) if text.strip() else None
+
+    def secret(self, name: str) -> dict[str, str]:
+        """What a Secret holds."""
+        found = self.get("secret", name)
+        assert found is not None, name
+        return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+
+@pytest.fixture(scope="module")
+def installation(
+    bed: Cluster, built: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """The chart's default values, but for the images that were built here."""
+    delete_namespace(bed)
+    refuse_to_delete_pipelines_of_others(bed)
+    bed.kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--timeout=60s", timeout=70)
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    apply(bed, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": restricted}})
+    repository, _, tag = built["operator"].rpartition(":")
+    values = {
+        "image": {"repository": repository, "tag": tag},
+        "settings": {"runnerImages": {"2.0": {"image": built["runner"], "version": "2.0.6.0"}}},
+    }
+    release = Installation(bed, Helm(bed, NAMESPACE, tmp_path_factory.mktemp("helm")), values)
+    yield release
+    release.uninstall()  # a namespace that goes as a whole takes the operator's rights first, and waits for its pod
+    delete_namespace(bed)
+
+
+@pytest.fixture
+def installed(installation: Installation) -> Installation:
+    """The same, as it is after the first installation."""
+    installation.ensure()
+    return installation
+
+
+def delete_namespace(bed: Cluster) -> None:
+    """Delete it and wait until it is gone."""
+    bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100)
+
+
+def refuse_to_delete_pipelines_of_others(bed: Cluster) -> None:
+    """The definition goes during these tests, and with it every pipeline of the cluster."""
+    if bed.kubectl("get", "crd", DEFINITION, "--ignore-not-found").strip():
+        others = bed.kubectl("get", "omip", "--all-namespaces", "--no-headers", "--ignore-not-found")
+        assert not others.strip(), f"delete these first, or use another cluster:\n{others}"
+
+
+def problems(installed: Installation) -> list[str]:
+    """What the gateway says is missing: rights, the definition, the operator's Lease."""
+    with installed.cluster.forward(NAMESPACE, "deployment/ingestion-gateway", 8081) as port:
+        try:
+            with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/status", timeout=20) as answer:
+                text = answer.read()
+        except HTTPError as error:
+            text = error.read()
+    return list(json.loads(text)["problems"])
+
+
+def test_nothing_is_missing_for_the_gateway(installed: Installation) -> None:
+    wait_for("the operator's first Lease", lambda: problems(installed) == [], timeout=30)
+
+
+def test_a_server_that_was_told_the_printed_lines_can_run_a_pipeline(installed: Installation) -> None:
+    assert f"PIPELINE_SERVICE_CLIENT_ENDPOINT=http://ingestion-gateway.{NAMESPACE}:8080" in installed.notes
+    assert f"get secret {CREDENTIALS} -o jsonpath='{{.data.password}}'" in installed.notes
+    secret = installed.secret(CREDENTIALS)
+    assert secret["password"] not in installed.notes
+    with installed.cluster.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
+        server = ServerClient.new(port, username=secret["username"], password=secret["password"])
+        assert server.deploy(entity(jwt=token(serial=1))).message
+        run = str(uuid.uuid4())
+        assert server.trigger("nightly", {"pipelineRunId": run}).message
+        (pod,) = wait_for("the run's pod to run", lambda: started_pods(installed), timeout=60)
+        assert pod["spec"]["serviceAccountName"] == "ingestion-runner"
+        assert not [volume for volume in pod["spec"]["volumes"] if "projected" in volume], "a token is mounted"
+        assert server.kill("nightly").message
+        assert server.delete("nightly").message
+        server.close()
+
+
+def started_pods(installed: Installation) -> list[dict[str, Any]]:
+    """The pods of runs whose container runs."""
+    selector = "app.kubernetes.io/managed-by=ingestion-operator"
+    text = installed.cluster.kubectl("-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "json")
+    statuses = [(pod, pod["status"].get("containerStatuses", [])) for pod in json.loads(text)["items"]]
+    return [pod for pod, containers in statuses if any("running" in one["state"] for one in containers)]
+
+
+def test_the_runners_account_may_do_no_more_than_one_without_any_role(installed: Installation) -> None:
+    def rights(account: str) -> str:
+        user = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+        return installed.cluster.kubectl("-n", NAMESPACE, "auth", "can-i", "--list", user)
+
+    assert installed.get("serviceaccount", "ingestion-runner") is not None
+    assert sorted(rights("ingestion-runner").splitlines()) == sorted(rights("has-no-role").splitlines())
+    assert rights("ingestion-gateway") != rights("has-no-role")
+
+
+def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_one_keeps(
+    installed: Installation,
+) -> None:
+    before = installed.secret(CREDENTIALS)
+    several: dict[str, Any] = {
+        "gateway": {"tls": {"enabled": True}, "replicas": 2},
+        "logArchive": {"type": "none"},
+        "networkPolicy": {"enabled": True},
+        "metrics": {"dashboard": {"enabled": True}},
+    }
+    installed.upgrade(**several)
+    certificate = installed.secret("ingestion-gateway-tls")
+    trusting = HTTPSHandler(context=ssl.create_default_context(cadata=certificate["ca.crt"]))
+    with installed.cluster.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
+        address = f"https://127.0.0.1:{port}/api/v1/openmetadata/health"
+        with build_opener(ProxyHandler({}), trusting).open(address, timeout=20) as answer:
+            assert json.loads(answer.read())["status"] == "healthy"
+    installed.upgrade(**several, commonLabels={"team": "data"})
+    assert installed.secret(CREDENTIALS) == before
+    assert installed.secret("ingestion-gateway-tls") == certificate
+
+
+def test_an_upgrade_upgrades_the_definition(installed: Installation, tmp_path: Path) -> None:
+    earlier = tmp_path / "chart"
+    shutil.copytree(CHART, earlier)
+    (file,) = (earlier / "files" / "crds").iterdir()
+    definition = yaml.safe_load(file.read_text())
+    columns = definition["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert printed_columns(installed) == columns
+    dropped = columns.pop()
+    file.write_text(yaml.safe_dump(definition))
+
+    installed.upgrade(chart=earlier)
+    assert printed_columns(installed) == columns
+    installed.upgrade()
+    assert printed_columns(installed) == [*columns, dropped]
+
+
+def printed_columns(installed: Installation) -> list[dict[str, Any]]:
+    """The columns of kubectl get, as the cluster's definition has them."""
+    definition = installed.get("crd", DEFINITION)
+    assert definition is not None
+    version = definition["spec"]["versions"][0]
+    return [{"priority": 0, **column} for column in version["additionalPrinterColumns"]]
+
+
+def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
+    installed: Installation, elsewhere: str
+) -> None:
+    apply(installed.cluster, *(secret(namespace) for namespace in (NAMESPACE, elsewhere)))
+    apply(installed.cluster, *(pipeline("named", namespace) for namespace in (NAMESPACE, elsewhere)))
+    installed.upgrade(watch={"scope": "cluster", "namespaces": [NAMESPACE]})
+
+    def ready(namespace: str) -> tuple[str, str]:
+        path = '{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}'
+        text = installed.cluster.kubectl("-n", namespace, "get", "omip", "named", "-o", f"jsonpath={path}")
+        status, _, reason = text.partition(" ")
+        return status, reason
+
+    wait_for("the listed one", lambda: ready(NAMESPACE)[0] == "True", timeout=30)
+    wait_for("the other one", lambda: ready(elsewhere) == ("False", "SecretAccessMissing"), timeout=30)
+    assert "CronJob" in installed.cluster.kubectl("-n", elsewhere, "get", "cronjobs", "-o", "yaml")
+    wait_for("the gateway to be content", lambda: problems(installed) == [], timeout=30)
+    role = f"ingestion-operator:{NAMESPACE}:{RELEASE}"
+    assert installed.get("clusterrole", role) is not None
+    installed.cluster.kubectl("-n", NAMESPACE, "delete", "omip", "named")
+    installed.upgrade()
+    assert installed.get("clusterrole", role) is None
+
+
+@pytest.fixture
+def elsewhere(installed: Installation) -> Iterator[str]:
+    """Another namespace, which no value names."""
+    name = f"{NAMESPACE}-elsewhere"
+    apply(installed.cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    installed.cluster.kubectl("delete", "namespace", name, "--timeout=60s", timeout=70)
+
+
+def secret(namespace: str) -> dict[str, Any]:
+    """The Secret with a pipeline's token."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "bot", "namespace": namespace},
+        "stringData": {"token": token()},
+    }
+
+
+def pipeline(name: str, namespace: str) -> dict[str, Any]:
+    """An IngestionPipeline that names that Secret and runs on demand."""
+    return {
+        "apiVersion": "ingestion.openmetadata.org/v1alpha1",
+        "kind": "IngestionPipeline",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "pipelineType": "metadata",
+            "service": {"type": "databaseService", "name": "shop"},
+            "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+            "server": {
+                "hostPort": "http://openmetadata:8585/api",
+                "tokenSecretRef": {"name": "bot", "key": "token"},
+            },
+        },
+    }
+
+
+def test_what_is_uninstalled_goes_but_for_pipelines_and_logs(installed: Installation) -> None:
+    apply(installed.cluster, secret(NAMESPACE), pipeline("kept", NAMESPACE))
+    wait_for("its CronJob", lambda: (installed.get("omip", "kept") or {}).get("status"), timeout=20)
+    installed.uninstall()
+    assert installed.get("deployment", "ingestion-operator") is None
+    assert installed.get("secret", CREDENTIALS) is None
+    assert installed.get("omip", "kept") is not None
+    assert installed.get("pvc", "ingestion-logs") is not None
+
+    # Installed again it takes over what stayed; told not to keep it, it leaves nothing behind and waits for nobody.
+    installed.upgrade(crds={"keep": False}, logArchive={"volume": {"keep": False}})
+    installed.uninstall()
+    assert installed.get("crd", DEFINITION) is None
+    assert installed.get("pvc", "ingestion-logs") is None

@@ -1,0 +1,50 @@
+"""Helm and what checks a chart, built by the test bed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.binaries import built_helm
+from tests.cluster.commands import run
+from tests.cluster.handle import Cluster
+from tests.cluster.locations import CHECKOUT
+
+CHART = CHECKOUT / "charts" / "ingestion-operator"
+MAXIMAL = CHART / "ci" / "maximal-values.yaml"
+_DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
+
+
+def program(name: str) -> str:
+    """The path of helm, helm-unittest or kubeconform. Raises TestBedError with the command that builds them."""
+    return str(built_helm() / name)
+
+
+def template(release: str, namespace: str, *options: str) -> list[dict[str, Any]]:
+    """The objects of a release, rendered without a cluster. Raises CommandError with what helm refused."""
+    text = run([program("helm"), "template", release, str(CHART), "--namespace", namespace, *options])
+    return [body for body in yaml.safe_load_all(text) if body]
+
+
+class Helm:
+    """Helm in one namespace of a cluster."""
+
+    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
+        self._options = ["--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace]
+        self._folder = folder
+
+    def install(self, release: str, values: dict[str, Any], *, chart: Path = CHART) -> str:
+        """helm upgrade --install, until everything is available; return what it prints."""
+        file = self._folder / f"{release}.json"
+        file.write_text(json.dumps(values))
+        return self._helm(
+            "upgrade", "--install", release, str(chart), "--values", str(file), "--wait", "--timeout=120s"
+        )
+
+    def uninstall(self, release: str) -> None:
+        """helm uninstall, until everything is gone; also where there is nothing."""
+        self._helm("uninstall", release, "--ignore-not-found", "--wait", "--timeout=60s")
+
+    def _helm(self, *words: str) -> str:
+        return run([program("helm"), *words, *self._options], env=_DIRECT, timeout=150)
