@@ -12,15 +12,20 @@ from ingestion_operator import constants
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.first_round import FirstSight
+from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.refresh import PipelineKey
 
 
 def register(
-    registry: kopf.OperatorRegistry, queue: RefreshQueue, archiver: LogArchiver | None, sight: FirstSight
+    registry: kopf.OperatorRegistry,
+    queue: RefreshQueue,
+    archiver: LogArchiver | None,
+    sight: FirstSight,
+    own_writes: OwnWrites,
 ) -> Collection[PipelineKey]:
     """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date.
 
-    What the watches list first and `sight` knows was looked at already.
+    What the watches list first and `sight` knows was looked at already; so was what the operator itself has written.
     """
     seen_before: dict[PipelineKey, tuple[str, int, str]] = {}
 
@@ -46,7 +51,7 @@ def register(
                 archiver.forget(body)
             else:
                 archiver.observe(body)
-        is_known = event["type"] is None and sight.knows(resource.plural, body)
+        is_known = sight.knows(resource.plural, body) if event["type"] is None else own_writes.knows(body)
         if (key := _pipeline_of(body)) is not None and not is_known:
             pod = body if resource.plural == "pods" else None
             queue.mark(key, pod=pod, is_urgent=is_urgent(event["type"], resource.plural))

@@ -33,6 +33,7 @@ from ingestion_operator.leadership import Leadership
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, LogStore
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
@@ -215,9 +216,18 @@ class Operator:
         sink = OpenMetadataStatusSink()
         reporter = Reporter(self._cluster, sink, settings.current, self._clock, tails)
         versions = ServerVersions(sink.version)
+        own_writes = OwnWrites()
 
         def refresher_over(cluster: ClusterApi) -> Refresher:
-            return Refresher(cluster, settings.current, self._clock, reporter, observer=metrics, versions=versions)
+            return Refresher(
+                cluster,
+                settings.current,
+                self._clock,
+                reporter,
+                observer=metrics,
+                versions=versions,
+                own_writes=own_writes,
+            )
 
         refresher = refresher_over(self._cluster)
         sight = await asyncio.to_thread(first_round, self._cluster, self._namespaces, refresher_over)
@@ -226,7 +236,7 @@ class Operator:
         archiver = _archiver(store, archive, settings, follower, self._clock) if store and archive else None
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         configure(kopf_settings)
-        pipelines = register(registry, queue, archiver, sight)
+        pipelines = register(registry, queue, archiver, sight, own_writes)
         metrics.exists(pipelines)
         metrics.follow_queue(lambda: queue.depth, lambda: queue.busy)
         liveness.check(lambda: _slowness(queue.threads))
