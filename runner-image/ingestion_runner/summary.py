@@ -34,8 +34,9 @@ def summarize(
 ) -> bytes:
     """The JSON summary in UTF-8, at most MAX_BYTES long, secrets masked; unknown keys are left out.
 
-    ``peak_memory`` is the workflow process's, in bytes. An interruption is provisional, because the operator knows more of why the run ended, unless it is ``final``.
-    Texts are shortened, on character boundaries, until the whole fits.
+    An interruption is provisional, because the operator knows more of why the run ended, unless it is ``final``.
+    ``peak_memory`` is that of the workflow's process, in bytes. Texts are shortened, on character boundaries, until
+    the whole fits.
     """
     summary: dict[str, Any] = {
         "version": VERSION,
