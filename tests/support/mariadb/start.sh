@@ -10,7 +10,7 @@ mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-me
 {
     cat /usr/local/share/mariadb/seed.sql
     echo "create user openmetadata identified by '$MARIADB_PASSWORD';"
-    echo "grant select on depot.* to openmetadata;"
+    echo "grant select, show view on depot.* to openmetadata;"
     echo "drop user root@localhost;"
 } >/tmp/seed.sql
 unset MARIADB_PASSWORD
