@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-from kubernetes.client.exceptions import ApiException
+from http.client import HTTPException
 
 from tests.cluster.errors import TestBedError
 from tests.cluster.progress import say, step
@@ -21,7 +20,7 @@ def play(stage: Stage, case: Case) -> Result:
             problems = deviations(case.expected, seen)
             if case.check is not None and not problems:
                 case.check(stage)
-        except (AssertionError, TestBedError, ApiException, DoubleError, OSError, LookupError, ValueError) as error:
+        except (AssertionError, TestBedError, DoubleError, HTTPException, OSError, LookupError, ValueError) as error:
             problems = [f"{type(error).__name__}: {error}"]
     for problem in problems:
         say(f"  {case.name}: {problem}")

@@ -26,8 +26,8 @@ class Stage:
     """What all cases share."""
 
     site: Site
-    server: ServerClient | None = None
-    """OpenMetadata in front of a gateway, where one is installed."""
+    gateway_port: int | None = None
+    """Where a gateway can be reached, if one is installed."""
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -79,13 +79,14 @@ class Stage:
 
     def try_connection(self, name: str, config: Mapping[str, Any]) -> Seen:
         """Have a connection tested as OpenMetadata's dialog does; the reason is the first step that failed."""
-        assert self.server is not None, "there is no gateway on this stage"
-        site = self.site
+        assert self.gateway_port is not None, "there is no gateway on this stage"
+        site, server = self.site, ServerClient.new(self.gateway_port, **_GATEWAY)
         request = {"connection": {"config": dict(config)}, "serviceType": "Database", "connectionType": config["type"]}
         document = site.double.register_automation(name, {**request, "secretsManagerProvider": "db"})
         body = {**document, "openMetadataServerConnection": self._server_connection()}
         triggered = time.monotonic()
-        self.server.change("POST", "run_automation", body=body).message  # noqa: B018  asserts that it is a success
+        server.change("POST", "run_automation", body=body).message  # noqa: B018  asserts that it is a success
+        server.close()
         found = wait_for(
             "the result",
             lambda: got if (got := site.double.automation(name))["status"] in ("Successful", "Failed") else None,
@@ -134,6 +135,4 @@ def open_whole_stage_on(site: Site) -> Iterator[Stage]:
     install_gateway(site.cluster, site.namespace, site.images, **_GATEWAY)
     stage = open_stage_on(site)
     with site.cluster.forward(site.namespace, "ingestion-gateway", 8080) as port:
-        server = ServerClient.new(port, **_GATEWAY)
-        yield Stage(stage.site, server)
-        server.close()
+        yield Stage(stage.site, port)
