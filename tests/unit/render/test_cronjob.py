@@ -137,8 +137,8 @@ def test_a_service_account_that_the_settings_do_not_allow_is_rejected() -> None:
 
 def test_a_run_keeps_its_node_unless_a_template_says_otherwise() -> None:
     template = {"metadata": {"annotations": {SAFE_TO_EVICT: "true"}}}
-    for changes, said in (({}, "false"), ({"podTemplate": template}, "true")):
-        body = cronjob(pipeline(**changes), settings(), NOW)
+    for found, said in ((pipeline(), "false"), (pipeline(podTemplate=template), "true")):
+        body = cronjob(found, settings(), NOW)
         assert body["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"][SAFE_TO_EVICT] == said
 
 
