@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast test-install test-versions chaos bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
+.PHONY: help demo test test-fast test-install test-types test-versions chaos bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ test-install: $(READY) ## Install, upgrade and remove the chart on the test clus
 
 manifests: $(READY) ## Render manifests/ from the chart
 	@$(PYTHON) -m tools.render_manifests
+
+test-types: $(READY) ## Run every pipeline type and its failures: ONLY="usage dbt" WRITE=1
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tests.types $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
 test-versions: $(READY) ## Run the tests of the runner against the older libraries
 	@$(PYTHON) -m tests.cluster setup

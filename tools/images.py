@@ -89,11 +89,16 @@ IMAGES: Mapping[str, Image] = {
         Path("tests/support/postgres/Dockerfile"),
         Path("tests/support/postgres"),
     ),
+    "mariadb": Image(
+        "localhost/mariadb-seeded",
+        Path("tests/support/mariadb/Dockerfile"),
+        Path("tests/support/mariadb"),
+    ),
 }
 
 
-# What an installation and its tests need: of the runners one.
-_DEFAULT_IMAGES: Final = [name for name in IMAGES if not name.startswith("runner-")]
+# What an installation and its tests need. MariaDB is played by `make test-types` alone.
+_DEFAULT_IMAGES: Final = ["operator", "runner", "double", "postgres"]
 
 
 def ensure(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""What the kernel says about the container's memory, for the message of a killed run."""
+"""What the kernel says about memory: why a run was killed, and how much one needed."""
 
+import resource
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -21,6 +22,11 @@ def memory_limit_note(cgroup: Path = _CGROUP) -> str:
     if kills == "0":
         return f" by somebody in the pod or on the node; the kernel counted no out-of-memory kill{within}"
     return f", most likely because it found no memory{within}"
+
+
+def peak_memory_of_children() -> int | None:
+    """The most memory in bytes that one process had resident at once, of those that have ended; None without any."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 or None
 
 
 def _read(path: Path) -> str:

@@ -30,11 +30,13 @@ def summarize(
     end_time: datetime,
     masker: Masker,
     final: bool = False,
+    peak_memory: int | None = None,
 ) -> bytes:
     """The JSON summary in UTF-8, at most MAX_BYTES long, secrets masked; unknown keys are left out.
 
     An interruption is provisional, because the operator knows more of why the run ended, unless it is ``final``.
-    Texts are shortened, on character boundaries, until the whole fits.
+    ``peak_memory`` is that of the workflow's process, in bytes. Texts are shortened, on character boundaries, until
+    the whole fits.
     """
     summary: dict[str, Any] = {
         "version": VERSION,
@@ -48,6 +50,7 @@ def summarize(
         "warnings": outcome.warnings,
         "errors": outcome.errors,
         "firstFailure": _first_failure(outcome.first_failure, masker),
+        "peakMemory": peak_memory,
         "reportedBy": reported_by,
         "provisional": True if outcome.reason is Reason.INTERRUPTED and not final else None,
     }

@@ -25,7 +25,7 @@ from ingestion_runner.inputs import (
 )
 from ingestion_runner.log_stream import LogStream
 from ingestion_runner.masking import Masker, secrets_of
-from ingestion_runner.memory import memory_limit_note
+from ingestion_runner.memory import memory_limit_note, peak_memory_of_children
 from ingestion_runner.outcomes import ExitCode, Outcome, Reason, RunError, State
 from ingestion_runner.signals import SignalInbox
 from ingestion_runner.summary import ReportedBy, summarize, write_summary
@@ -84,6 +84,7 @@ class Supervisor:
         except RunError as failure:
             outcome = Outcome.failed(failure.reason, failure.message).masked(self._masker)
         ended = datetime.now(UTC)
+        peak_memory = peak_memory_of_children()
         report = self._report(outcome, ended)
         reported_by: ReportedBy = "nobody"
         if report is not None:
@@ -98,9 +99,12 @@ class Supervisor:
             end_time=ended,
             final=isinstance(self._run.target, AutomationTarget),
             masker=self._masker,
+            peak_memory=peak_memory,
         )
         if problem := write_summary(summary, self._environ):
             self._log.say(problem)
+        if peak_memory:
+            self._log.say(f"the workflow had at most {peak_memory // 2**20} MiB of memory")
         self._log.say(f"{outcome.state} ({outcome.reason}): {outcome.message}")
         return outcome.reason.exit_code
 

@@ -28,6 +28,13 @@ def succeed_in_part(channel: ChannelWriter) -> None:
     channel.send_outcome(outcome(State.PARTIAL_SUCCESS, Reason.PARTIALLY_SUCCEEDED))
 
 
+def use_much_memory(channel: ChannelWriter) -> None:
+    """As much as nobody else here: 100 MiB, each page written."""
+    pages = bytearray(b"x") * (100 * 2**20)
+    pages.clear()
+    succeed(channel)
+
+
 def fail_to_start(channel: ChannelWriter) -> None:
     sys.stdout.write("Traceback (most recent call last):\n  the cause\n")
     channel.send_outcome(Outcome.failed(Reason.INITIALIZATION_FAILED, "the database is down"))

@@ -188,4 +188,4 @@ class RunningParent:
 
 def without_times(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary without what differs from run to run."""
-    return {key: value for key, value in summary.items() if key not in ("startTime", "endTime")}
+    return {key: value for key, value in summary.items() if key not in ("startTime", "endTime", "peakMemory")}

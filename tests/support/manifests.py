@@ -1,9 +1,9 @@
-"""Kubernetes objects of the two servers that tests and the demo need: the double and PostgreSQL.
+"""Kubernetes objects of the servers that tests and the demo need: the double, databases, a web server of files.
 
     for manifest in double(namespace, image, token=...) + postgres(namespace, image, password=...):
         ...                                   # apply it
 
-Both run under the restricted Pod Security standard, with a read-only root.
+They run under the restricted Pod Security standard, with a read-only root.
 """
 
 from typing import Any
@@ -14,6 +14,10 @@ DOUBLE = "openmetadata"
 DOUBLE_PORT = 8585
 POSTGRES = "postgres"
 POSTGRES_PORT = 5432
+MARIADB = "mariadb"
+MARIADB_PORT = 3306
+FILES = "files"
+FILES_PORT = 8080
 
 
 def double(
@@ -55,6 +59,47 @@ def postgres(namespace: str, image: str, *, password: str) -> list[Manifest]:
         _secret(namespace, POSTGRES, {"password": password}),
         _deployment(namespace, POSTGRES, container, writable=writable),
         _service(namespace, POSTGRES, POSTGRES_PORT, node_port=None),
+    ]
+
+
+def mariadb(namespace: str, image: str, *, password: str) -> list[Manifest]:
+    """Secret, Deployment and Service `mariadb`, port 3306: the seeded database `depot`."""
+    asks = 'MYSQL_PWD="$MARIADB_PASSWORD" mariadb --no-defaults -h 127.0.0.1 -u openmetadata -e "select 1"'
+    container = _container(
+        MARIADB,
+        image,
+        port=MARIADB_PORT,
+        environment={"MARIADB_PASSWORD": _from_secret(MARIADB, "password")},
+        probe={"exec": {"command": ["sh", "-c", asks]}},
+        memory=("96Mi", "384Mi"),
+    )
+    writable = {"data": "/var/lib/mysql", "tmp": "/tmp"}
+    return [
+        _secret(namespace, MARIADB, {"password": password}),
+        _deployment(namespace, MARIADB, container, writable=writable),
+        _service(namespace, MARIADB, MARIADB_PORT, node_port=None),
+    ]
+
+
+def files(namespace: str, image: str, content: dict[str, str]) -> list[Manifest]:
+    """ConfigMap, Deployment and Service `files`: a web server at http://files:8080/; `image` is the double's."""
+    serve = ["/opt/venv/bin/python", "-m", "http.server", str(FILES_PORT), "--directory", "/srv"]
+    container = _container(
+        FILES,
+        image,
+        port=FILES_PORT,
+        environment={},
+        probe={"tcpSocket": {"port": FILES_PORT}},
+        memory=("32Mi", "96Mi"),
+    )
+    deployment = _deployment(namespace, FILES, {**container, "command": serve}, writable={})
+    pod = deployment["spec"]["template"]["spec"]
+    pod["volumes"].append({"name": "content", "configMap": {"name": FILES}})
+    pod["containers"][0]["volumeMounts"].append({"name": "content", "mountPath": "/srv", "readOnly": True})
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(namespace, FILES), "data": content},
+        deployment,
+        _service(namespace, FILES, FILES_PORT, node_port=None),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ingestion_runner.outcomes import Outcome, Reason, State
 from ingestion_runner.text import cut, one_line
+from ingestion_runner.workflow.certificates import use_certificate_files
 from ingestion_runner.workflow.config import WORKFLOW_CLASSES
 from ingestion_runner.workflow.failures import (
     StartLog,
@@ -57,6 +58,7 @@ def load(module_name: str, what: str) -> ModuleType:
     try:
         with quick_import():
             module = importlib.import_module(module_name)
+            use_certificate_files(importlib.import_module("metadata.utils.ssl_manager").SSLManager)
     except ImportError as error:
         traceback.print_exc()
         raise explain_import_failure(error, what) from error

@@ -37,8 +37,9 @@ def test_application_started_on_its_own_is_reported_nowhere_and_that_is_no_probl
 
     assert parent.summary()["reportedBy"] == "nobody"
     assert server.requests == []
-    # One line, and it tells the outcome.
-    assert parent.log.count("[runner]") == 1
+    # Two lines: the memory and the outcome.
+    said = [line for line in parent.log.splitlines() if "[runner]" in line]
+    assert ["MiB of memory" in line for line in said] == [True, False]
 
 
 @pytest.mark.parametrize("python_class", [None, "Sweeper", ".Sweeper", 7])

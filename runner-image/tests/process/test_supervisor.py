@@ -54,6 +54,13 @@ def test_parent_reports_success_that_the_workflow_could_not_report(pod: Pod, ser
     assert server.requests[0].headers["authorization"] == "Bearer the-bots-token"
 
 
+def test_parent_tells_how_much_memory_the_workflow_needed(pod: Pod) -> None:
+    _, parent = run(pod, "use_much_memory")
+
+    assert 100 * 2**20 < parent.summary()["peakMemory"] < 200 * 2**20
+    assert f"the workflow had at most {parent.summary()['peakMemory'] // 2**20} MiB of memory" in parent.log
+
+
 @pytest.mark.parametrize(
     ("behaviour", "exit_code", "state", "reason"),
     [

@@ -3,10 +3,12 @@
 import importlib
 import importlib.metadata
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from metadata.generated.schema.entity.automations.workflow import Workflow
+from metadata.generated.schema.entity.services.connections.database.postgresConnection import PostgresConnection
 from metadata.generated.schema.entity.services.ingestionPipelines.ingestionPipeline import PipelineStatus
 from metadata.generated.schema.metadataIngestion.application import OpenMetadataApplicationConfig
 from metadata.generated.schema.metadataIngestion.testSuitePipeline import TestSuitePipeline
@@ -18,6 +20,7 @@ from metadata.ingestion.api.parser import (
 )
 from metadata.utils.class_helper import get_service_type_from_source_type
 from metadata.utils.logger import ingestion_logger
+from metadata.utils.ssl_manager import SSLManager, check_ssl_and_init
 from pydantic import ValidationError
 
 from ingestion_runner.automation_status import closing_patch
@@ -26,6 +29,7 @@ from ingestion_runner.outcomes import ConfigurationError, Outcome, Reason, RunEr
 from ingestion_runner.pipeline_status import ROW_FIELDS, closed_row
 from ingestion_runner.workflow.application import require_runner_class
 from ingestion_runner.workflow.automation import parsed
+from ingestion_runner.workflow.certificates import use_certificate_files
 from ingestion_runner.workflow.config import WORKFLOW_CLASSES, WorkflowInputs, build_config
 from ingestion_runner.workflow.failures import StartLog, explain_start_failure
 from ingestion_runner.workflow.packages import require_extra, require_language_models
@@ -380,3 +384,18 @@ def test_workflow_class_has_what_the_runner_calls(pipeline_type: str) -> None:
 
     for method in ("create", "execute", "raise_from_status", "calculate_success", "build_ingestion_status"):
         assert callable(getattr(workflow, method))
+
+
+def test_the_driver_gets_the_certificate_that_a_connection_names_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SSLManager, "create_temp_file", SSLManager.create_temp_file)  # put back after the test
+    use_certificate_files(SSLManager)
+    certificate = tmp_path / "ca.crt"
+    certificate.write_text("any")
+    config = CONNECTION["config"] | {"sslMode": "verify-ca", "sslConfig": {"caCertificate": str(certificate)}}
+    connection = PostgresConnection.model_validate(config)
+
+    arguments = check_ssl_and_init(connection).setup_ssl(connection).connectionArguments.root
+
+    assert arguments == {"sslmode": "verify-ca", "sslrootcert": str(certificate)}

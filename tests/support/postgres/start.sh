@@ -5,6 +5,7 @@
 #   PGDATA             where the cluster is made
 #   PGPORT             5432
 #   SEED               seed.sql
+#   SOCKETS            the folder of the socket
 #   PG_BIN             where Debian keeps the server's programs
 set -eu
 : "${POSTGRES_PASSWORD:?set POSTGRES_PASSWORD, the password of the role openmetadata}"
@@ -28,8 +29,13 @@ if [ ! -f "$PGDATA/seeded" ]; then
 		host all postgres all reject
 		host all all all scram-sha-256
 	EOF
+    # Signed by itself, so that it is its own CA. Only who asks for TLS has it.
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 30 -subj /CN=postgres \
+        -addext subjectAltName=DNS:postgres,DNS:localhost,IP:127.0.0.1 \
+        -keyout "$PGDATA/server.key" -out "$PGDATA/server.crt" 2>/dev/null
     # Nothing here outlives the pod, so nothing needs to reach the disk.
     cat >>"$PGDATA/postgresql.conf" <<-EOF
+		ssl = on
 		fsync = off
 		synchronous_commit = off
 		full_page_writes = off

@@ -31,6 +31,8 @@ TEMPLATES = st.fixed_dictionaries(
     },
 )
 
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+
 
 @given(TEMPLATES, TEMPLATES)
 def test_rendering_is_deterministic_and_changes_neither_pipeline_nor_settings(lower: Body, upper: Body) -> None:
@@ -133,6 +135,13 @@ def test_a_service_account_that_the_settings_do_not_allow_is_rejected() -> None:
     assert body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] == "admin"
 
 
+def test_a_run_keeps_its_node_unless_a_template_says_otherwise() -> None:
+    template = {"metadata": {"annotations": {SAFE_TO_EVICT: "true"}}}
+    for found, said in ((pipeline(), "false"), (pipeline(podTemplate=template), "true")):
+        body = cronjob(found, settings(), NOW)
+        assert body["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"][SAFE_TO_EVICT] == said
+
+
 def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
     own = {
         constants.ANNOTATION_RUN_ID: "one-for-all",
@@ -149,7 +158,7 @@ def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
     ):
         metadata = body["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
         assert metadata["annotations"].keys() == {
-            constants.ANNOTATION_PIPELINE_NAME, constants.ANNOTATION_RUN_INPUT, "a",
+            constants.ANNOTATION_PIPELINE_NAME, constants.ANNOTATION_RUN_INPUT, SAFE_TO_EVICT, "a",
         }  # fmt: skip
         assert metadata["annotations"][constants.ANNOTATION_RUN_INPUT] != "{}"
         assert metadata["labels"] == body["metadata"]["labels"] | {"c": "d", constants.LABEL_VERSION: "2.0.6.0"}

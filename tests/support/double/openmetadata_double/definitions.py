@@ -14,13 +14,15 @@ MORE_STEPS = {
     "Mysql": (("GetQueries", False),),
     "Postgres": (("GetDatabases", True), ("GetTags", False), ("GetQueries", False)),
 }
+GATES = frozenset({"CheckAccess", "CheckURL"})
+OTHER_STEPS = {"Rest": (("CheckURL", True), ("CheckSchema", True))}
 SQL_TYPES = frozenset({"Mysql", "MariaDB", "Postgres", "SQLite", "Mssql", "Greenplum", "Cockroach", "Timescale"})
 
 
 def definition(name: str, server_version: str) -> dict[str, Any]:
     """The definition `<type>.testConnectionDefinition`, in the shape the server of that version gives it."""
     service_type = name.partition(".")[0]
-    steps = [("CheckAccess", True)]
+    steps = [*OTHER_STEPS.get(service_type, (("CheckAccess", True),))]
     if service_type in SQL_TYPES:
         steps = [*DATABASE_STEPS, *MORE_STEPS.get(service_type, ())]
     return {
@@ -38,9 +40,9 @@ def _step(name: str, *, mandatory: bool, server_version: str) -> dict[str, Any]:
         "description": f"Checks {name}.",
         "errorMessage": f"{name} failed.",
         "mandatory": mandatory,
-        "shortCircuit": name == "CheckAccess",
+        "shortCircuit": name in GATES,
     }
     # New in 2.0; a 1.x client refuses the unknown field.
     if int(server_version.partition(".")[0]) >= 2:
-        step["category"] = "ConnectionGate" if name == "CheckAccess" else "Capability"
+        step["category"] = "ConnectionGate" if name in GATES else "Capability"
     return step

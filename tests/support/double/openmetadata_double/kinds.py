@@ -132,6 +132,15 @@ KINDS: dict[str, Kind] = {
         _asset("mlmodels", "MlModel", "mlmodelServices", file="mlmodel"),
         _asset("searchIndexes", "SearchIndex", "searchServices"),
         _asset("apiCollections", "APICollection", "apiServices", file="apiCollection"),
+        Kind(
+            "apiEndpoints",
+            "apiEndpoint",
+            entity="entity.data.apiEndpoint:APIEndpoint",
+            create="api.data.createAPIEndpoint:CreateAPIEndpointRequest",
+            parent_field="apiCollection",
+            parent_paths=("apiCollections",),
+            inherited=("service", "serviceType"),
+        ),
         _standalone(
             "classifications",
             "classification",

@@ -202,3 +202,14 @@ def test_a_type_has_no_custom_properties(api: Api) -> None:
     status, found = api.call("GET", "/metadata/types/name/table?fields=customProperties")
 
     assert (status, found["name"], found["customProperties"]) == (200, "table", [])
+
+
+def test_an_endpoint_is_part_of_its_collection_and_of_its_service(api: Api, double: DoubleClient) -> None:
+    double.register_service("ordering", "Rest", kind="api")
+    api.make("apiCollections", {"name": "orders", "service": "ordering", "endpointURL": "http://ordering/"})
+    api.make("apiEndpoints", {"name": "/orders/get", "apiCollection": "ordering.orders", "requestMethod": "GET"})
+
+    (endpoint,) = double.entities("apiEndpoints")
+    assert endpoint["fullyQualifiedName"] == "ordering.orders./orders/get"
+    assert endpoint["apiCollection"]["name"] == "orders"
+    assert (endpoint["service"]["name"], endpoint["serviceType"]) == ("ordering", "Rest")

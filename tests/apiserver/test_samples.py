@@ -1,0 +1,52 @@
+"""The samples as a real API server sees them; tests/unit holds them against the model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.ports import CRONJOBS, PIPELINES
+from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.system_clock import SystemClock
+from tests.cluster.handle import Cluster
+from tests.cluster.locations import CHECKOUT
+from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.objects import settings
+
+SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
+TOKEN = "ingestion-bot"
+
+
+@pytest.fixture
+def refresher(api: KubernetesCluster) -> Refresher:
+    in_force, clock = settings(), SystemClock()
+    return Refresher(api, lambda: in_force, clock, reporter_over(api, FakeSink(), lambda: in_force, clock))
+
+
+def ready(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
+    body = api.get(PIPELINES, namespace, name)
+    assert body is not None
+    return next(condition for condition in body["status"]["conditions"] if condition["type"] == "Ready")
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_names_the_secret_that_it_misses_and_is_ready_once_it_is_there(
+    bed: Cluster, api: KubernetesCluster, namespace: str, refresher: Refresher, path: Path
+) -> None:
+    bed.kubectl("-n", namespace, "delete", "secret", TOKEN, "--ignore-not-found")
+    bed.kubectl("-n", namespace, "apply", "--server-side", "--filename", str(path))
+    name = yaml.safe_load(path.read_text())["metadata"]["name"]
+
+    refresher.refresh(PipelineKey(namespace, name), [])
+    missing = ready(api, namespace, name)
+    assert (missing["status"], missing["reason"]) == ("False", "SecretNotFound")
+    assert TOKEN in missing["message"]
+
+    bed.kubectl("-n", namespace, "create", "secret", "generic", TOKEN, "--from-literal=token=any")
+    refresher.refresh(PipelineKey(namespace, name), [])
+    assert ready(api, namespace, name)["status"] == "True"
+    cronjob = api.get(CRONJOBS, namespace, name)
+    assert cronjob is not None
+    assert cronjob["spec"]["suspend"] is False

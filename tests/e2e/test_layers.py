@@ -1,0 +1,57 @@
+"""What an administrator's settings put under every pipeline, in the cluster as it is installed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import site as sites
+from tests.support.installation import OPERATOR, settings
+from tests.support.site import Site
+from tests.support.waiting import wait_for
+
+TOLERATION = {"key": "ingestion", "operator": "Exists", "effect": "NoSchedule"}
+LAYER = {
+    "metadata": {"annotations": {"example.com/owner": "data"}},
+    "spec": {"tolerations": [TOLERATION], "volumes": [{"name": "ca", "secret": {"secretName": "company-ca"}}]},
+    "container": {"volumeMounts": [{"name": "ca", "mountPath": "/certs", "readOnly": True}]},
+}
+
+
+def change_settings(site: Site, **changes: Any) -> None:
+    """Change the ConfigMap, and have the kubelet bring it to the operator's pod now rather than in a minute."""
+    (found,) = [one for one in site.list("configmaps") if "settings.yaml" in one.get("data", {})]
+    text = yaml.safe_dump(settings(site.images["runner"], **changes))
+    site.apply({**found, "metadata": {"name": found["metadata"]["name"]}, "data": {"settings.yaml": text}})
+    version = site.get("configmap", found["metadata"]["name"])["metadata"]["resourceVersion"]  # type: ignore[index]
+    site.kubectl("annotate", "--overwrite", "pod", "-l", f"app.kubernetes.io/name={OPERATOR}", f"settings={version}")
+
+
+@pytest.fixture
+def as_before(site: Site) -> Iterator[None]:
+    yield
+    change_settings(site)
+
+
+def template(site: Site, cronjob: str) -> dict[str, Any]:
+    """The pod template of a CronJob."""
+    body = site.get("cronjob", cronjob)
+    return dict(body["spec"]["jobTemplate"]["spec"]["template"]) if body else {}
+
+
+@pytest.mark.usefixtures("as_before")
+def test_what_a_layer_of_the_settings_adds_comes_to_the_cronjob_and_goes_with_it(site: Site) -> None:
+    site.apply(sites.pipeline("layered", schedule={"cron": "@yearly"}))
+    before = wait_for("the CronJob", lambda: template(site, "layered"), timeout=30)
+    assert before["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+
+    change_settings(site, podTemplatesByService=[{"type": "databaseService", "podTemplate": LAYER}])
+    wait_for("the toleration", lambda: template(site, "layered")["spec"].get("tolerations") == [TOLERATION], timeout=40)
+    spec = template(site, "layered")["spec"]
+    assert "company-ca" in [volume.get("secret", {}).get("secretName") for volume in spec["volumes"]]
+    assert "/certs" in [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
+
+    change_settings(site)
+    wait_for("the toleration to go", lambda: "tolerations" not in template(site, "layered")["spec"], timeout=40)
+    assert template(site, "layered") == before
