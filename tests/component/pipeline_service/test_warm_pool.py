@@ -225,10 +225,11 @@ def test_a_pod_that_may_have_begun_has_ended_before_a_job_is_made(
         failed = {"conditions": [{"type": "Failed", "status": "True"}]}
         world.cluster.put(JOBS, warm(world)[0] | {"status": failed})
 
-    pods.meanwhile = lambda: [
-        world.cluster.interleave("get", lambda: None, plural="jobs"),
-        world.cluster.interleave("get", end_on_the_second_look, plural="jobs"),
-    ]
+    def begin_to_stop() -> None:
+        world.cluster.interleave("get", lambda: None, plural="jobs")
+        world.cluster.interleave("get", end_on_the_second_look, plural="jobs")
+
+    pods.meanwhile = begin_to_stop
     client.run_automation(automation())
     assert [job["spec"]["activeDeadlineSeconds"] for job in seen] == [1]
     assert len(cold(world)) == 1
