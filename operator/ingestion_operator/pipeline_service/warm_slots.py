@@ -137,7 +137,7 @@ def _read(job: Mapping[str, Any]) -> WarmJob:
         resource_version=metadata["resourceVersion"],
         slot=int(slot) if slot.isdecimal() else -1,
         fingerprint=annotations.get(constants.ANNOTATION_FINGERPRINT, ""),
-        run_id=job["spec"]["template"]["metadata"]["annotations"].get(constants.ANNOTATION_RUN_ID, ""),
+        run_id=job["spec"]["template"]["metadata"].get("annotations", {}).get(constants.ANNOTATION_RUN_ID, ""),
         created=created,
         started=parse_timestamp(status.get("startTime")),
         is_waiting=not is_taken and not conditions & _ENDINGS and not metadata.get("deletionTimestamp"),
