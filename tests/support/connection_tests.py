@@ -15,7 +15,7 @@ from tests.support.site import SERVICE, Site
 from tests.support.waiting import wait_for
 
 WARM = "ingestion.openmetadata.org/warm-pool=automations"
-_GATEWAY = "ingestion-gateway"
+GATEWAY = "ingestion-gateway"
 
 
 def run_connection_test(
@@ -62,22 +62,28 @@ def server_connection(token: str) -> dict[str, Any]:
 
 @contextmanager
 def gateway_with_pool(site: Site, size: int, **credentials: str) -> Iterator[ServerClient]:
-    """A server in front of the installed gateway, started anew with a warm pool of `size`, once that is as it should
-    be. The gateway would take the setting up by itself, when the kubelet has brought it, a minute later.
-    """
+    """A server in front of the installed gateway with a warm pool of `size`, once that is as it should be."""
+    set_pool(site, size)
+    wait_for_pool(site, size)
+    with site.cluster.forward(site.namespace, GATEWAY, 8080) as port:
+        client = ServerClient.new(port, **credentials)
+        yield client
+        client.close()
+
+
+def set_pool(site: Site, size: int) -> None:
+    """Change the setting, and start the gateway anew: by itself it would know when the kubelet has brought it."""
     live = site.get("configmap", "ingestion-operator-settings")
     assert live is not None
     settings = yaml.safe_load(live["data"]["settings.yaml"]) | {"warmAutomations": size}
     metadata = {"name": live["metadata"]["name"]}
     data = {"settings.yaml": yaml.safe_dump(settings)}
     site.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-    site.kubectl("rollout", "restart", f"deployment/{_GATEWAY}")
-    wait_for_rollout(site.cluster, site.namespace, _GATEWAY)
-    wait_for_pool(site, size)
-    with site.cluster.forward(site.namespace, _GATEWAY, 8080) as port:
-        client = ServerClient.new(port, **credentials)
-        yield client
-        client.close()
+    site.kubectl("rollout", "restart", f"deployment/{GATEWAY}")
+    wait_for_rollout(site.cluster, site.namespace, GATEWAY)
+    # A port is forwarded to any pod of the Service, also to one that is about to end.
+    selector = f"app.kubernetes.io/name={GATEWAY}"
+    wait_for("the old gateway to go", lambda: len(site.list("pods", selector)) == 1, timeout=60)
 
 
 def wait_for_pool(site: Site, size: int) -> None:

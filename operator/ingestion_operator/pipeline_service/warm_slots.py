@@ -17,6 +17,11 @@ from ingestion_operator.render.warm import IDLE_SECONDS
 _LEAVING: Final = timedelta(seconds=60)
 """So long before a pod's waiting ends another one is made, and it is given nothing any more."""
 
+_SETTLING: Final = timedelta(minutes=3)
+"""So long a Job is left alone that is not what is wanted here: another replica may know newer settings already, and the
+two must not undo each other's work. The kubelet brings changed settings within two minutes.
+"""
+
 _PAUSE_AFTER_FAILURE: Final = timedelta(seconds=60)
 _ENDINGS: Final = frozenset({"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"})
 _LABEL_JOB_NAME: Final = "batch.kubernetes.io/job-name"
@@ -65,16 +70,19 @@ def read(jobs: Iterable[Mapping[str, Any]]) -> list[WarmJob]:
 def plan(jobs: Sequence[WarmJob], wanted: int, fingerprint: str, pending_limit: timedelta, now: datetime) -> Plan:
     """Return what to do: one waiting Job for each of the first `wanted` slots, and none beside them.
 
-    One that fails is made again after a pause; one that is not ready in time, at once.
+    One that fails is made again after a pause; one that is not ready in time, at once. What is outdated or too much
+    goes when it has been there for a while.
     """
-    kept: set[str] = set()
+    kept = {job.uid for job in jobs if job.slot >= wanted and now < job.created + _SETTLING}
     create: list[tuple[int, str]] = []
     for slot in range(wanted):
         own = [job for job in jobs if job.slot == slot]
         usable = [
             job
             for job in own
-            if job.is_waiting and job.fingerprint == fingerprint and (job.is_ready or now < job.created + pending_limit)
+            if job.is_waiting
+            and (job.fingerprint == fingerprint or now < job.created + _SETTLING)
+            and (job.is_ready or now < job.created + pending_limit)
         ]
         staying = [job for job in usable if not job.is_leaving(now)]
         kept |= {job.uid for job in usable if job not in staying[1:]}

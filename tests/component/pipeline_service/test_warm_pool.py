@@ -295,6 +295,9 @@ def test_pods_of_another_image_are_replaced_and_not_taken(
     client.run_automation(automation())
     assert pods.given == []
     pool.keep_full()
+    assert waiting(world) == [old]  # another replica may have made it by newer settings
+    world.clock.forward(minutes=3)
+    pool.keep_full()
     (new,) = waiting(world)
     assert new != old
     retired = next(job for job in warm(world) if job["metadata"]["name"] == old)
@@ -307,8 +310,21 @@ def test_a_pool_that_is_switched_off_is_emptied_also_by_a_gateway_that_has_just_
     pool.keep_full()
     start(world)
     size(world, 0)
+    world.clock.forward(minutes=3)
     another(world, pods).keep_full()
     assert waiting(world) == []
+
+
+def test_replicas_with_different_settings_do_not_undo_each_others_work(
+    world: World, pool: WarmPool, pods: Pods
+) -> None:
+    newer = world.settings.model_copy(update={"warm_automations": 2})
+    ahead = WarmPool(world.cluster, objects.NAMESPACE, lambda: newer, world.clock, pods)
+    for _ in range(30):
+        pool.keep_full()
+        ahead.keep_full()
+        world.clock.forward(seconds=5)
+    assert len(warm(world)) == len(waiting(world)) == 2
 
 
 def test_a_pod_that_is_taken_while_it_is_retired_works_on(
@@ -317,6 +333,7 @@ def test_a_pod_that_is_taken_while_it_is_retired_works_on(
     pool.keep_full()
     start(world)
     size(world, 0)
+    world.clock.forward(minutes=3)
 
     def take() -> None:
         size(world, 1)
@@ -325,7 +342,7 @@ def test_a_pod_that_is_taken_while_it_is_retired_works_on(
     world.cluster.interleave("merge_patch", take, plural="jobs")
     pool.keep_full()
     assert len(pods.given) == 1
-    assert warm(world)[0]["spec"]["activeDeadlineSeconds"] == 100
+    assert warm(world)[0]["spec"]["activeDeadlineSeconds"] == 180 + 100
 
 
 @pytest.mark.parametrize("error", [Conflict("taken", code=409), NotFound("gone", code=404)])
@@ -337,6 +354,7 @@ def test_a_name_that_is_taken_or_a_job_that_has_gone_is_no_failure(
     else:
         pool.keep_full()
         size(world, 0)
+        world.clock.forward(minutes=3)
         world.cluster.fail("merge_patch", error, plural="jobs")
     pool.keep_full()
 

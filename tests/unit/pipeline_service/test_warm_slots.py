@@ -101,6 +101,18 @@ def test_what_is_outdated_or_too_much_is_retired() -> None:
     assert retired(job("older"), job("younger", age=200)) == ["younger"]
 
 
+@pytest.mark.parametrize("changes", [{"fingerprint": "of-other-settings"}, {"slot": 1}])
+def test_replicas_that_know_different_settings_leave_each_others_new_jobs_alone(changes: dict[str, Any]) -> None:
+    new, old = job("a", age=179, **changes), job("a", age=180, **changes)
+    assert retired(new) == []
+    assert retired(old) == ["a"]
+    assert created(job("b"), new) == []
+
+
+def test_a_slot_that_another_replica_has_just_filled_otherwise_is_not_filled_twice() -> None:
+    assert created(job("a", age=179, fingerprint="of-other-settings")) == []
+
+
 def test_everything_that_waits_is_retired_when_no_pool_is_wanted_and_nothing_that_works() -> None:
     assert retired(job("a"), job("b", slot=1), job("c", slot=2, annotations=TAKEN), wanted=0) == ["a", "b"]
 
