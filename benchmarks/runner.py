@@ -23,9 +23,8 @@ from tests.cluster import cluster as testbed
 from tests.cluster.errors import TestBedError
 from tests.cluster.locations import CHECKOUT, cache
 from tests.cluster.progress import say
-from tests.support import manifests
+from tests.support.connection_tests import gateway_with_pool, run_connection_test, wait_for_pool
 from tests.support.installation import install_gateway
-from tests.support.postgres.process import connection
 from tests.support.server_client import ServerClient
 from tests.support.site import SERVICE, Credentials, Site, open_site, pipeline, remove
 from tests.support.waiting import wait_for
@@ -41,6 +40,7 @@ IMAGES: Final[Mapping[str, Image]] = {
 # The images by what is compared, and the server version by which the operator's settings choose between them.
 _NAMES: Final = {"ours": "runner", "naive": "runner-naive"}
 _VERSIONS: Final = {"ours": "2.0", "naive": "0.0"}
+_POOLS: Final = {"cold": 0, "warm_pool": 1}
 _SECONDS: Final = 120.0
 
 Probes = dict[str, list[dict[str, float]]]
@@ -54,7 +54,7 @@ class Measuring:
         self._server = server
         self.starts: dict[str, list[Start]] = {kind: [] for kind in _NAMES}
         self.probes: Probes = {kind: [] for kind in _NAMES}
-        self.connection_tests: list[float] = []
+        self.connection_tests: dict[str, list[float]] = {}
 
     def take(self, runs: int) -> None:
         """Run both images in turn; the first time is for warming up."""
@@ -71,7 +71,17 @@ class Measuring:
                 if number:
                     self.starts[kind].append(start)
                     self.probes[kind].append(probe)
-        self.connection_tests = [self._test_connection(number) for number in range(runs)]
+
+    def take_connection_tests(self, kind: str, server: ServerClient, pool: int, runs: int) -> None:
+        """Test a connection again and again, each time with a full pool."""
+        self.connection_tests[kind] = []
+        for number in range(runs):
+            wait_for_pool(self._site, pool)
+            seconds, found = run_connection_test(self._site, server, f"test-connection-{kind}-{number}")
+            if found["status"] != "Successful":
+                raise AssertionError(f"the test of the connection ended as {found}")
+            say(f"{number} connection test, {kind}: {seconds:.2f} s")
+            self.connection_tests[kind].append(seconds)
 
     def _wait_until_deployed(self, kind: str) -> None:
         wait_for("the CronJob", lambda: self._site.status(kind).get("cronJobName"), timeout=_SECONDS)
@@ -110,41 +120,6 @@ class Measuring:
         found: dict[str, float] = json.loads(log.splitlines()[-1])
         return found
 
-    def _test_connection(self, number: int) -> float:
-        """From the gateway's call to the last step's result on the server."""
-        site, name = self._site, f"test-connection-{number}"
-        request = {
-            "connection": connection(f"{manifests.POSTGRES}:{manifests.POSTGRES_PORT}", site.credentials.password),
-            "serviceType": "Database",
-            "connectionType": "Postgres",
-            "serviceName": SERVICE,
-            "secretsManagerProvider": "db",
-        }
-        document = site.double.register_automation(name, request)
-        site.double.clear_calls()
-        body = document | {"openMetadataServerConnection": _server_connection(site.credentials.token)}
-        began = time.time()
-        self._server.change("POST", "run_automation", body=body).message  # noqa: B018  asserts the success
-        found = wait_for(
-            "the result",
-            lambda: got if (got := site.double.automation(name))["status"] in ("Successful", "Failed") else None,
-            timeout=_SECONDS,
-        )
-        if found["status"] != "Successful":
-            raise AssertionError(f"the test of the connection ended as {found}")
-        return float(site.double.calls(method="PATCH", path="/automations/workflows/")[-1]["at"]) - began
-
-
-def _server_connection(token: str) -> dict[str, Any]:
-    return {
-        "clusterName": "openmetadata",
-        "type": "OpenMetadata",
-        "hostPort": f"http://{manifests.DOUBLE}:{manifests.DOUBLE_PORT}/api",
-        "authProvider": "openmetadata",
-        "verifySSL": "no-ssl",
-        "securityConfig": {"jwtToken": token},
-    }
-
 
 def _pod(name: str, image: str) -> dict[str, Any]:
     container = {
@@ -180,12 +155,16 @@ def main() -> int:
         try:
             with open_site(bed, NAMESPACE, built, Credentials.random(), runnerImages=chosen) as site:
                 password = secrets.token_hex(16)
-                install_gateway(bed, NAMESPACE, built, username="admin", password=password)
+                admin = {"username": "admin", "password": password}
+                install_gateway(bed, NAMESPACE, built, **admin)
                 with bed.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
-                    server = ServerClient.new(port, username="admin", password=password)
+                    server = ServerClient.new(port, **admin)
                     measuring = Measuring(site, server)
                     measuring.take(runs)
                     server.close()
+                for kind, pool in _POOLS.items():
+                    with gateway_with_pool(site, pool, **admin) as server:
+                        measuring.take_connection_tests(kind, server, pool, runs)
         finally:
             remove(bed, NAMESPACE)
     except (TestBedError, AssertionError) as error:

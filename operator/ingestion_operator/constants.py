@@ -36,6 +36,15 @@ LABEL_PIPELINE_TYPE: Final = f"{GROUP}/pipeline-type"
 LABEL_ONE_OFF: Final = f"{GROUP}/one-off"
 """On Jobs and Pods that belong to no pipeline: `automation` or `application`."""
 
+LABEL_WARM_POOL: Final = f"{GROUP}/warm-pool"
+"""On Jobs and Pods that wait for what they are to do, or have been given it: what they wait for, `automations`."""
+
+ANNOTATION_WARM_SLOT: Final = f"{GROUP}/warm-slot"
+"""On Jobs of the warm pool: which of its places they hold."""
+
+ANNOTATION_TAKEN_AT: Final = f"{GROUP}/taken-at"
+"""On Jobs of the warm pool that have been given something to do, or were chosen for it."""
+
 ANNOTATION_PIPELINE_NAME: Final = f"{GROUP}/pipeline-name"
 """On CronJobs, Jobs and Pods: the whole name of the IngestionPipeline, which a label may be too short for."""
 
@@ -46,7 +55,8 @@ ANNOTATION_RUN_ID: Final = f"{GROUP}/run-id"
 """On the pod template of a run whose caller chose the id; absent: the Job's UID is the run id."""
 
 ANNOTATION_FINGERPRINT: Final = f"{GROUP}/fingerprint"
-"""On CronJobs: hash of what the operator wants, so that an unchanged pipeline costs no write."""
+"""On CronJobs: hash of what the operator wants, so that an unchanged pipeline costs no write. On Jobs of the warm pool:
+hash of what the gateway wants, so that outdated ones are known."""
 
 ANNOTATION_OPENS_AT: Final = f"{GROUP}/opens-at"
 """On a CronJob that waits for its startDate: that date. Tells an opening window from somebody's un-pause."""
@@ -115,6 +125,9 @@ SOURCE_CONFIG_KEY: Final = "source-config"
 TOKEN_KEY: Final = "token"  # noqa: S105  the key of a Secret, not a token
 
 AUTOMATION_KEY: Final = "automation"
+CERTIFICATE_KEY: Final = "certificate"
+HANDOVER_SECRET_KEY: Final = "secret"  # noqa: S105  the key of a Secret
+"""Of a warm pod's Secret: its TLS certificate with the private key, and what the gateway shows it."""
 
 RUNNER_CONTAINER: Final = "ingestion"
 RUNNER_USER: Final = 65532
@@ -123,7 +136,11 @@ TOKEN_DIRECTORY: Final = "/ingestion/token"  # noqa: S105  a directory, not a to
 CONNECTION_DIRECTORY: Final = "/ingestion/connection"
 SOURCE_CONFIG_DIRECTORY: Final = "/ingestion/source-config"
 AUTOMATION_DIRECTORY: Final = "/ingestion/automation"
+CERTIFICATE_DIRECTORY: Final = "/ingestion/certificate"
+HANDOVER_SECRET_DIRECTORY: Final = "/ingestion/secret"  # noqa: S105  a directory
 TEMPORARY_DIRECTORY: Final = "/tmp"  # noqa: S108  an emptyDir in the runner's pod
+
+WARM_POD_PORT: Final = 8443
 
 EXIT_CONFIGURATION: Final = 2
 """Exit code of the runner for what no repetition can mend."""

@@ -192,6 +192,20 @@ class StatusObserver(Protocol):
         """Take notice of what a status was and is: once that is written, or found to be so already."""
 
 
+HandedOver = Literal["taken", "refused", "unknown"]
+"""The pod will see to the automation's end; it has not been told to begin and so will not; it may have begun."""
+
+
+class HandOver(Protocol):
+    """The way to a pod that waits for an automation."""
+
+    def credentials(self, pod_name: str) -> dict[str, str]:
+        """Return what a new pod's Secret must hold, by key: made for this pod alone."""
+
+    def give(self, address: str, name: str, credentials: Mapping[str, str], document: str) -> HandedOver:
+        """Give the document to the pod at an IP address. Bounded in time, raises nothing."""
+
+
 class Clock(Protocol):
     """The time."""
 

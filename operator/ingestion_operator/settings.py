@@ -67,6 +67,8 @@ class Settings(KubernetesModel):
     """How long the pod of a run may take to start before the run is given up."""
     node_lost_limit: Duration = "15m"
     """How long the node of a pod that runs may not be heard of before the run is given up."""
+    warm_automations: Annotated[int, Field(ge=0, le=20)] = 0
+    """How many pods wait for connection tests, with openmetadata-ingestion imported. The gateway keeps them."""
     log_archive: LogArchiveSettings | None = None
     """Default: none; a log then ends with its pod."""
 

@@ -7,7 +7,7 @@ outcome.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ingestion_runner.masking import Masker
@@ -35,6 +35,10 @@ class ChannelWriter:
         """Tell values that must not appear in the log."""
         self._send({"secrets": sorted(set(secrets))})
 
+    def send_automation(self, document: Mapping[str, Any]) -> None:
+        """Tell the automation that was handed over: the parent has to see to its end."""
+        self._send({"automation": document})
+
     def send_outcome(self, outcome: Outcome) -> None:
         """Tell how the run ended."""
         self._send({"outcome": outcome.to_json()})
@@ -46,11 +50,14 @@ class ChannelWriter:
 
 
 class ChannelReader:
-    """The parent's end: learns secrets into ``masker`` and keeps the outcome, masked."""
+    """The parent's end: learns secrets into ``masker``, keeps the outcome, masked, and tells ``on_automation`` of an
+    automation that was handed over.
+    """
 
-    def __init__(self, masker: Masker) -> None:
+    def __init__(self, masker: Masker, on_automation: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
         self.outcome: Outcome | None = None
         self._masker = masker
+        self._on_automation = on_automation
         self._pending = b""
 
     def feed(self, chunk: bytes) -> None:
@@ -67,5 +74,7 @@ class ChannelReader:
     def _take(self, message: Mapping[str, Any]) -> None:
         if "secrets" in message:
             self._masker.add(message["secrets"])
+        if "automation" in message:
+            self._on_automation(message["automation"])
         if "outcome" in message:
             self.outcome = Outcome.from_json(message["outcome"]).masked(self._masker)

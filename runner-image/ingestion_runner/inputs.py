@@ -42,17 +42,23 @@ class Kind(enum.StrEnum):
 
     RUN = "run"
     AUTOMATION = "automation"
+    WARM_AUTOMATION = "warmAutomation"
+    """An automation that is handed over later, once the library is imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputPaths:
-    """Where the inputs are mounted. Only ``pipeline`` must exist, and ``automation`` in a pod of that kind."""
+    """Where the inputs are mounted. Only ``pipeline`` must exist, and what a pod of its kind needs: ``automation``, or
+    the certificate and the secret of a hand-over.
+    """
 
     pipeline: Path
     automation: Path
     token: Path
     connection: Path
     source_config: Path
+    handover_certificate: Path
+    handover_secret: Path
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "InputPaths":
@@ -64,6 +70,8 @@ class InputPaths:
             token=root / "token" / "token",
             connection=root / "connection" / "connection",
             source_config=root / "source-config" / "source-config",
+            handover_certificate=root / "certificate" / "certificate",
+            handover_secret=root / "secret" / "secret",
         )
 
     def read_token(self) -> str | None:

@@ -1,5 +1,6 @@
 """The parent: start the child, stay with it, and make sure that its end is known."""
 
+import contextlib
 import os
 import sys
 import time
@@ -114,7 +115,7 @@ class Supervisor:
             return Outcome(state=State.STOPPED, reason=Reason.OUTSIDE_SCHEDULE, message=refusal)
         if self._inbox.stop_requested_at is not None:
             return _interrupted("before the workflow was started")
-        channel = ChannelReader(self._masker)
+        channel = ChannelReader(self._masker, on_automation=self._take_automation)
         try:
             child = Child(self._command, self._environ, on_channel=channel.feed, on_output=self._log.feed)
         except OSError as error:
@@ -128,10 +129,14 @@ class Supervisor:
         """Why it must not start now, and how long the child may ignore a stop."""
         paths = InputPaths.from_environment(self._environ)
         document = read_document(paths.pipeline)
-        if kind_of(document) is Kind.AUTOMATION:
-            self._read_automation(paths)
-            return None, AUTOMATION_FORCE_KILL_AFTER_SECONDS
-        return self._read_run(document, paths)
+        match kind_of(document):
+            case Kind.AUTOMATION:
+                self._read_automation(paths)
+            case Kind.WARM_AUTOMATION:
+                self._run.run_id = run_id_from(self._environ)
+            case Kind.RUN:
+                return self._read_run(document, paths)
+        return None, AUTOMATION_FORCE_KILL_AFTER_SECONDS
 
     def _read_run(self, document: dict[str, Any], paths: InputPaths) -> tuple[str | None, float]:
         self._run.run_id = run_id_from(self._environ)
@@ -149,6 +154,13 @@ class Supervisor:
         self._run.target = automation_target(document)
         self._run.run_id = run_id_from(self._environ)
         require_test_connection(document)
+
+    def _take_automation(self, document: dict[str, Any]) -> None:
+        """See to the end of what was handed over. The child refuses what cannot be read here, and tells why."""
+        self._run.started = datetime.now(UTC)
+        self._masker.add(secrets_of(document))
+        with contextlib.suppress(RunError):
+            self._run.target = automation_target(document)
 
     def _report(self, outcome: Outcome, ended: datetime) -> "Report | None":
         reporting_since = time.monotonic()

@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from ingestion_runner.channel import ChannelWriter
+from ingestion_runner.fields import read_document
+from ingestion_runner.inputs import InputPaths
 from ingestion_runner.outcomes import Outcome, Reason, State
+from ingestion_runner.workflow.handover import wait_for_automation
 
 PASSWORD = "s3cr3t-Passw0rd"  # noqa: S105 - for the tests to look for
 STEPS = ({"name": "Postgres", "records": 7, "warnings": 1, "errors": 0},)
@@ -106,6 +110,31 @@ def leave_an_orphan(channel: ChannelWriter) -> None:
     script += "os.write(1, f'orphan {os.getpid()}\\n'.encode())"
     subprocess.run([sys.executable, "-c", script], check=True)
     work_until_stopped(channel)
+
+
+def wait_for_an_automation(channel: ChannelWriter) -> None:
+    """Wait as the real one does, without the library, and crash over what is handed over."""
+    document = _handed_over(channel)
+    sys.stdout.write(f"working on {document['name']} with {PASSWORD}\n")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def wait_for_an_automation_and_work(channel: ChannelWriter) -> None:
+    """Wait as the real one does, and then until it is stopped."""
+    _handed_over(channel)
+    work_until_stopped(channel)
+
+
+def _handed_over(channel: ChannelWriter) -> dict[str, Any]:
+    paths = InputPaths.from_environment()
+    run_input = read_document(paths.pipeline)
+    sys.stdout.write("waiting\n")
+    sys.stdout.flush()
+    document = wait_for_automation(paths, run_input["port"], run_input["waitSeconds"], on_taken=channel.send_automation)
+    if document is None:
+        channel.send_outcome(outcome(State.SUCCESS, Reason.SUCCEEDED, "no automation came"))
+        os._exit(0)
+    return document
 
 
 def main() -> None:

@@ -109,6 +109,13 @@ class Pod:
         self._write("pipeline/pipeline.json", json.dumps(AUTOMATION))
         self._write("automation/automation", document if isinstance(document, str) else json.dumps(document))
 
+    def mount_handover(self, credentials: dict[str, str], *, port: int, seconds: float) -> None:
+        """Write the Secret of a warm pod, and the run input that tells it to wait."""
+        document = {"version": 1, "kind": "warmAutomation", "waitSeconds": seconds, "port": port}
+        self._write("pipeline/pipeline.json", json.dumps(document))
+        for key, value in credentials.items():
+            self._write(f"{key}/{key}", value)
+
     def start(self, *command: str) -> "RunningParent":
         """Start a module of Python's as the container's first process."""
         environ = {

@@ -1,5 +1,6 @@
 """Tests of connections as a pod carries them out: real library, real PostgreSQL, a double of the server."""
 
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator.handover import TlsHandOver
 from runner_testing.pod import TOKEN, Pod, server_connection
 from tests.library.conftest import VERSION
 from tests.support.double_client import DoubleClient
@@ -146,6 +148,34 @@ def test_a_token_that_the_server_refuses_is_told(pod: Pod, double: DoubleClient,
     exit_code, summary, log = carried_out(pod)
 
     assert (exit_code, summary["reason"], summary["reportedBy"]) == (1, "Unauthorized", "nobody"), log
+
+
+def test_a_warm_pod_has_the_library_ready_before_it_is_given_a_test(
+    pod: Pod, double: DoubleClient, postgres: Postgres
+) -> None:
+    document = mount(pod, double, postgres.connection)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    gateway = TlsHandOver(port)
+    credentials = gateway.credentials("warm")
+    pod.mount_handover(credentials, port=port, seconds=60)
+
+    with pod.start("ingestion_runner") as parent:
+        parent.wait_for_line("[runner] waiting for an automation")
+        assert double.calls() == []
+        wait_for(
+            "the port",
+            lambda: gateway.give("127.0.0.1", "warm", credentials, json.dumps(document)) == "taken",
+            timeout=10,
+        )
+        exit_code = parent.wait()
+
+    assert exit_code == 0, parent.log
+    assert statuses(double.automation(NAME)) == ["Pending", "Running", "Successful"]
+    assert parent.summary()["message"].startswith("the connection test passed")
+    assert parent.log.index("[runner] loaded in") < parent.log.index("[runner] waiting for an automation")
+    assert TOKEN not in parent.log
+    assert postgres.password not in parent.log
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
         ("yaml", "documents.py"),
         ("obstore", "object_store.py"),
         ("aiohttp", "kube"),
+        ("cryptography", "handover.py"),
     ],
 )
 def test_a_library_is_known_in_one_place_alone(package: str, only_in: str) -> None:

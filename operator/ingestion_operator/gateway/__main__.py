@@ -15,12 +15,14 @@ from ingestion_operator.gateway.certificate import Certificate
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway, listen, serve
 from ingestion_operator.gateway.work import THREADS
+from ingestion_operator.handover import TlsHandOver
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.log_lines import configure_logging
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
+from ingestion_operator.pipeline_service.warm_pool import WarmPool
 from ingestion_operator.settings import Settings, load_settings
 from ingestion_operator.settings_file import SettingsFile
 from ingestion_operator.system_clock import SystemClock
@@ -92,18 +94,21 @@ def _gateway(arguments: argparse.Namespace) -> Gateway:
     settings = SettingsFile(arguments.settings, load_settings(arguments.settings))
     api = connect(read_configuration(arguments.kubeconfig), pool_size=THREADS)
     clock = ServerClock(SystemClock())
+    cluster = KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS, clock=clock)
+    pool = WarmPool(cluster, arguments.namespace, settings.current, clock, TlsHandOver())
     service = K8sPipelineServiceClient(
-        KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS, clock=clock),
+        cluster,
         namespace=arguments.namespace,
         settings=settings.current,
         clock=clock,
         logs=KubernetesPodLogs(api),
         archive=_archive(settings.current()),
         probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),
+        warm_pool=pool,
         caller="OpenMetadata",
     )
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
-    return Gateway(service, settings.current, Credentials(arguments.credentials), certificate)
+    return Gateway(service, settings.current, Credentials(arguments.credentials), certificate, pool)
 
 
 def _archive(settings: Settings) -> ObjectStore | None:

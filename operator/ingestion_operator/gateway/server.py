@@ -18,6 +18,7 @@ from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.management import management_app
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.service import PipelineService
+from ingestion_operator.gateway.warming import Pool, Warming
 from ingestion_operator.gateway.work import WRITE_SECONDS, Work
 from ingestion_operator.settings import Settings
 
@@ -38,6 +39,7 @@ class Gateway:
     settings: Callable[[], Settings]
     credentials: Credentials
     certificate: Certificate | None = None
+    warm_pool: Pool | None = None
 
 
 def listen(port: int) -> socket.socket:
@@ -78,12 +80,15 @@ async def serve(gateway: Gateway, public: socket.socket, management: socket.sock
     back = _Server(management_app(gateway.service, metrics=metrics, work=work, is_ready=lambda: front.is_serving), None)
     stopping = asyncio.create_task(stop.wait())
     tasks = [asyncio.create_task(back.serve([management])), asyncio.create_task(front.serve([public]))]
+    warming = Warming(gateway.warm_pool) if gateway.warm_pool is not None else None
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     _logger.info("The gateway ends: no new requests")
     # The second port stays to the end, so that the kubelet does not take an orderly end for a dead process.
     front.should_exit = True
     await asyncio.gather(tasks[1], return_exceptions=True)
     await asyncio.to_thread(work.close)
+    if warming is not None:
+        await asyncio.to_thread(warming.stop)
     back.should_exit = True
     await asyncio.gather(tasks[0], return_exceptions=True)
     if not stop.is_set():

@@ -23,6 +23,7 @@ from ingestion_operator.pipeline_service.run_reports import run_status
 from ingestion_operator.pipeline_service.run_starter import RunStarter
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.pipeline_service.secret_store import SecretStore
+from ingestion_operator.pipeline_service.warm_pool import WarmPool
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, ClusterApi, LogStore, PodLogs
 from ingestion_operator.runs.classify import run_id as run_id_of
 from ingestion_operator.runs.history import runs_of
@@ -61,14 +62,16 @@ class K8sPipelineServiceClient:
         logs: PodLogs,
         archive: LogStore | None = None,
         probe: ClusterApi | None = None,
+        warm_pool: WarmPool | None = None,
         caller: str = "K8sPipelineServiceClient",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Serve a namespace.
 
         `archive` has the logs of pods that are gone; without it a log ends with its pod. `probe` is what
-        `get_service_status` asks instead of `cluster`, to answer sooner. `caller` is who asks, as people shall read
-        it in the record of a run that was stopped.
+        `get_service_status` asks instead of `cluster`, to answer sooner. `warm_pool` is asked first for
+        automations; who gives one sees to it that it is kept full. `caller` is who asks, as people shall read it in the
+        record of a run that was stopped.
         """
         self._cluster = cluster
         self._namespace = namespace
@@ -79,6 +82,7 @@ class K8sPipelineServiceClient:
         self._starter = RunStarter(cluster, namespace, settings, clock)
         self._stopper = RunStopper(cluster, namespace, clock, caller)
         self._one_offs = OneOffStarter(cluster, namespace, settings)
+        self._warm_pool = warm_pool
         self._secrets = SecretStore(cluster, namespace)
         self._reader = LogReader(namespace, logs, archive)
         self._health = Health(probe or cluster, namespace, settings, clock)
@@ -191,12 +195,15 @@ class K8sPipelineServiceClient:
         return self._kill(name, run_id.lower())
 
     def run_automation(self, workflow: Mapping[str, Any]) -> Response:
-        """Carry out an automation of OpenMetadata, such as the test of a connection: create a Job that starts at once.
+        """Carry out an automation of OpenMetadata, such as the test of a connection: create a Job that starts at once,
+        unless a pod of the warm pool takes it.
 
         The Job has AUTOMATION_SECONDS, is not repeated, and goes ten minutes after its end; its Secret with the
         document goes with it. The result is written to the workflow in OpenMetadata, where the user waits for it:
         success here says only that it has been started.
         """
+        if self._warm_pool is not None and (run_id := self._warm_pool.take(workflow)) is not None:
+            return self._response(f"Automation {workflow['name']} has been started", run_id=run_id)
         started = self._one_offs.start(partial(automation_job, workflow))
         return self._response(f"Automation {started.entity_name} has been started", run_id=started.run_id)
 

@@ -6,8 +6,8 @@ was secret was never written: nothing is left to clean up, by whom ever.
 """
 
 import uuid
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError, Unavailable
@@ -26,7 +26,6 @@ class OneOffStarter:
         self._cluster = cluster
         self._namespace = namespace
         self._settings = settings
-        self._secrets = SecretStore(cluster, namespace)
 
     def start(self, read: Callable[[str], tuple[OneOff, dict[str, str]]]) -> OneOff:
         """Start what `read` makes of a new run id, and return it.
@@ -35,14 +34,19 @@ class OneOffStarter:
         Job then ends by itself.
         """
         one_off, secret = read(str(uuid.uuid4()))
-        job = self._cluster.create(
-            JOBS, one_off_job(one_off, self._namespace, self._settings()), field_manager=constants.CLIENT_FIELD_MANAGER
+        create_with_secret(
+            self._cluster, self._namespace, one_off_job(one_off, self._namespace, self._settings()), secret
         )
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                self._secrets.ensure(one_off.job, secret, job_owner(job))
-                break
-            except ClusterError as error:
-                if attempt == _ATTEMPTS or not isinstance(error, Unavailable):
-                    raise
         return one_off
+
+
+def create_with_secret(cluster: ClusterApi, namespace: str, job: dict[str, Any], secret: Mapping[str, str]) -> None:
+    """Create a Job, and the Secret of its name with what its pod is told. Raises ClusterError."""
+    created = cluster.create(JOBS, job, field_manager=constants.CLIENT_FIELD_MANAGER)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            SecretStore(cluster, namespace).ensure(job["metadata"]["name"], secret, job_owner(created))
+            break
+        except ClusterError as error:
+            if attempt == _ATTEMPTS or not isinstance(error, Unavailable):
+                raise

@@ -9,7 +9,7 @@ from ingestion_runner.channel import ChannelWriter
 from ingestion_runner.fields import read_document
 from ingestion_runner.inputs import InputPaths, Kind, kind_of
 from ingestion_runner.outcomes import Outcome, Reason, RunError
-from ingestion_runner.workflow.automation import run_automation
+from ingestion_runner.workflow.automation import run_automation, run_warm_automation
 from ingestion_runner.workflow.run import run_workflow
 
 
@@ -36,9 +36,13 @@ def main() -> None:
 def _run(channel: ChannelWriter) -> Outcome:
     paths = InputPaths.from_environment()
     document = read_document(paths.pipeline)
-    if kind_of(document) is Kind.AUTOMATION:
-        return run_automation(paths)
-    return run_workflow(document, paths, channel)
+    match kind_of(document):
+        case Kind.AUTOMATION:
+            return run_automation(paths)
+        case Kind.WARM_AUTOMATION:
+            return run_warm_automation(document, paths, channel)
+        case Kind.RUN:
+            return run_workflow(document, paths, channel)
 
 
 if __name__ == "__main__":

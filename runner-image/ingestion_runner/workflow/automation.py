@@ -5,16 +5,20 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ingestion_runner.automation import AutomationTarget, automation_target
-from ingestion_runner.fields import read_document
+from ingestion_runner.automation import AutomationTarget, automation_target, require_test_connection
+from ingestion_runner.channel import ChannelWriter
+from ingestion_runner.fields import field, read_document
 from ingestion_runner.inputs import InputPaths
 from ingestion_runner.outcomes import Outcome, Reason, RunError, State
 from ingestion_runner.server import ServerClient
 from ingestion_runner.workflow.execution import load, require_source_type
 from ingestion_runner.workflow.failures import StartLog, explain_start_failure, logged
+from ingestion_runner.workflow.handover import wait_for_automation
 
+_RUNNER = "metadata.automations.execute_runner"
 _MODEL = ("metadata.generated.schema.entity.automations.workflow", "Workflow")
 _PARSER = ("metadata.ingestion.api.parser", "parse_automation_workflow_gracefully")
+_FILE = "pipeline.json: "
 _CONNECTION = "openMetadataServerConnection"
 _CONNECTION_MODEL = (
     "metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection",
@@ -23,19 +27,44 @@ _CONNECTION_MODEL = (
 
 
 def run_automation(paths: InputPaths) -> Outcome:
-    """Carry out the automation that is mounted.
-
-    The library asks the server for it anew, and writes the result of each step there. It bounds some steps by
-    SIGALRM, so this must be the main thread. The parent has read the same file, and masks its secrets.
+    """Carry out the automation that is mounted. The parent has read the same file, and masks its secrets.
 
     Raises
     ------
     RunError
         It could not be carried out; the reason tells why.
     """
-    document = read_document(paths.automation)
+    return _carry_out(read_document(paths.automation))
+
+
+def run_warm_automation(run_input: Mapping[str, Any], paths: InputPaths, channel: ChannelWriter) -> Outcome:
+    """Import all that an automation needs, wait for one, and carry it out. Nobody gets to know if none comes.
+
+    Raises
+    ------
+    RunError
+        As ``run_automation``.
+    """
+    seconds = field(run_input, "waitSeconds", (int, float), where=_FILE)
+    port = field(run_input, "port", (int,), where=_FILE)
+    load(_RUNNER, "automations")
+    for named in (_MODEL, _PARSER, _CONNECTION_MODEL):
+        _named(named)
+    sys.stdout.write(f"[runner] waiting for an automation for up to {seconds} s\n")
+    document = wait_for_automation(paths, port, seconds, on_taken=channel.send_automation)
+    if document is None:
+        message = f"no automation came within {seconds} s: this pod has done its duty"
+        return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message=message)
+    return _carry_out(document)
+
+
+def _carry_out(document: Mapping[str, Any]) -> Outcome:
+    """The library asks the server for the automation anew, and writes the result of each step there. It bounds some
+    steps by SIGALRM, so this must be the main thread.
+    """
     target = automation_target(document)
-    runner = load("metadata.automations.execute_runner", "automations")
+    require_test_connection(document)
+    runner = load(_RUNNER, "automations")
     # A workflow sets the level from its configuration; without it the log would not name a single step.
     importlib.import_module("metadata.utils.logger").set_loggers_level("INFO")
     with StartLog.of_the_library() as log:

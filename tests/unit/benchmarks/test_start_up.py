@@ -27,12 +27,13 @@ def test_the_last_line_has_the_promised_keys_with_medians() -> None:
     probe = {"import_s": 2.0, "rss_mb": 210.0, "exit_s": 0.1}
     probes = {"ours": [probe], "naive": [probe | {"import_s": 4.0}]}
 
-    found = figures({"ours": 640.4, "naive": 650.0}, starts, probes, [5.0, 3.0, 4.0])
+    found = figures({"ours": 640.4, "naive": 650.0}, starts, probes, {"cold": [5.0, 3.0, 4.0], "warm_pool": [1.5]})
 
     told = json.loads(last_line(found))
     assert told["image_mb"] == {"ours": 640, "naive": 650}
     assert told["import_s"] == {"ours": 2.0, "naive": 4.0}
     assert told["trigger_to_first_request_s"] == {"ours": 2.0, "naive": 4.0}
-    assert told["test_connection_s"] == {"cold": 4.0, "warm_pool": None}
+    assert told["test_connection_s"] == {"cold": 4.0, "warm_pool": 1.5}
     assert {"rss_mb", "exit_s", "trigger_to_finished_s"} < set(told)
     assert "test_connection_s, cold" in table(found)
+    assert "test_connection_s, warm_pool" in table(found)
