@@ -68,6 +68,7 @@ def _clock_off(scene: Scene, by: timedelta) -> None:
     untold = _too_small(scene, suffix="-untold")
     endless = scene.application(seconds=600, suffix="-killed")
     turns = scene.application(seconds=1, suffix="-turns")
+    site.kubectl("label", "node", "--all", f"{label}-")  # an earlier play has left it
     with operator_clock_off(scene, by):
         held_up = scene.start(waits)
         given_up = scene.start(never, _GIVEN_UP)
@@ -88,7 +89,6 @@ def _clock_off(scene: Scene, by: timedelta) -> None:
         assert limit - 5 <= took <= limit + 15, f"given up after {took:.0f} s with pendingLimit {PENDING_LIMIT}"
         off = abs(time.time() - _lease_time(site))
         assert off < DURATION_SECONDS, f"the operator's sign of life is {off:.0f} s off"
-        site.kubectl("label", "node", "--all", f"{label}-")
 
 
 def _is_unschedulable(seen: Seen) -> bool:
