@@ -10,6 +10,7 @@ import heapq
 import itertools
 import logging
 import random
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ STOP_SECONDS: Final = 10.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LAST_PAUSE_SECONDS: Final = 30.0
 _WARNING_SECONDS: Final = 60.0
+_GONE: Final = "the end of this log may be missing: its pod was gone before it was read to the end"
+_MISSING_SECONDS: Final = 60.0
+"""How long a log may be nowhere before its pod is taken to be gone though no watch said so."""
+
 _STORE_THREADS: Final = 4
 _COMPLAINTS: Final = 5
 """How often the kubelet may fail to serve the log of a container that has ended, before that is taken as final."""
@@ -62,6 +67,19 @@ class _Attempt:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class _Absence:
+    """How long a log has been nowhere. A kubelet that has just started says so of all its pods, until it knows them."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def seconds(self) -> float:
+        """Return the time since the first call, 0 at that."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since
+
+
 class LogArchiver:
     """Follows every attempt whose container has started and whose log is not complete in the archive.
 
@@ -78,6 +96,7 @@ class LogArchiver:
         max_streams: int = MAX_STREAMS,
         flush_seconds: float = FLUSH_SECONDS,
         first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
+        missing_seconds: float = _MISSING_SECONDS,
     ) -> None:
         self._store = store
         self._reader = ArchiveReader(store)
@@ -87,6 +106,7 @@ class LogArchiver:
         self._max_streams = max_streams
         self._flush_seconds = flush_seconds
         self._first_pause_seconds = first_pause_seconds
+        self._missing_seconds = missing_seconds
         self.threads = WatchedThreads(_STORE_THREADS, "archive")
         self._attempts: dict[str, _Attempt] = {}
         self._waiting: list[tuple[datetime, int, str]] = []
@@ -204,26 +224,26 @@ class LogArchiver:
 
     async def _read_to_the_end(self, attempt: _Attempt, writer: SegmentWriter) -> None:
         """Read over any number of connections, until the container has ended and nothing is left, or it is gone."""
-        failures, was_drained = 0, False
+        absence, failures, was_drained = _Absence(), 0, False
         while True:
             attempt.changed.clear()
             has_ended, place = attempt.has_ended, writer.cursor.position
             try:
                 await self._drain(attempt, writer, follow=not has_ended)
             except NotFound:
-                if not was_drained:
-                    writer.say("the end of this log may be missing: its pod was gone before it was read to the end")
-                return
+                failures = failures if absence.seconds() else 0
+                if attempt.is_gone or absence.seconds() >= self._missing_seconds:
+                    _say(writer, "" if was_drained else _GONE)
+                    return
             except ClusterError as error:
-                was_drained = False
+                absence, was_drained = _Absence(), False
                 if failures:
                     self._stream_troubles.warn(f"the log of {attempt.key.folder} cannot be followed: {error}")
             else:
                 complaint = writer.cursor.complaint
-                was_drained = not complaint
+                absence, was_drained = _Absence(), not complaint
                 if has_ended and (was_drained or failures >= _COMPLAINTS):
-                    if complaint:
-                        writer.say(f"the end of this log cannot be read: {complaint}")
+                    _say(writer, complaint and f"the end of this log cannot be read: {complaint}")
                     return
             failures = 0 if writer.cursor.position != place else failures + 1
             with contextlib.suppress(TimeoutError):
@@ -276,6 +296,11 @@ class LogArchiver:
     def _pause_seconds(self, failures: int) -> float:
         longest = min(_LAST_PAUSE_SECONDS, self._first_pause_seconds * 2.0 ** min(failures, 10))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+
+
+def _say(writer: SegmentWriter, note: str | None) -> None:
+    if note:
+        writer.say(note)
 
 
 def _without_frames(call: Callable[[], _T]) -> _T:

@@ -1,6 +1,6 @@
 """What the services need from outside; adapters in `kube` provide it, tests bring their own."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
@@ -45,15 +45,20 @@ class ClusterApi(Protocol):
         self,
         kind: Kind,
         namespace: str,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | Collection[str]],
         *,
         without: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """Return the objects that carry all the labels, and not the label whose key is `without`, in any order.
 
+        A label may have any of several values. An empty `namespace` means all of them.
+
         `fields` are values by path, such as involvedObject.uid; the API server knows few for each kind.
         """
+
+    def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[Sequence[dict[str, Any]]]:
+        """Yield all objects, so many at a time; an empty `namespace` means all of them."""
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object. Raises Conflict if the name is taken."""

@@ -8,6 +8,7 @@ from ingestion_operator.errors import Conflict, Forbidden, Invalid, Rejected
 from ingestion_operator.models.pod_template import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.types import format_timestamp, parse_timestamp
+from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, SECRETS, ClusterApi
 from ingestion_operator.render.cronjob import cronjob, is_paused
@@ -17,8 +18,10 @@ from ingestion_operator.settings import Settings
 class Reconciler:
     """Writes CronJobs, and only when there is something to write."""
 
-    def __init__(self, cluster: ClusterApi) -> None:
+    def __init__(self, cluster: ClusterApi, own_writes: OwnWrites | None = None) -> None:
+        """`own_writes` learns what was written, so that its events cost no look."""
         self._cluster = cluster
+        self._own_writes = own_writes or OwnWrites()
 
     def reconcile(self, pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, Any]:
         """Make the pipeline's CronJob what it should be and return it as it is now.
@@ -59,6 +62,7 @@ class Reconciler:
                 # Somebody added items to our lists, which an apply leaves alone: replace the lists.
                 patch = {"metadata": {"uid": written["metadata"]["uid"]}, "spec": desired["spec"]}
                 written = self._cluster.merge_patch(CRONJOBS, pipeline.namespace, pipeline.cronjob_name, patch)
+            self._own_writes.note(written)
             return written  # noqa: TRY300  one write or two, refused alike
         except Invalid as error:
             raise Rejected(

@@ -15,6 +15,7 @@ from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name, short_hash
+from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.pending import PendingRuns
 from ingestion_operator.ports import (
     CRONJOBS,
@@ -77,12 +78,13 @@ class Refresher:
         *,
         observer: StatusObserver | None = None,
         versions: ServerVersions | None = None,
+        own_writes: OwnWrites | None = None,
     ) -> None:
         self._cluster = cluster
         self._observer = observer
         self._settings = settings
         self._clock = clock
-        self._reconciler = Reconciler(cluster)
+        self._reconciler = Reconciler(cluster, own_writes)
         self._memory_steps = MemorySteps(cluster)
         self._admission = Admission(cluster)
         self._kills = Kills(cluster)

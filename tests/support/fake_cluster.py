@@ -11,8 +11,9 @@ leaves the resourceVersion alone. It neither validates nor fills in defaults: te
     cluster.writes                                             # what was written, in order
 """
 
+import builtins
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
@@ -129,7 +130,7 @@ class FakeCluster:
         self,
         kind: Kind,
         namespace: str,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | Collection[str]],
         *,
         without: str = "",
         fields: Mapping[str, str] | None = None,
@@ -138,13 +139,18 @@ class FakeCluster:
             return [
                 deepcopy(body)
                 for key, body in self._objects.items()
-                if key[:2] == (kind.plural, namespace)
-                and labels.items() <= body["metadata"].get("labels", {}).items()
+                if key[0] == kind.plural
+                and namespace in ("", key[1])
+                and all(_carries(body, label, value) for label, value in labels.items())
                 and without not in body["metadata"].get("labels", {})
                 and all(_field(body, path) == value for path, value in (fields or {}).items())
             ]
 
         return self._call(Call("list", kind.plural, ""), found)
+
+    def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[builtins.list[Body]]:
+        found = self.list(kind, namespace, {})
+        return (found[begin : begin + size] for begin in range(0, len(found), size))
 
     def create(self, kind: Kind, body: Body, *, field_manager: str = "") -> Body:
         metadata = body["metadata"]
@@ -256,6 +262,11 @@ class FakeCluster:
         if live is not None and merged == live:
             return deepcopy(live)
         return self.put(kind, merged)
+
+
+def _carries(body: Body, label: str, value: str | Collection[str]) -> bool:
+    found = body["metadata"].get("labels", {}).get(label)
+    return found == value if isinstance(value, str) else found in value
 
 
 def _key(kind: Kind, namespace: str, name: str) -> tuple[str, str, str]:

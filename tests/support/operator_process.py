@@ -17,13 +17,16 @@ from tests.support.waiting import wait_for
 
 @contextmanager
 def start_operator(
-    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path
+    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path, observer: Path | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the operator for a namespace until the block ends; its log goes to `folder`."""
+    """Run the operator for a namespace until the block ends; its log goes to `folder`.
+
+    `observer` is the kubeconfig that its sign of life is read with, where its own account may not.
+    """
     log = folder / "operator.log"
     arguments = [f"--settings={settings}", f"--namespace={namespace}", f"--kubeconfig={kubeconfig}"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
-    cluster = KubernetesCluster(connect(read_configuration(str(kubeconfig))))
+    cluster = KubernetesCluster(connect(read_configuration(str(observer or kubeconfig))))
 
     def is_alive() -> bool:
         assert process.poll() is None, log.read_text()

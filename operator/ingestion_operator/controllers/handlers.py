@@ -11,27 +11,37 @@ import kopf
 from ingestion_operator import constants
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.queue import RefreshQueue
+from ingestion_operator.first_round import FirstSight
+from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.refresh import PipelineKey
 
 
 def register(
-    registry: kopf.OperatorRegistry, queue: RefreshQueue, archiver: LogArchiver | None
+    registry: kopf.OperatorRegistry,
+    queue: RefreshQueue,
+    archiver: LogArchiver | None,
+    sight: FirstSight,
+    own_writes: OwnWrites,
 ) -> Collection[PipelineKey]:
-    """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date."""
+    """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date.
+
+    What the watches list first and `sight` knows was looked at already; so was what the operator itself has written.
+    """
     seen_before: dict[PipelineKey, tuple[str, int, str]] = {}
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
     async def pipeline_changed(event: kopf.RawEvent, **_: Any) -> None:
-        metadata: dict[str, Any] = dict(event["object"]["metadata"])
+        body: dict[str, Any] = dict(event["object"])
+        metadata = body["metadata"]
         key = PipelineKey(metadata["namespace"], metadata["name"])
         kill = metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, "")
         seen = (metadata["uid"], metadata["generation"], kill)
+        before, seen_before[key] = seen_before.get(key), seen
         if event["type"] == "DELETED":
-            seen_before.pop(key, None)
+            seen_before.pop(key)
             queue.forget(key)
-        elif event["type"] is None or seen_before.get(key) != seen:
+        elif not sight.knows(constants.PLURAL, body) if event["type"] is None else before != seen:
             # The generation leaves out the status, so that our own writes do not come back as work.
-            seen_before[key] = seen
             queue.mark(key)
 
     async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
@@ -41,7 +51,8 @@ def register(
                 archiver.forget(body)
             else:
                 archiver.observe(body)
-        if (key := _pipeline_of(body)) is not None:
+        is_known = sight.knows(resource.plural, body) if event["type"] is None else own_writes.knows(body)
+        if (key := _pipeline_of(body)) is not None and not is_known:
             pod = body if resource.plural == "pods" else None
             queue.mark(key, pod=pod, is_urgent=is_urgent(event["type"], resource.plural))
 

@@ -22,6 +22,7 @@ from ingestion_operator.controllers.management import serve_management
 from ingestion_operator.controllers.metrics import OperatorMetrics
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import NotFound, Unavailable
+from ingestion_operator.first_round import FirstSight, first_round
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.kube.login import read_login
@@ -32,6 +33,7 @@ from ingestion_operator.leadership import Leadership
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, LogStore
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
@@ -51,6 +53,9 @@ _LEASE_CALL_SECONDS: Final = (2.0, 3.0)
 
 _BACKOFF_SECONDS: Final = (0.5, 1, 1, 2, 2, 4, 4, 4)
 _SETTINGS_SECONDS: Final = 5
+_LISTED_SECONDS: Final = 15
+"""A watch that lists nothing new for so long has listed everything."""
+
 _REPORTS_SECONDS: Final = 0.25
 """Between two looks into memory for reports that can be delivered now; nothing is called for it."""
 
@@ -97,6 +102,21 @@ async def _follow_servers(
         await asyncio.sleep(_REPORTS_SECONDS)
         for namespace, name in [*reporter.due(), *versions.due()]:
             queue.mark(PipelineKey(namespace, name))
+
+
+async def _take_over(sight: FirstSight, queue: RefreshQueue, clock: Clock) -> None:
+    """Look again at what was at rest when its time comes, and at what the watches do not list any more."""
+    now = clock.now()
+    for key, moment in sight.again_at.items():
+        if moment is not None:
+            queue.mark(key, after=max(0.0, (moment - now).total_seconds()))
+    sight.again_at.clear()
+    before = -1
+    while sight.unheard_of and sight.unheard_of != before:
+        before = sight.unheard_of
+        await asyncio.sleep(_LISTED_SECONDS)
+    for key in sight.take_unheard_of():
+        queue.mark(key)
 
 
 def _archiver(
@@ -196,15 +216,27 @@ class Operator:
         sink = OpenMetadataStatusSink()
         reporter = Reporter(self._cluster, sink, settings.current, self._clock, tails)
         versions = ServerVersions(sink.version)
-        refresher = Refresher(
-            self._cluster, settings.current, self._clock, reporter, observer=metrics, versions=versions
-        )
+        own_writes = OwnWrites()
+
+        def refresher_over(cluster: ClusterApi) -> Refresher:
+            return Refresher(
+                cluster,
+                settings.current,
+                self._clock,
+                reporter,
+                observer=metrics,
+                versions=versions,
+                own_writes=own_writes,
+            )
+
+        refresher = refresher_over(self._cluster)
+        sight = await asyncio.to_thread(first_round, self._cluster, self._namespaces, refresher_over)
         queue = RefreshQueue(metrics.timed(refresher.refresh), self._clock, liveness.loop("queue"))
         follower = KubernetesLogFollower(self._kubeconfig)
         archiver = _archiver(store, archive, settings, follower, self._clock) if store and archive else None
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         configure(kopf_settings)
-        pipelines = register(registry, queue, archiver)
+        pipelines = register(registry, queue, archiver, sight, own_writes)
         metrics.exists(pipelines)
         metrics.follow_queue(lambda: queue.depth, lambda: queue.busy)
         liveness.check(lambda: _slowness(queue.threads))
@@ -214,6 +246,7 @@ class Operator:
             found = await asyncio.to_thread(read_login, self._kubeconfig)
             return kopf.AiohttpSession(server=found.server, aiohttp_session=watch_session(found, metrics.watched))
 
+        taking_over = asyncio.create_task(_take_over(sight, queue, self._clock))
         tasks = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(_follow_settings(settings, queue, pipelines, liveness.loop("settings"))),
@@ -238,9 +271,9 @@ class Operator:
                 identity=cast("Any", constants.MANAGED_BY),
             )
         finally:
-            for task in tasks:
+            for task in (*tasks, taking_over):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, taking_over, return_exceptions=True)
             await follower.close()
 
 

@@ -3,12 +3,13 @@
 Models are left alone on purpose: dicts are many times faster to read, and fields of newer servers do no harm.
 """
 
+import builtins
 import contextlib
 import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 import urllib3
@@ -99,22 +100,28 @@ class KubernetesCluster:
         self,
         kind: Kind,
         namespace: str,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | Collection[str]],
         *,
         without: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """Return the objects that carry all the labels and not the one `without`, page by page."""
-        selector = [f"{key}={value}" for key, value in labels.items()] + ([f"!{without}"] if without else [])
+        selector = [_requirement(key, value) for key, value in labels.items()] + ([f"!{without}"] if without else [])
         query: dict[str, Any] = {"labelSelector": ",".join(selector), "limit": _PAGE_SIZE}
         if fields:
             query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
-        items: list[dict[str, Any]] = []
+        return [item for page in self._pages(kind, namespace, query) for item in page]
+
+    def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[builtins.list[dict[str, Any]]]:
+        """Yield all objects, so many at a time."""
+        return self._pages(kind, namespace, {"limit": size})
+
+    def _pages(self, kind: Kind, namespace: str, query: dict[str, Any]) -> Iterator[builtins.list[dict[str, Any]]]:
         while True:
             page = self._repeated("GET", _path(kind, namespace), query)
-            items += page.get("items", [])
+            yield page.get("items", [])
             if not (token := page.get("metadata", {}).get("continue")):
-                return items
+                return
             query = {**query, "continue": token}
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
@@ -233,6 +240,10 @@ class KubernetesCluster:
                 self._observe(method, _resource(path), code, time.monotonic() - begun)
         document: dict[str, Any] = json.loads(data)
         return document
+
+
+def _requirement(key: str, value: str | Collection[str]) -> str:
+    return f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})"
 
 
 def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:

@@ -198,6 +198,8 @@ def controller_manager(layout: Layout, binaries: Binaries) -> Component:
             f"--cluster-signing-key-file={pki}/ca.key",
             f"--service-account-private-key-file={pki}/sa.key",
             "--use-service-account-credentials=true",
+            # Finished pods beyond 12,500 would be removed behind the back of `make scale`.
+            "--terminated-pod-gc-threshold=50000",
             # The default of 20 a second is for clusters that share one API server; with thousands
             # of Jobs the tests would mostly measure this limit.
             "--kube-api-qps=200",

@@ -78,6 +78,40 @@ def test_a_pod_that_is_gone_before_its_end_was_read_is_said_to_be(bed: Bed) -> N
     play(scene())
 
 
+def test_a_kubelet_that_has_just_started_and_does_not_know_its_pods_yet_costs_no_line(bed: Bed) -> None:
+    async def scene() -> None:
+        log = bed.starts()
+        bed.follower.cut_after = 3
+        async with bed.archiver() as archiver:
+            archiver.observe(pod())
+            write(log, 0, 3)
+            await until("the lines are read", lambda: bed.text() == lines(0, 3))
+            log.is_there = False
+            write(log, 3, 9)
+            log.is_running = False
+            asked = len(bed.follower.requests)
+            await until("it was asked again and again", lambda: len(bed.follower.requests) > asked + 2)
+            bed.follower.cut_after, log.is_there = None, True
+            archiver.observe(pod(exit_code=0))
+            await until("the log is complete", bed.is_complete)
+        assert bed.text() == lines(0, 9)
+
+    play(scene())
+
+
+def test_a_log_that_is_nowhere_for_long_is_closed_though_no_watch_said_that_its_pod_is_gone() -> None:
+    bed = Bed(MemoryStore(), missing_seconds=0.05)
+
+    async def scene() -> None:
+        bed.starts().is_there = False
+        async with bed.archiver() as archiver:
+            archiver.observe(pod())
+            await until("the log is closed", bed.is_complete)
+        assert "the end of this log may be missing" in bed.text()
+
+    play(scene())
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(1, 4)), min_size=1, max_size=4))
 def test_nothing_is_lost_or_doubled_wherever_the_operator_ends_and_connections_break(

@@ -1,0 +1,273 @@
+"""The figures of one number of pipelines, taken one after the other in one namespace."""
+
+import math
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from benchmarks.figures import percentile
+from benchmarks.scale.audit import Calls
+from benchmarks.scale.finished_runs import FinishedRuns
+from benchmarks.scale.pipelines import apply_all, apply_raw, at_once, manifest, name
+from benchmarks.scale.process import Sampling, processor_seconds, resident_mib
+from benchmarks.scale.scene import Scene
+from ingestion_operator.ports import CRONJOBS, PIPELINES
+from tests.cluster.errors import TestBedError
+from tests.cluster.progress import say, step
+from tests.support.gateway import write_credentials
+from tests.support.gateway_process import start_gateway, write_account_kubeconfig
+from tests.support.operator_process import start_operator
+from tests.support.server_client import ServerClient
+
+RUNS_EACH: Final = 4
+_SECONDS_EACH: Final = 0.5
+_SECONDS_LEAST: Final = 120
+_CHANGES: Final = 50
+_STAMPEDE: Final = 200
+_STATUS_CALLS: Final = 100
+_QUIET_SECONDS: Final = 4
+_SEED: Final = 8
+
+
+@dataclass
+class Measured:
+    """What was found beside one number of pipelines."""
+
+    size: int
+    figures: dict[str, float] = field(default_factory=dict)
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    samples: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+class Measuring:
+    """Takes the figures; each step builds on the one before."""
+
+    def __init__(self, scene: Scene, size: int) -> None:
+        self._scene = scene
+        self._size = size
+        self._bound = max(_SECONDS_LEAST, _SECONDS_EACH * size)
+        self._random = random.Random(_SEED)  # noqa: S311  which pipelines are changed, the same ones each time
+        self.measured = Measured(size)
+
+    def all(self) -> Measured:
+        """Apply, fill with history, rest, change, stampede, restart."""
+        found = self.measured
+        with self._operator() as operator:
+            found.figures["operator_empty_mib"] = resident_mib(operator.pid)
+            with Sampling(operator=operator.pid) as sampling:
+                self._apply(operator.pid)
+                self._fill(operator.pid)
+                self._rest(operator.pid)
+                self._change(operator.pid)
+                self._stampede(operator.pid)
+            found.samples["operator"] = sampling.samples["operator"]
+        self._restart()
+        self._gateway()
+        return found
+
+    def raw(self) -> None:
+        """Write the same objects by a script, in the scene's own namespace; nobody else is there."""
+        begin = time.perf_counter()
+        with step(f"{self._size:,} pipelines by a script"):
+            apply_raw(self._scene, self._size)
+        self.measured.figures["floor_s"] = round(time.perf_counter() - begin, 2)
+
+    @contextmanager
+    def _operator(self) -> "Iterator[subprocess.Popen[bytes]]":
+        scene = self._scene
+        with start_operator(
+            scene.folder,
+            kubeconfig=scene.operator_kubeconfig,
+            namespace=scene.namespace,
+            settings=scene.settings_path,
+            observer=scene.bed.kubeconfig,
+        ) as process:
+            yield process
+
+    def _apply(self, pid: int) -> None:
+        scene, figures = self._scene, self.measured.figures
+        calls, sent, received, used = scene.audit.skip(), scene.relay.sent, scene.relay.received, processor_seconds(pid)
+        begin = time.perf_counter()
+        with step(f"applying {self._size:,} pipelines"):
+            apply_all(scene, self._size)
+        figures["applied_s"] = round(time.perf_counter() - begin, 2)
+        with step(f"waiting for {self._size:,} pipelines to be Ready"):
+            if not scene.pipelines.wait_for_count(self._size, timeout=self._bound):
+                self._problem(f"not all pipelines were Ready within {self._bound:.0f} s")
+        figures["apply_to_ready_s"] = round(time.perf_counter() - begin, 2)
+        self._until_quiet()
+        made = calls.read(Calls())
+        self.measured.calls["apply"] = made.table()
+        figures["calls_per_pipeline"] = round(made.total / self._size, 2)
+        figures["writes_per_pipeline"] = round(made.writes / self._size, 2)
+        figures["bytes_sent_per_pipeline"] = round((scene.relay.sent - sent) / self._size)
+        figures["bytes_received_per_pipeline"] = round((scene.relay.received - received) / self._size)
+        figures["apply_cpu_ms_per_pipeline"] = round(1000 * (processor_seconds(pid) - used) / self._size, 1)
+
+    def _fill(self, pid: int) -> None:
+        """Give each pipeline finished runs, and wait until the operator has nothing to say about them any more."""
+        scene, figures = self._scene, self.measured.figures
+        runs, used = FinishedRuns(scene.cluster), processor_seconds(pid)
+        began = datetime.now(UTC).replace(microsecond=0) - timedelta(days=RUNS_EACH)
+        begin = time.perf_counter()
+
+        def fill(number: int) -> None:
+            cronjob = scene.cluster.get(CRONJOBS, scene.namespace, name(number))
+            if cronjob is None:
+                raise TestBedError(f"{name(number)} has no CronJob")
+            for run in range(RUNS_EACH):
+                runs.add(cronjob, run, began + timedelta(days=run), success=run > 0)
+
+        with step(f"adding {RUNS_EACH} finished runs to each"):
+            at_once(fill, range(self._size))
+        figures["filled_s"] = round(time.perf_counter() - begin, 2)
+        self._until_quiet()
+        figures["fill_to_quiet_s"] = round(time.perf_counter() - begin, 2)
+        figures["fill_cpu_ms_per_run"] = round(1000 * (processor_seconds(pid) - used) / self._size / RUNS_EACH, 1)
+
+    def _rest(self, pid: int) -> None:
+        used, begin = processor_seconds(pid), time.perf_counter()
+        time.sleep(10)  # the time over which idleness is measured
+        self.measured.figures["operator_rss_mb"] = resident_mib(pid)
+        share = (processor_seconds(pid) - used) / (time.perf_counter() - begin)
+        self.measured.figures["operator_idle_cpu_percent"] = round(100 * share, 1)
+
+    def _change(self, pid: int) -> None:
+        """Change one schedule among many: how long until its CronJob has it."""
+        scene, latencies = self._scene, []
+        used = processor_seconds(pid)
+        scheduled = [number for number in range(self._size) if "schedule" in manifest("", number)["spec"]]
+        chosen = self._random.choices(scheduled, k=_CHANGES)
+        for turn, number in enumerate(chosen):
+            cron, begin = f"{turn} 0 * * *", time.perf_counter()
+            scene.cluster.merge_patch(PIPELINES, scene.namespace, name(number), {"spec": {"schedule": {"cron": cron}}})
+            if not scene.cronjobs.wait_for_value(name(number), cron, timeout=60):
+                self._problem(f"a change of {name(number)} has not reached its CronJob within 60 s")
+                continue
+            latencies.append(1000 * (scene.cronjobs.seen_at[name(number)] - begin))
+        self._until_quiet()
+        self.measured.samples["change_latency_ms"] = [round(latency, 1) for latency in latencies]
+        if latencies:
+            self.measured.figures["change_latency_p50_ms"] = round(percentile(latencies, 0.5), 1)
+            self.measured.figures["change_latency_p99_ms"] = round(percentile(latencies, 0.99), 1)
+        self.measured.figures["change_cpu_ms"] = round(1000 * (processor_seconds(pid) - used) / _CHANGES, 1)
+
+    def _stampede(self, pid: int) -> None:
+        """Let up to 200 schedules fire in the same minute: the lag of Kubernetes' controller, and ours."""
+        scene, count, used = self._scene, min(_STAMPEDE, self._size), processor_seconds(pid)
+        known = set(scene.jobs.values)
+        tick = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
+        cron = f"{tick.minute} {tick.hour} * * *"
+        patch = {"spec": {"schedule": {"cron": cron, "timeZone": "UTC"}}}
+        at_once(lambda number: scene.cluster.merge_patch(PIPELINES, scene.namespace, name(number), patch), range(count))
+        self._until_quiet()
+        clock = time.perf_counter() + (tick - datetime.now(UTC)).total_seconds()
+
+        def fired(now: dict[str, Any]) -> bool:
+            return len(now.keys() - known) >= count
+
+        with step(f"{count} schedules that fire at {tick:%H:%M}"):
+            if not scene.jobs.wait(fired, timeout=300):
+                self._problem(f"only {len(scene.jobs.values.keys() - known)} of {count} schedules fired in time")
+        lags = sorted(1000 * (scene.jobs.seen_at[job] - clock) for job in scene.jobs.values.keys() - known)
+        records = self._records(count, timeout=120)
+        self.measured.samples["stampede_job_lag_ms"] = [round(lag) for lag in lags]
+        self.measured.samples["stampede_record_lag_ms"] = [round(1000 * (at - clock)) for at in records]
+        self.measured.figures["stampede_job_lag_p99_ms"] = round(percentile(lags, 0.99)) if lags else math.nan
+        if records:
+            self.measured.figures["stampede_record_lag_p99_ms"] = round(
+                1000 * (percentile(sorted(records), 0.99) - clock)
+            )
+        self.measured.figures["stampede_cpu_ms_per_run"] = round(1000 * (processor_seconds(pid) - used) / count, 1)
+
+    def _records(self, count: int, *, timeout: float) -> list[float]:
+        """When the status of each pipeline had the run that has just begun."""
+        active = self._scene.active
+        names = {name(number) for number in range(count)}
+        if not active.wait(lambda now: all(now.get(one) for one in names), timeout=timeout):
+            self._problem("not all runs of the stampede are in their pipelines' status")
+        return [active.seen_at[one] for one in names if active.values.get(one)]
+
+    def _restart(self) -> None:
+        """A new process beside unchanged pipelines: what it writes, and when it has looked at each of them."""
+        scene, figures = self._scene, self.measured.figures
+        audit, sent, received = scene.audit.skip(), scene.relay.sent, scene.relay.received
+        begin = time.perf_counter()
+        with self._operator() as operator:
+            figures["start_s"] = round(time.perf_counter() - begin, 2)
+            made = Calls()
+            with step(f"a restart beside {self._size:,} pipelines"):
+                while len(audit.read(made).cronjobs) < self._size and time.perf_counter() - begin < self._bound:
+                    time.sleep(0.2)
+            figures["restart_ready_s"] = round(time.perf_counter() - begin, 2)
+            self._until_quiet()
+            audit.read(made)
+            figures["restart_rss_mb"] = resident_mib(operator.pid)
+            figures["restart_cpu_ms_per_pipeline"] = round(1000 * processor_seconds(operator.pid) / self._size, 1)
+        if len(made.cronjobs) < self._size:
+            self._problem(f"after a restart only {len(made.cronjobs)} of {self._size} pipelines were looked at")
+        figures["restart_writes"] = made.writes
+        figures["restart_bytes_per_pipeline"] = round(
+            (scene.relay.received - received + scene.relay.sent - sent) / self._size
+        )
+        self.measured.calls["restart"] = made.table()
+
+    def _gateway(self) -> None:
+        scene, figures = self._scene, self.measured.figures
+        account = write_account_kubeconfig(scene.bed, scene.namespace, scene.folder / "gateway-kubeconfig")
+        credentials = write_credentials(scene.folder / "credentials", plain=("admin", "secret"))
+        with start_gateway(
+            scene.folder,
+            kubeconfig=account,
+            namespace=scene.namespace,
+            settings=scene.settings_path,
+            credentials=credentials,
+        ) as gateway:
+            server = ServerClient.old(gateway.port)
+            try:
+                latencies = [self._timed(server) for _ in range(_STATUS_CALLS)]
+            finally:
+                server.close()
+            figures["gateway_rss_mb"] = resident_mib(gateway.process.pid)
+        figures["gateway_status_p50_ms"] = round(percentile(latencies, 0.5), 1)
+        figures["gateway_status_p99_ms"] = round(percentile(latencies, 0.99), 1)
+
+    def _timed(self, server: ServerClient) -> float:
+        number = self._random.randrange(self._size)
+        fully_qualified = f"{manifest('', number)['spec']['service']['name']}.{name(number)}"
+        begin = time.perf_counter()
+        reply = server.read("status", {"dag_id": fully_qualified.rpartition(".")[2]})
+        if reply.code != 200:  # noqa: PLR2004  the contract's only success
+            self._problem(f"status of {name(number)}: HTTP {reply.code}")
+        return 1000 * (time.perf_counter() - begin)
+
+    def _until_quiet(self) -> None:
+        """Wait until the operator has called nothing but its Lease for some seconds."""
+        watched = self._scene.audit.from_here()
+        with step("waiting for the operator to come to rest"):
+            self._wait_quiet(lambda: _without_lease(watched.read(Calls()).counts))
+
+    def _wait_quiet(self, count: Callable[[], int]) -> None:
+        end, quiet_since = time.monotonic() + self._bound, time.monotonic()
+        while time.monotonic() - quiet_since < _QUIET_SECONDS:
+            time.sleep(0.5)
+            if count():
+                quiet_since = time.monotonic()
+            if time.monotonic() > end:
+                self._problem(f"the operator has not come to rest within {self._bound:.0f} s")
+                return
+
+    def _problem(self, text: str) -> None:
+        say(f"error: {text}")
+        self.measured.problems.append(text)
+
+
+def _without_lease(counts: Counter[tuple[str, str]]) -> int:
+    return sum(count for (verb, resource), count in counts.items() if resource != "leases" and verb != "watch")
