@@ -92,9 +92,15 @@ def wait_for_pool(site: Site, size: int) -> None:
 
 
 def ready_pods(site: Site) -> list[str]:
-    """The names of the warm pods whose port is open."""
+    """The names of the warm pods whose port is open, and that have not been given anything."""
+    waiting = {
+        job["metadata"]["name"]
+        for job in site.list("jobs", WARM)
+        if "ingestion.openmetadata.org/taken-at" not in job["metadata"]["annotations"]
+    }
     return [
         pod["metadata"]["name"]
         for pod in site.list("pods", WARM)
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+        if pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] in waiting
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
     ]
