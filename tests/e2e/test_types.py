@@ -14,7 +14,7 @@ QUICK = [case for case in CASES if case.is_quick]
 AT_ONCE = 3
 """More interpreters that start at once would slow each other down on two cores."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ OTHER_SERVICES: Final = (
         Expected("failed", "InitializationFailed", "Status Code was: 404"),
     ),
     Case(
-        "hello",
+        "application",
         "application",
         "the library's own example",
         "",
@@ -76,7 +76,7 @@ OTHER_SERVICES: Final = (
         is_quick=True,
     ),
     Case(
-        "hello-missing",
+        "application-missing",
         "application",
         "none",
         "its class is not in the image",
