@@ -197,6 +197,26 @@ def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_i
     assert (sink.writes, only_run(ended).report, reason(ended)) == ([RUN], "Done", "AllReported")
 
 
+def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_neither_report(
+    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+) -> None:
+    valid = "old"
+    sink.before_call = lambda: setattr(
+        sink, "down", None if sink.servers[-1].token == valid else Forbidden("answered with 401", code=401)
+    )
+    ended.put(PIPELINES, manifest(server=SERVER))
+    ended.put(SECRETS, secret("old"))
+    look(refresher)
+    valid = "new"
+    ended.put(SECRETS, secret("new"))
+    ended.put(JOBS, job("nightly-2", condition="Failed", created=100, ended=160))
+    ended.put(PODS, pod("second", of="nightly-2", created=100, ended=160, **OUT_OF_MEMORY))
+    look(refresher)
+    assert sink.writes == [RUN, "uid-nightly-2"]
+    assert [run.report for run in status(ended).runs] == ["Done", "Done"]
+    assert {server.token for server in sink.servers} == {"old", "new"}
+
+
 def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
     ended: FakeCluster, sink: FakeSink, refresher: Refresher
 ) -> None:
