@@ -31,8 +31,6 @@ test: lint ## Run all that CI runs
 	@$(PYTHON) -m tests.cluster s3-server > /dev/null
 	@$(PYTHON) -m tests.cluster helm > /dev/null
 	@$(PYTHON) -m pytest
-	@# Apart: the definition goes, and with it all pipelines of the cluster.
-	@$(PYTHON) -m pytest tests/install
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)

@@ -1,4 +1,4 @@
-"""One site for the whole suite: the operator installed from manifests/, with exactly its Role."""
+"""One site for the whole suite: the chart, installed, with exactly its Roles; the API server notes every call."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,8 @@ import pytest
 
 from tests.cluster import cluster as testbed
 from tests.cluster.handle import Cluster
+from tests.support import release
+from tests.support.audit import Audit
 from tests.support.site import Credentials, Site, open_site, remove
 from tools import images
 
@@ -25,9 +27,15 @@ def built(bed: Cluster) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def site(bed: Cluster, built: dict[str, str]) -> Iterator[Site]:
-    """A fresh namespace with operator, double and database; removed at the end, which must work too."""
+def audit(bed: Cluster) -> Audit:
+    """What the API server is asked for from now on: what an earlier suite left is gone."""
     remove(bed, NAMESPACE)
-    with open_site(bed, NAMESPACE, built, Credentials.random()) as opened:
+    return Audit(bed)
+
+
+@pytest.fixture(scope="session")
+def site(bed: Cluster, built: dict[str, str], audit: Audit) -> Iterator[Site]:  # noqa: ARG001  begun before it
+    """A fresh namespace with the release, double and database; removed at the end, which must work too."""
+    with open_site(bed, NAMESPACE, built, Credentials.random(), release.install) as opened:
         yield opened
     remove(bed, NAMESPACE)

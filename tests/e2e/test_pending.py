@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.handle import Cluster
+from tests.support import release
 from tests.support import site as sites
 from tests.support.site import SERVICE, Credentials, Site, open_site, remove
 from tests.support.waiting import wait_for
@@ -18,9 +19,10 @@ DEVICE = "example.com/device"
 
 @pytest.fixture(scope="module")
 def impatient(bed: Cluster, built: dict[str, str]) -> Iterator[Site]:
-    """A site that gives a pod little time to start."""
+    """A site that gives a pod little time to start, by a second release."""
     remove(bed, NAMESPACE)
-    with open_site(bed, NAMESPACE, built, Credentials.random(), pendingLimit=LIMIT) as opened:
+    second = partial(release.install, first=False)
+    with open_site(bed, NAMESPACE, built, Credentials.random(), second, pendingLimit=LIMIT) as opened:
         yield opened
     remove(bed, NAMESPACE)
 

@@ -3,6 +3,7 @@
 import json
 
 from tests.support import site as sites
+from tests.support.audit import Audit
 from tests.support.installation import OPERATOR, wait_for_rollout
 from tests.support.site import Site
 from tests.support.waiting import wait_for
@@ -72,29 +73,25 @@ def test_operator_restart_over_unchanged_pipelines_writes_nothing(site: Site) ->
     run_id = site.start_run(names[0], "steady-run")
     site.wait_for_end(names[0], run_id)
     wait_for("the Job's own end", lambda: site.get("job", "steady-run")["status"].get("succeeded"), timeout=20)  # type: ignore[index]
-    audit = site.cluster.log("audit")
     site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
     site.kubectl("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name={OPERATOR}", "--timeout=40s")
-    start = audit.stat().st_size
+    audit = Audit(site.cluster)
     site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
     wait_for_rollout(site.cluster, site.namespace, OPERATOR)
 
-    def requests() -> list[tuple[str, str, str]]:
-        """Verb, resource and name of the operator's requests; a create has no name there."""
-        with audit.open() as file:
-            file.seek(start)
-            entries = [json.loads(line) for line in file if line.endswith("\n")]
-        user = f"system:serviceaccount:{site.namespace}:{OPERATOR}"
-        objects = [(e["verb"], e.get("objectRef", {})) for e in entries if e["user"]["username"] == user]
-        return [(verb, found.get("resource", ""), found.get("name", "")) for verb, found in objects]
-
     def looked_at_all() -> bool:
-        return {name for verb, resource, name in requests() if (verb, resource) == ("get", "cronjobs")} >= set(names)
+        calls = audit.calls(site.namespace, OPERATOR)
+        return {call.name for call in calls if call.right == ("batch", "cronjobs", "get")} >= set(names)
 
     wait_for("a look at every pipeline", looked_at_all, timeout=60)
-    # Other tests' pipelines may have changed meanwhile; the Lease is the operator's own sign of life.
-    writes = [request for request in requests() if request[0] in WRITES and request[1] != "leases"]
-    assert [(verb, kind, name) for verb, kind, name in writes if not name or name.startswith("steady-")] == []
+    # Other tests' pipelines may have changed meanwhile; the Lease is the operator's own sign of life. What is created
+    # has no name in the log.
+    writes = [
+        call
+        for call in audit.calls(site.namespace, OPERATOR)
+        if call.right[2] in WRITES and call.right[1] != "leases" and (not call.name or call.name.startswith("steady-"))
+    ]
+    assert writes == []
 
 
 def test_credentials_are_found_nowhere_but_in_secrets(site: Site) -> None:

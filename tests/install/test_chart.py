@@ -4,25 +4,24 @@ import base64
 import json
 import shutil
 import ssl
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import pytest
 import yaml
 
 from tests.cluster.handle import Cluster
-from tests.support.entities import entity, token
+from tests.support.entities import token
+from tests.support.first_run import run_a_pipeline
 from tests.support.helm import CHART, Helm
-from tests.support.installation import apply
-from tests.support.server_client import ServerClient
+from tests.support.installation import apply, problems
+from tests.support.release import RELEASE, built_images
+from tests.support.site import OWN
 from tests.support.waiting import wait_for
 
 NAMESPACE = "install"
-RELEASE = "ingestion"
 DEFINITION = "ingestionpipelines.ingestion.openmetadata.org"
 CREDENTIALS = "ingestion-gateway-credentials"
 
@@ -67,23 +66,17 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(
-    bed: Cluster, built: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    bed: Cluster, built: dict[str, str], namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """The chart's default values, but for the images that were built here."""
-    delete_namespace(bed)
-    refuse_to_delete_pipelines_of_others(bed)
-    bed.kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--timeout=60s", timeout=70)
-    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
-    apply(bed, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": restricted}})
-    repository, _, tag = built["operator"].rpartition(":")
+    bed.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     values = {
-        "image": {"repository": repository, "tag": tag},
+        "image": built_images(built),
         "settings": {"runnerImages": {"2.0": {"image": built["runner"], "version": "2.0.6.0"}}},
     }
-    release = Installation(bed, Helm(bed, NAMESPACE, tmp_path_factory.mktemp("helm")), values)
+    release = Installation(bed, Helm(bed, namespace, tmp_path_factory.mktemp("helm")), values)
     yield release
     release.uninstall()  # a namespace that goes as a whole takes the operator's rights first, and waits for its pod
-    delete_namespace(bed)
 
 
 @pytest.fixture
@@ -93,31 +86,8 @@ def installed(installation: Installation) -> Installation:
     return installation
 
 
-def delete_namespace(bed: Cluster) -> None:
-    """Delete it and wait until it is gone."""
-    bed.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100)
-
-
-def refuse_to_delete_pipelines_of_others(bed: Cluster) -> None:
-    """The definition goes during these tests, and with it every pipeline of the cluster."""
-    if bed.kubectl("get", "crd", DEFINITION, "--ignore-not-found").strip():
-        others = bed.kubectl("get", "omip", "--all-namespaces", "--no-headers", "--ignore-not-found")
-        assert not others.strip(), f"delete these first, or use another cluster:\n{others}"
-
-
-def problems(installed: Installation) -> list[str]:
-    """What the gateway says is missing: rights, the definition, the operator's Lease."""
-    with installed.cluster.forward(NAMESPACE, "deployment/ingestion-gateway", 8081) as port:
-        try:
-            with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/status", timeout=20) as answer:
-                text = answer.read()
-        except HTTPError as error:
-            text = error.read()
-    return list(json.loads(text)["problems"])
-
-
 def test_nothing_is_missing_for_the_gateway(installed: Installation) -> None:
-    wait_for("the operator's first Lease", lambda: problems(installed) == [], timeout=30)
+    wait_for("the operator's first Lease", lambda: problems(installed.cluster, NAMESPACE) == [], timeout=30)
 
 
 def test_a_server_that_was_told_the_printed_lines_can_run_a_pipeline(installed: Installation) -> None:
@@ -125,25 +95,7 @@ def test_a_server_that_was_told_the_printed_lines_can_run_a_pipeline(installed: 
     assert f"get secret {CREDENTIALS} -o jsonpath='{{.data.password}}'" in installed.notes
     secret = installed.secret(CREDENTIALS)
     assert secret["password"] not in installed.notes
-    with installed.cluster.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
-        server = ServerClient.new(port, username=secret["username"], password=secret["password"])
-        assert server.deploy(entity(jwt=token(serial=1))).message
-        run = str(uuid.uuid4())
-        assert server.trigger("nightly", {"pipelineRunId": run}).message
-        (pod,) = wait_for("the run's pod to run", lambda: started_pods(installed), timeout=60)
-        assert pod["spec"]["serviceAccountName"] == "ingestion-runner"
-        assert not [volume for volume in pod["spec"]["volumes"] if "projected" in volume], "a token is mounted"
-        assert server.kill("nightly").message
-        assert server.delete("nightly").message
-        server.close()
-
-
-def started_pods(installed: Installation) -> list[dict[str, Any]]:
-    """The pods of runs whose container runs."""
-    selector = "app.kubernetes.io/managed-by=ingestion-operator"
-    text = installed.cluster.kubectl("-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "json")
-    statuses = [(pod, pod["status"].get("containerStatuses", [])) for pod in json.loads(text)["items"]]
-    return [pod for pod, containers in statuses if any("running" in one["state"] for one in containers)]
+    run_a_pipeline(installed.cluster, NAMESPACE, secret["username"], secret["password"])
 
 
 def test_the_runners_account_may_do_no_more_than_one_without_any_role(installed: Installation) -> None:
@@ -218,7 +170,7 @@ def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
     wait_for("the listed one", lambda: ready(NAMESPACE)[0] == "True", timeout=30)
     wait_for("the other one", lambda: ready(elsewhere) == ("False", "SecretAccessMissing"), timeout=30)
     assert "CronJob" in installed.cluster.kubectl("-n", elsewhere, "get", "cronjobs", "-o", "yaml")
-    wait_for("the gateway to be content", lambda: problems(installed) == [], timeout=30)
+    wait_for("the gateway to be content", lambda: problems(installed.cluster, NAMESPACE) == [], timeout=30)
     role = f"ingestion-operator:{NAMESPACE}:{RELEASE}"
     assert installed.get("clusterrole", role) is not None
     installed.cluster.kubectl("-n", NAMESPACE, "delete", "omip", "named")
@@ -230,7 +182,8 @@ def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
 def elsewhere(installed: Installation) -> Iterator[str]:
     """Another namespace, which no value names."""
     name = f"{NAMESPACE}-elsewhere"
-    apply(installed.cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    metadata = {"name": name, "labels": {OWN: "install"}}
+    apply(installed.cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     yield name
     installed.cluster.kubectl("delete", "namespace", name, "--timeout=60s", timeout=70)
 

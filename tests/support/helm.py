@@ -34,13 +34,15 @@ class Helm:
         self._options = ["--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace]
         self._folder = folder
 
-    def install(self, release: str, values: dict[str, Any], *, chart: Path = CHART) -> str:
+    def install(
+        self, release: str, values: dict[str, Any], *, chart: Path = CHART, take_ownership: bool = False
+    ) -> str:
         """helm upgrade --install, until everything is available; return what it prints."""
         file = self._folder / f"{release}.json"
         file.write_text(json.dumps(values))
-        return self._helm(
-            "upgrade", "--install", release, str(chart), "--values", str(file), "--wait", "--timeout=120s"
-        )
+        options = ["--take-ownership"] if take_ownership else []
+        words = ["upgrade", "--install", release, str(chart), "--values", str(file), *options]
+        return self._helm(*words, "--wait", "--timeout=120s")
 
     def uninstall(self, release: str) -> None:
         """helm uninstall, until everything is gone; also where there is nothing."""

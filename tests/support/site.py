@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,9 @@ from tests.support.double_client import DoubleClient
 from tests.support.installation import apply, install, wait_for_rollout
 from tests.support.postgres.process import connection
 from tests.support.waiting import wait_for
+
+OWN = "ingestion.openmetadata.org/test"
+"""Label of the namespaces that tests and demo have made, and may remove with all that is in them."""
 
 SERVICE = "shop"
 TOKEN_SECRET = {"name": "ingestion-bot", "key": "token"}
@@ -127,10 +130,17 @@ def secret(name: str, key: str, value: str) -> dict[str, Any]:
 
 @contextmanager
 def open_site(
-    cluster: Cluster, namespace: str, images: dict[str, str], credentials: Credentials, **changes_of_settings: Any
+    cluster: Cluster,
+    namespace: str,
+    images: dict[str, str],
+    credentials: Credentials,
+    installer: Callable[..., None] = install,
+    /,
+    **changes_of_settings: Any,
 ) -> Iterator[Site]:
     """Install everything into `namespace` (again, if need be) and hold the way to the double open."""
-    install(cluster, namespace, images, **changes_of_settings)
+    installer(cluster, namespace, images, **changes_of_settings)
+    cluster.kubectl("label", "namespace", namespace, "--overwrite", f"{OWN}=site")
     servers = manifests.double(namespace, images["double"], token=credentials.token) + manifests.postgres(
         namespace, images["postgres"], password=credentials.password
     )

@@ -1,6 +1,5 @@
 """The Role of manifests/gateway.yaml: enough, and not more than enough."""
 
-import json
 from typing import Any
 
 from ingestion_operator.kube.client import KubernetesCluster
@@ -8,31 +7,24 @@ from ingestion_operator.pipeline_service.health import PERMISSIONS
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
 from tests.cluster.handle import Cluster
+from tests.support.audit import Audit, Right, granted
 from tests.support.entities import entity, token
 from tests.support.gateway_process import ACCOUNT, GatewayProcess
 from tests.support.server_client import ServerClient
 from tests.support.waiting import wait_for
 
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
-Right = tuple[str, str, str]
 
 NEEDS_A_POD: set[Right] = {("", "pods/log", "get")}
 """What is only called once a run has a pod, which this ring has not."""
 
 
-def _granted(manifests: list[dict[str, Any]]) -> set[Right]:
-    (role,) = [body for body in manifests if body["kind"] == "Role"]
-    return {
-        (group, resource, verb)
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
+def _roles(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [body for body in manifests if body["kind"] == "Role"]
 
 
 def test_the_role_has_what_the_client_checks_for(manifests: list[dict[str, Any]]) -> None:
-    assert _granted(manifests) == {
+    assert granted(_roles(manifests)) == {
         (kind.api_version.rpartition("/")[0], f"{kind.plural}/{part}" if part else kind.plural, verb)
         for kind, part, verbs in PERMISSIONS
         for verb in verbs
@@ -60,20 +52,6 @@ def _do_everything(gateway: GatewayProcess, bed: Cluster, namespace: str) -> Non
     server.close()
 
 
-def _audited(bed: Cluster, user: str) -> list[tuple[Right, int]]:
-    calls = []
-    with bed.log("audit").open() as lines:
-        for line in lines:
-            if f'"{user}"' not in line:
-                continue
-            event = json.loads(line)
-            target = event["objectRef"]
-            parts = (target["resource"], target.get("subresource"))
-            right = (target.get("apiGroup", ""), "/".join(filter(None, parts)), event["verb"])
-            calls.append((right, event["responseStatus"]["code"]))
-    return calls
-
-
 def test_the_gateway_calls_all_that_its_role_grants_and_nothing_else(
     bed: Cluster,
     api: KubernetesCluster,
@@ -81,15 +59,14 @@ def test_the_gateway_calls_all_that_its_role_grants_and_nothing_else(
     replicas: tuple[GatewayProcess, GatewayProcess],
     manifests: list[dict[str, Any]],
 ) -> None:
+    audit = Audit(bed)
     _do_everything(replicas[0], bed, namespace)
-    user = f"system:serviceaccount:{namespace}:{ACCOUNT}"
-    expected = _granted(manifests) - NEEDS_A_POD
+    expected = granted(_roles(manifests)) - NEEDS_A_POD
 
     def used() -> set[Right]:
-        # Everybody may ask what they may do.
-        return {right for right, _ in _audited(bed, user) if right[0] != "authorization.k8s.io"}
+        return {call.right for call in audit.calls(namespace, ACCOUNT)}
 
     wait_for("the calls in the audit log", lambda: used() >= expected, timeout=20)
     assert used() == expected
-    assert [call for call in _audited(bed, user) if call[1] == 403] == []
+    assert [call for call in audit.calls(namespace, ACCOUNT) if call.code == 403] == []
     wait_for("the end", lambda: api.list(PIPELINES, namespace, {}) == [], timeout=60)

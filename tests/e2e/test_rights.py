@@ -1,0 +1,55 @@
+"""Who asked the API server for what while this suite ran: enough rights for all of it, and not more than enough.
+
+Played after all other modules of the suite, and only with all of them: see conftest.py at the root.
+"""
+
+import pytest
+
+from tests.cluster.errors import CommandError
+from tests.support.audit import Audit, Right, granted
+from tests.support.installation import GATEWAY, OPERATOR
+from tests.support.site import Site
+
+RUNNER = "ingestion-runner"
+
+ON_OLDER_KUBERNETES: set[Right] = {("batch", "jobs", "create")}
+"""Before 1.36 a Job cannot be given more memory: the run goes on in another (tests/apiserver/test_memory_steps.py)."""
+
+NOT_TO_BE_SEEN: set[Right] = {("batch", "cronjobs", "create")}
+"""A server-side apply of what is not there needs it, and is a patch in the log."""
+
+UNUSED: dict[str, set[Right]] = {OPERATOR: ON_OLDER_KUBERNETES | NOT_TO_BE_SEEN, GATEWAY: set()}
+"""What is granted and not in the log of this suite."""
+
+
+@pytest.mark.parametrize("account", [OPERATOR, GATEWAY])
+def test_an_account_is_granted_what_it_uses_and_uses_what_it_is_granted(site: Site, audit: Audit, account: str) -> None:
+    role = site.get("role", account)
+    assert role is not None
+    calls = audit.calls(site.namespace, account)
+    assert [call for call in calls if call.code == 403] == []
+    assert {call.right for call in calls} == granted([role]) - UNUSED[account]
+
+
+def test_the_runners_account_has_no_token_and_calls_nothing(site: Site, audit: Audit) -> None:
+    pods = site.list("pods", "app.kubernetes.io/managed-by=ingestion-operator")
+    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {RUNNER}
+    assert audit.tokens(site.namespace, RUNNER) == []
+    assert audit.calls(site.namespace, RUNNER) == []
+    assert audit.tokens(site.namespace, OPERATOR), "the log shows no token of anybody"
+
+
+def test_no_account_has_a_role_but_those_of_the_chart(site: Site) -> None:
+    bound = {
+        (subject["name"], binding["roleRef"]["kind"], binding["roleRef"]["name"])
+        for binding in site.list("rolebindings")
+        for subject in binding["subjects"]
+    }
+    assert bound == {(OPERATOR, "Role", OPERATOR), (GATEWAY, "Role", GATEWAY)}
+    everywhere = site.kubectl("get", "clusterrolebindings", "-o", "jsonpath={.items[*].subjects[*].namespace}")
+    assert site.namespace not in everywhere.split()
+
+
+def test_the_namespace_admits_restricted_pods_alone(site: Site) -> None:
+    with pytest.raises(CommandError, match='violates PodSecurity "restricted'):
+        site.kubectl("run", "as-root", "--image=localhost/none", "--dry-run=server")
