@@ -66,6 +66,8 @@ def _job(name: str, run_id: str, namespace: str, settings: Settings) -> dict[str
     template = job["spec"]["template"]
     for metadata in (job["metadata"], template["metadata"]):
         metadata["labels"] = metadata["labels"] | WARM_POOL_LABELS
+    # There is always one: it must not keep a node that nothing else needs.
+    template["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] = "true"
     container = template["spec"]["containers"][0]
     # The port opens when the library is imported.
     container["ports"] = [{"name": "handover", "containerPort": constants.WARM_POD_PORT}]

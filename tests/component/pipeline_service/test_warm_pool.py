@@ -145,6 +145,12 @@ def test_a_warm_pod_is_told_to_wait_and_is_ready_when_its_port_is_open(world: Wo
     assert template["metadata"]["labels"][constants.LABEL_WARM_POOL] == "automations"
 
 
+def test_a_warm_pod_keeps_no_node_that_nothing_else_needs(world: World, pool: WarmPool) -> None:
+    pool.keep_full()
+    annotations = warm(world)[0]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "true"
+
+
 def test_an_automation_goes_to_a_ready_pod_and_gets_no_job(
     world: World, pool: WarmPool, client: K8sPipelineServiceClient, pods: Pods
 ) -> None:
