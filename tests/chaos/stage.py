@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import yaml
 from kubernetes import client
 
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
@@ -23,7 +24,7 @@ from tests.cluster.handle import Cluster
 from tests.cluster.node.network import API_SERVICE_ADDRESS
 from tests.support import manifests
 from tests.support.double_client import DoubleClient
-from tests.support.installation import settings
+from tests.support.installation import OPERATOR
 from tests.support.site import Credentials, Site, open_site
 from tests.support.waiting import wait_for
 from tools import images
@@ -88,19 +89,20 @@ def open_stage(bed: Cluster) -> Iterator[Stage]:
         # Not by way of the API server, which some rows take away.
         site = replace(opened, double=DoubleClient(f"http://{_node_address(bed)}:{_expose_double(opened)}"))
         wait_for("the double at its node port", lambda: _answers(site.double), timeout=30)
-        yield stack.enter_context(open_stage_on(site, **_LIMITS))
+        yield stack.enter_context(open_stage_on(site))
 
 
 @contextmanager
-def open_stage_on(site: Site, **changes_of_settings: Any) -> Iterator[Stage]:
-    """Watch a site that is there, and bring what the rows run; its settings are the usual ones but for the changes."""
+def open_stage_on(site: Site) -> Iterator[Stage]:
+    """Watch a site that is there, and bring what the rows run."""
 
     def connection() -> client.ApiClient:
         return connect(read_configuration(str(site.cluster.kubeconfig)))
 
     site.apply(application.config_map())
     site.double.register_service(application.SERVICE, "OpenMetadata", kind="metadata")
-    in_force = Settings.model_validate(settings(site.images["runner"], **changes_of_settings))
+    installed = site.kubectl("get", "configmap", f"{OPERATOR}-settings", "-o", "jsonpath={.data.settings\\.yaml}")
+    in_force = Settings.model_validate(yaml.safe_load(installed))
     api = connection()
     service = K8sPipelineServiceClient(
         KubernetesCluster(api),

@@ -240,7 +240,9 @@ def test_secret_that_a_pipeline_deleted_by_hand_has_left_goes_with_the_servers_d
     site: Site, server: ServerClient
 ) -> None:
     name, fqn = "left over", f"{SERVICE}.left over"
-    server.deploy(entity(site, id="0c0ffee0-0000-4000-8000-000000000005", name=name, fullyQualifiedName=fqn)).message  # noqa: B018
+    body = entity(site, id="0c0ffee0-0000-4000-8000-000000000005", name=name, fullyQualifiedName=fqn)
+    server.deploy(body).message  # noqa: B018
+    server.deploy(body | {"sourceConfig": {"config": {**SOURCE_CONFIG["config"], "includeTables": False}}}).message  # noqa: B018
     (made,) = [body["metadata"] for body in site.list("omip") if body["spec"].get("fullyQualifiedName") == fqn]
 
     def left() -> list[str]:

@@ -13,18 +13,17 @@ from tests.support.connection_tests import (
     set_pool,
     wait_for_pool,
 )
-from tests.support.installation import install_gateway
+from tests.support.release import PASSWORD, USERNAME
 from tests.support.server_client import ServerClient
 from tests.support.site import Site
 from tests.support.waiting import wait_for
 
-ADMIN = {"username": "admin", "password": "only-for-this-suite"}
+ADMIN = {"username": USERNAME, "password": PASSWORD}
 
 
 @pytest.fixture(scope="module")
 def cold(site: Site) -> float:
     """The seconds that a test takes without a pool."""
-    install_gateway(site.cluster, site.namespace, site.images, **ADMIN)
     with site.cluster.forward(site.namespace, GATEWAY, 8080) as port:
         server = ServerClient.new(port, **ADMIN)
         seconds, found = run_connection_test(site, server, "test-connection-cold")
