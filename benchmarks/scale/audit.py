@@ -13,10 +13,11 @@ Call = tuple[str, str]
 
 @dataclass
 class Calls:
-    """How often each call was made, and which CronJobs were looked at."""
+    """How often each call was made, and what is watched."""
 
     counts: Counter[Call] = field(default_factory=Counter)
-    cronjobs: set[str] = field(default_factory=set)
+    watched: set[str] = field(default_factory=set)
+    """Resources of which a watch was opened: after its list, and after the operator's first round."""
 
     @property
     def total(self) -> int:
@@ -66,9 +67,10 @@ class AuditLog:
 
 def _count(event: dict[str, object], into: Calls) -> None:
     target = event.get("objectRef")
-    if event.get("stage") != "ResponseComplete" or not isinstance(target, dict):
+    if not isinstance(target, dict):
         return
     resource = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
-    into.counts[str(event["verb"]), resource] += 1
-    if (event["verb"], resource) == ("get", "cronjobs"):
-        into.cronjobs.add(str(target.get("name")))
+    if (event.get("stage"), event["verb"]) == ("ResponseStarted", "watch"):
+        into.watched.add(resource)
+    elif event.get("stage") == "ResponseComplete":
+        into.counts[str(event["verb"]), resource] += 1

@@ -42,11 +42,12 @@ def test_only_the_calls_of_the_account_count_and_each_once(tmp_path: Path) -> No
     log = AuditLog(path, USER)
     with path.open("a") as audit:
         audit.write(_event("get", "cronjobs", name="a") + _event("get", "cronjobs", user="somebody"))
-        audit.write(_event("patch", "leases") + _event("patch", "cronjobs") + _event("watch", "pods", stage="Started"))
+        audit.write(_event("patch", "leases") + _event("patch", "cronjobs"))
+        audit.write(_event("watch", "pods", stage="ResponseStarted"))
         audit.write('{"half a line')
     calls = log.read(Calls())
     assert calls.table() == {"get cronjobs": 1, "patch leases": 1, "patch cronjobs": 1}
-    assert (calls.total, calls.writes, calls.cronjobs) == (3, 1, {"a"})
+    assert (calls.total, calls.writes, calls.watched) == (3, 1, {"pods"})
     assert log.read(Calls()).total == 0
 
 
