@@ -68,9 +68,9 @@ def log_text(server: ServerClient) -> str:
     return str(reply.json["ingestion_task"]) if reply.code == 200 else ""
 
 
-def pipeline_of(site: Site) -> str:
+def pipeline_of(site: Site, fqn: str = FQN) -> str:
     """The name of the resource that the gateway made."""
-    found = [body for body in site.list("omip") if body["spec"].get("fullyQualifiedName") == FQN]
+    found = [body for body in site.list("omip") if body["spec"].get("fullyQualifiedName") == fqn]
     return str(found[0]["metadata"]["name"]) if found else ""
 
 
@@ -185,7 +185,7 @@ def test_long_log_is_read_in_pages_while_it_grows_and_when_its_pod_is_gone(site:
     assert lines == [chatty.line(number) for number in range(chatty.LINES)]
 
     server.kill(name).message  # noqa: B018
-    pods = "ingestion.openmetadata.org/pipeline-type=application"
+    pods = f"ingestion.openmetadata.org/pipeline={site.status(pipeline_of(site, fqn))['cronJobName']}"
     wait_for("the pod to be gone", lambda: not site.list("pods", pods), timeout=40)
     assert page()["application_task"] == running[0]["application_task"]
     assert page("1")["application_task"].startswith(running[1]["application_task"])
