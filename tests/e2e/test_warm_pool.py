@@ -44,6 +44,7 @@ def server(site: Site, cold: float) -> Iterator[ServerClient]:
 def test_a_warm_pod_answers_sooner_takes_one_test_and_is_replaced(
     site: Site, server: ServerClient, cold: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    wait_for_pool(site, 1)
     (pod,) = ready_pods(site)
     spec = site.get("pod", pod)["spec"]  # type: ignore[index]
     assert spec["automountServiceAccountToken"] is False
