@@ -373,17 +373,19 @@ def test_log_of_the_library_is_heard() -> None:
     assert log.about("CheckAccess") == "CheckAccess: Failed"
 
 
-@pytest.mark.parametrize("pipeline_type", sorted(WORKFLOW_CLASSES))
+@pytest.mark.parametrize("pipeline_type", sorted(WORKFLOW_CLASSES.keys() - {"autoClassification"}))
 def test_workflow_class_has_what_the_runner_calls(pipeline_type: str) -> None:
-    try:
-        require_extra(pipeline_type)
-    except RunError as missing:
-        pytest.skip(missing.message)
+    require_extra(pipeline_type)
     module, name = WORKFLOW_CLASSES[pipeline_type]
     workflow = getattr(importlib.import_module(module), name)
 
     for method in ("create", "execute", "raise_from_status", "calculate_success", "build_ingestion_status"):
         assert callable(getattr(workflow, method))
+
+
+def test_classification_is_refused_since_no_lock_has_its_extra() -> None:
+    with pytest.raises(RunError, match="pii-processor"):
+        require_extra("autoClassification")
 
 
 def test_the_driver_gets_the_certificate_that_a_connection_names_as_a_file(
