@@ -5,7 +5,7 @@ from typing import Any
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Forbidden, Invalid, Rejected
-from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.models.references import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.types import format_timestamp, parse_timestamp
 from ingestion_operator.own_writes import OwnWrites

@@ -61,6 +61,24 @@ _POD_AFFINITY: Final = {
 }
 _ITEMS: Final = [{"key": "a.b", "path": "dir/file"}]
 
+_SIDECAR: Final = {
+    "name": "proxy",
+    "image": "registry.example/proxy:1",
+    "imagePullPolicy": "IfNotPresent",
+    "command": ["/proxy"],
+    "args": ["--port", "5432"],
+    "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "64Mi"}},
+    "env": [{"name": "PLAIN", "value": "x"}],
+    "envFrom": [{"secretRef": {"name": "some-object"}}],
+    "volumeMounts": [{"name": "scratch", "mountPath": "/tmp", "subPath": "proxy", "readOnly": False}],
+    "startupProbe": {
+        "tcpSocket": {"port": 5432},
+        "periodSeconds": 1,
+        "timeoutSeconds": 1,
+        "failureThreshold": 60,
+    },
+}
+
 
 def full() -> Body:
     """A spec that sets every field there is, but for one side of each choice."""
@@ -136,10 +154,15 @@ def full() -> Body:
                     {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": _REFERENCE}},
                     {"name": "FROM_CONFIG", "valueFrom": {"configMapKeyRef": _REFERENCE}},
                 ],
+                "envFrom": [
+                    {"prefix": "DB_", "secretRef": {"name": "some-object", "optional": True}},
+                    {"configMapRef": {"name": "some-object", "optional": True}},
+                ],
                 "volumeMounts": [
                     {"name": "ca", "mountPath": "/etc/ssl/ca", "subPath": "dir/file", "readOnly": True},
                 ],
             },
+            "sidecars": [_SIDECAR],
         },
     }
 
@@ -196,6 +219,15 @@ def accepted() -> list[Case]:
             spec() | {"suspend": None, "history": None, "podTemplate": {"container": {"env": None}}},
         ),
         Case("null for what is optional", spec() | {"displayName": None, "timeout": None}),
+        *(
+            Case(f"a sidecar's startupProbe by {kind}", _sidecar(startupProbe={kind: probe}))
+            for kind, probe in (
+                ("httpGet", {"path": "/ready", "port": 8080}),
+                ("httpGet", {"port": 8080}),
+                ("exec", {"command": ["/ready"]}),
+            )
+        ),
+        Case("a sidecar whose image another layer gives", spec(podTemplate={"sidecars": [{"name": "proxy"}]})),
         Case("an empty volume", _pod(volumes=[{"name": "a", "emptyDir": {}}])),
     ]
 
@@ -215,6 +247,10 @@ def _container(**changes: Any) -> Body:
 
 def _pod(**changes: Any) -> Body:
     return spec(podTemplate={"spec": changes})
+
+
+def _sidecar(**changes: Any) -> Body:
+    return spec(podTemplate={"sidecars": [{"name": "proxy", "image": "x"} | changes]})
 
 
 def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one beside the other
@@ -253,6 +289,16 @@ def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one b
     yield Case("a variable from nowhere", _container(env=[{"name": "A", "valueFrom": {}}]), "valueFrom", fix)
     twice = {"secretKeyRef": _REFERENCE, "configMapKeyRef": _REFERENCE}
     yield Case("a variable from two places", _container(env=[{"name": "A", "valueFrom": twice}]), "valueFrom", fix)
+    fix = "set exactly one of secretRef and configMapRef"
+    references = {"secretRef": {"name": "x"}, "configMapRef": {"name": "x"}}
+    yield Case("variables from nowhere", _container(envFrom=[{}]), "envFrom", fix)
+    yield Case("variables from two places", _container(envFrom=[references]), "envFrom", fix)
+    fix = "set exactly one of httpGet, tcpSocket, exec"
+    yield Case("a startupProbe of no kind", _sidecar(startupProbe={}), "startupProbe", fix)
+    probes = {"tcpSocket": {"port": 1}, "httpGet": {"port": 1}}
+    yield Case("a startupProbe of two kinds", _sidecar(startupProbe=probes), "startupProbe", fix)
+    fix = "ingestion is the runner's own container: choose another name"
+    yield Case("a sidecar in the runner's place", _sidecar(name="ingestion"), "sidecars", fix)
     for name in ("RUN_ID", "JOB_UID", "POD_NAME", "NODE_NAME", "HOME"):
         reserved = _container(env=[{"name": name, "value": "x"}])
         yield Case(f"the operator's variable {name}", reserved, "env", "set by the operator: choose another name")
@@ -272,6 +318,7 @@ def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one b
         ("volumeMounts", _container(volumeMounts=mounts)),
         ("volumes", _pod(volumes=[{"name": "a", "emptyDir": {}}] * 2)),
         ("imagePullSecrets", _pod(imagePullSecrets=[{"name": "a"}] * 2)),
+        ("sidecars", spec(podTemplate={"sidecars": [{"name": "a"}] * 2})),
         ("hostAliases", _pod(hostAliases=[{"ip": "1.1.1.1", "hostnames": ["a"]}] * 2)),
     ):
         yield Case(

@@ -15,8 +15,18 @@ _LAYERED: Final[Body] = {
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         },
         "container": {
-            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}, {"name": "LEVEL", "value": "all"}]
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}, {"name": "LEVEL", "value": "all"}],
+            "envFrom": [{"configMapRef": {"name": "everywhere"}}],
         },
+        "sidecars": [
+            {
+                "name": "proxy",
+                "image": "registry.example/proxy:1",
+                "args": ["--port", "5432"],
+                "resources": {"limits": {"memory": "64Mi"}},
+                "startupProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},
+            }
+        ],
     },
     "podTemplatesByPipelineType": {
         "metadata": {"container": {"resources": {"limits": {"memory": "4096Mi"}, "requests": {"cpu": "1000m"}}}},
@@ -94,8 +104,10 @@ GOLDEN: Final[dict[str, tuple[Settings, Body]]] = {
                         {"name": "EMPTY", "value": ""},
                         {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "key"}}},
                     ],
+                    "envFrom": [{"prefix": "SHOP_", "secretRef": {"name": "shop", "optional": True}}],
                     "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
                 },
+                "sidecars": [{"name": "proxy", "resources": {"limits": {"memory": "128Mi"}}}],
             },
         },
     ),

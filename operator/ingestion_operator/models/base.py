@@ -44,6 +44,11 @@ def cel(rule: str, message: str, field_path: str | None = None, *, text: bool = 
     return entry
 
 
+def cel_list(values: tuple[str, ...]) -> str:
+    """Return texts as a list in CEL."""
+    return "[" + ", ".join(f"'{value}'" for value in values) + "]"
+
+
 def rules(*entries: dict[str, Any]) -> dict[str, Any]:
     """Return `json_schema_extra` that carries CEL rules into the CRD."""
     return {"x-kubernetes-validations": list(entries)}

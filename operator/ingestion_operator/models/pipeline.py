@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ingestion_operator.models.base import KubernetesModel, cel, rules
-from ingestion_operator.models.pod_template import KeyReference, PodTemplate
+from ingestion_operator.models.pod_template import PodTemplate
+from ingestion_operator.models.references import KeyReference
 from ingestion_operator.models.types import Duration, Quantity, Timestamp
 from ingestion_operator.schedule import (
     CRON_PATTERN,

@@ -9,25 +9,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from ingestion_operator.models.affinity import Affinity
-from ingestion_operator.models.base import KubernetesModel, cel, keyed_by, rules, unique
+from ingestion_operator.models.base import KubernetesModel, cel, cel_list, keyed_by, rules, unique
+from ingestion_operator.models.containers import RunnerContainer, Sidecar
+from ingestion_operator.models.references import LocalReference
 from ingestion_operator.models.types import (
     DataKey,
     DnsLabel,
     DnsSubdomain,
-    EnvironmentName,
     LabelValue,
     Quantity,
     Text,
 )
 
-RESERVED_ENVIRONMENT = ("RUN_ID", "JOB_UID", "POD_NAME", "NODE_NAME", "HOME")
 RESERVED_VOLUMES = ("pipeline", "token", "connection", "source-config", "automation", "tmp")
-_ONE_KEY_SOURCE = "has(self.secretKeyRef) != has(self.configMapKeyRef)"
 _VOLUME_KINDS = ("secret", "configMap", "emptyDir", "persistentVolumeClaim")
-
-
-def _cel_list(values: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f"'{value}'" for value in values) + "]"
 
 
 class PodMetadata(KubernetesModel):
@@ -43,62 +38,6 @@ class Toleration(KubernetesModel):
     value: Annotated[str, Field(max_length=63)] | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     toleration_seconds: int | None = None
-
-
-class LocalReference(KubernetesModel):
-    """A reference to an object of the same namespace."""
-
-    name: DnsSubdomain
-
-
-class KeyReference(KubernetesModel):
-    """One key of a Secret or ConfigMap of the same namespace."""
-
-    name: DnsSubdomain
-    key: DataKey
-
-
-class EnvironmentSource(KubernetesModel):
-    """Where the value of a variable comes from: exactly one of a Secret's and a ConfigMap's key."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(cel(_ONE_KEY_SOURCE, "set exactly one of secretKeyRef and configMapKeyRef"))
-    )
-    secret_key_ref: KeyReference | None = None
-    config_map_key_ref: KeyReference | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.secret_key_ref is None) == (self.config_map_key_ref is None):
-            raise ValueError("set exactly one of secretKeyRef and configMapKeyRef")
-        return self
-
-
-class EnvironmentVariable(KubernetesModel):
-    """A variable of the container, with a value or with its source."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            cel("has(self.value) != has(self.valueFrom)", "set exactly one of value and valueFrom"),
-            cel(
-                f"!(self.name in {_cel_list(RESERVED_ENVIRONMENT)})",
-                f"{', '.join(RESERVED_ENVIRONMENT)} are set by the operator: choose another name",
-                ".name",
-                text=True,
-            ),
-        )
-    )
-    name: EnvironmentName
-    value: Annotated[str, Field(max_length=32768)] | None = None
-    value_from: EnvironmentSource | None = None
-
-    @model_validator(mode="after")
-    def _value_or_source(self) -> Self:
-        if (self.value is None) == (self.value_from is None):
-            raise ValueError("set exactly one of value and valueFrom")
-        if self.name in RESERVED_ENVIRONMENT:
-            raise ValueError(f"{self.name} is set by the operator: choose another name")
-        return self
 
 
 class KeyToPath(KubernetesModel):
@@ -138,7 +77,7 @@ class Volume(KubernetesModel):
                 f"set exactly one of {', '.join(_VOLUME_KINDS)}",
             ),
             cel(
-                f"!(self.name in {_cel_list(RESERVED_VOLUMES)})",
+                f"!(self.name in {cel_list(RESERVED_VOLUMES)})",
                 f"{', '.join(RESERVED_VOLUMES)} are volumes of the operator: choose another name",
                 ".name",
                 text=True,
@@ -161,39 +100,6 @@ class Volume(KubernetesModel):
         return self
 
 
-class VolumeMount(KubernetesModel):
-    """Where a volume appears in the container; the operator's own folders are taken."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            cel(
-                "self.mountPath != '/' && self.mountPath != '/tmp' && self.mountPath != '/ingestion'"
-                " && !self.mountPath.startsWith('/ingestion/')",
-                "/, /tmp and /ingestion belong to the operator: mount elsewhere",
-                ".mountPath",
-                text=True,
-            )
-        )
-    )
-    name: DnsLabel
-    mount_path: Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]
-    sub_path: Annotated[str, Field(max_length=1024)] | None = None
-    read_only: bool | None = None
-
-    @model_validator(mode="after")
-    def _free_path(self) -> Self:
-        if self.mount_path in ("/", "/tmp", "/ingestion") or self.mount_path.startswith("/ingestion/"):  # noqa: S108
-            raise ValueError("/, /tmp and /ingestion belong to the operator: mount elsewhere")
-        return self
-
-
-class Resources(KubernetesModel):
-    """CPU, memory and the like, as in Kubernetes."""
-
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
-
-
 class PodSecurityContext(KubernetesModel):
     """Numeric identities only; everything else is fixed by the restricted Pod Security Standard."""
 
@@ -205,21 +111,6 @@ class PodSecurityContext(KubernetesModel):
 class HostAlias(KubernetesModel):
     ip: Annotated[str, Field(max_length=45)]
     hostnames: Annotated[list[DnsSubdomain], Field(max_length=16)]
-
-
-class RunnerContainer(KubernetesModel):
-    """The container that runs the ingestion workflow."""
-
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Replaces the image that the settings give for the server's version; must hold the same minor version."""
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    resources: Resources = Resources()
-    env: Annotated[
-        list[EnvironmentVariable], Field(max_length=64, json_schema_extra=keyed_by("name")), unique("name")
-    ] = []
-    volume_mounts: Annotated[
-        list[VolumeMount], Field(max_length=32, json_schema_extra=keyed_by("mountPath")), unique("mountPath")
-    ] = []
 
 
 class PodSpec(KubernetesModel):
@@ -247,6 +138,7 @@ class PodTemplate(KubernetesModel):
     metadata: PodMetadata = PodMetadata()
     spec: PodSpec = PodSpec()
     container: RunnerContainer = RunnerContainer()
+    sidecars: Annotated[list[Sidecar], Field(max_length=4, json_schema_extra=keyed_by("name")), unique("name")] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Return only what was set, in Kubernetes' own spelling."""

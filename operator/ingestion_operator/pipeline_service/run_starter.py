@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
-from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.models.references import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.pipeline_service.desired import source_config_text

@@ -1,29 +1,59 @@
 """Merging pod template layers."""
 
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, Final
 
-_ITEM_KEYS = {"env": "name", "volumes": "name", "volumeMounts": "mountPath", "imagePullSecrets": "name"}
+Item = dict[str, Any]
+
+
+def _by(*keys: str) -> Callable[[Item], Hashable]:
+    return lambda item: tuple(item.get(key) for key in keys)
+
+
+def _by_source(item: Item) -> Hashable:
+    names = (item.get(kind, {}).get("name") for kind in ("secretRef", "configMapRef"))
+    return (item.get("prefix"), *names)
+
+
+_IDENTITIES: Final[dict[str, Callable[[Item], Hashable]]] = {
+    "env": _by("name"),
+    "envFrom": _by_source,
+    "volumes": _by("name"),
+    "volumeMounts": _by("mountPath"),
+    "imagePullSecrets": _by("name"),
+    "hostAliases": _by("ip"),
+    # Tolerations add up: each says what else is tolerated. Only tolerationSeconds can be changed by a layer above.
+    "tolerations": lambda item: (_by("key", "value", "effect")(item), item.get("operator") or "Equal"),
+    "sidecars": _by("name"),
+}
+"""What tells the items of a list apart; lists not named here are replaced as a whole."""
+
+_MERGED_ITEMS: Final = ("sidecars",)
+"""Where an upper layer may say just what differs. Half a secret volume and half a claim make no volume."""
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with `over` on top.
 
-    Objects merge key by key; lists whose items have a name merge item by item, as in Kubernetes' strategic
-    merge; any other list, such as tolerations, is replaced as a whole.
+    Objects merge key by key; lists whose items can be told apart merge item by item, much as in Kubernetes'
+    strategic merge; any other list, such as a sidecar's command, is replaced as a whole.
     """
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
             merged[key] = merge(below, value)
-        elif key in _ITEM_KEYS and isinstance(below, list):
-            merged[key] = _merge_items(below, value, _ITEM_KEYS[key])
+        elif key in _IDENTITIES and isinstance(below, list):
+            merged[key] = _merge_items(below, value, key)
         else:
             merged[key] = value
     return merged
 
 
-def _merge_items(below: list[dict[str, Any]], over: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    # The upper layer's item replaces the lower one whole: half a secret volume and half a claim make no volume.
-    items = {item[key]: item for item in below} | {item[key]: item for item in over}
+def _merge_items(below: list[Item], over: list[Item], name: str) -> list[Item]:
+    identity = _IDENTITIES[name]
+    items = {identity(item): item for item in below}
+    for item in over:
+        lower = items.get(identity(item), {}) if name in _MERGED_ITEMS else {}
+        items[identity(item)] = merge(lower, item)
     return list(items.values())

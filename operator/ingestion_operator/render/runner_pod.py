@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.models.references import KeyReference
 from ingestion_operator.render.layers import merge
 from ingestion_operator.settings import RunnerImage, Settings
 
@@ -45,7 +45,8 @@ def runner_pod(
 ) -> dict[str, Any]:
     """Return the pod template; `layers` are laid over the built-in one, weakest first.
 
-    Raises Rejected (ServiceAccountNotAllowed) for a service account that the settings do not allow.
+    Raises Rejected: ServiceAccountNotAllowed for a service account that the settings do not allow,
+    SidecarWithoutImage for a sidecar that no layer gives an image.
     """
     merged = _BUILT_IN_LAYER
     for layer in layers:
@@ -54,6 +55,7 @@ def runner_pod(
     _check_service_account(pod.get("serviceAccountName"), settings)
     own_volumes, own_mounts = _volumes(content.files)
     security = pod.get("securityContext", {})
+    sidecars = [_sidecar(sidecar) for sidecar in merged.get("sidecars", [])]
     return {
         "metadata": {
             "labels": _without_own(metadata.get("labels", {}))
@@ -77,6 +79,7 @@ def runner_pod(
                 "runAsNonRoot": True,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
+            **({"initContainers": sidecars} if sidecars else {}),
             "containers": [_container(merged["container"], own_mounts, image.image)],
             "volumes": own_volumes + pod.get("volumes", []),
         },
@@ -114,11 +117,26 @@ def _container(container: dict[str, Any], mounts: list[dict[str, Any]], image: s
         "volumeMounts": mounts + container.get("volumeMounts", []),
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _restricted(),
+    }
+
+
+def _sidecar(sidecar: dict[str, Any]) -> dict[str, Any]:
+    if not sidecar.get("image"):
+        raise Rejected(
+            "SidecarWithoutImage",
+            f"the sidecar {sidecar['name']!r} has no image in any layer: set image in podTemplate.sidecars",
+        )
+    # An init container that is always restarted is a sidecar: a Job does not wait for it.
+    return {"imagePullPolicy": "IfNotPresent", **sidecar, "restartPolicy": "Always", "securityContext": _restricted()}
+
+
+def _restricted() -> dict[str, Any]:
+    """Return what the restricted Pod Security Standard asks of a container, and a root that cannot be written."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }
 
 

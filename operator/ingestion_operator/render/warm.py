@@ -5,7 +5,7 @@ import json
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.models.pod_template import KeyReference
+from ingestion_operator.models.references import KeyReference
 from ingestion_operator.render.one_off import OneOff, one_off_job
 from ingestion_operator.render.run_input import RUN_INPUT_VERSION
 from ingestion_operator.render.runner_pod import SecretFile

@@ -16,7 +16,9 @@ _DETAIL_BYTES: Final = 500
 
 _REASON_LIMIT: Final = 64
 
-SILENT: Final = ("Pending", "ContainerCreating", "PodInitializing")
+PENDING: Final = "Pending"
+SIDECAR_NOT_STARTED: Final = "SidecarNotStarted"
+SILENT: Final = (PENDING, "ContainerCreating", "PodInitializing")
 """What a pod says that names no cause."""
 
 Event = dict[str, Any]
@@ -38,6 +40,14 @@ _CONTAINER: Final = ("its container cannot be created", "create what it names, o
 _BY_REASON: Final = {
     "ImagePullBackOff": _IMAGE,
     "ErrImageNeverPull": _IMAGE,
+    SIDECAR_NOT_STARTED: (
+        "the startupProbe of a sidecar has not succeeded yet",
+        "see kubectl logs with -c and its name, or correct podTemplate.sidecars",
+    ),
+    "CrashLoopBackOff": (
+        "a sidecar ends again and again",
+        "see kubectl logs with -c and its name, or correct podTemplate.sidecars",
+    ),
     "InvalidImageName": ("the name of its image is wrong", "correct podTemplate.container.image"),
     "CreateContainerConfigError": _CONTAINER,
     "CreateContainerError": _CONTAINER,

@@ -9,6 +9,7 @@ from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.memory_sizes import is_quantity, limit_of
 from ingestion_operator.models.status import Attempt
 from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.causes import PENDING, SIDECAR_NOT_STARTED, SILENT
 from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
 
@@ -86,7 +87,7 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
     terminated, running = state.get("terminated"), state.get("running")
     phase = status.get("phase")
     outcome = parse_outcome(terminated.get("message")) if terminated else None
-    reason, message = _waiting(status, state)
+    reason, message = _waiting(pod, state)
     return PodAttempt(
         attempt=Attempt(
             pod=pod["metadata"]["name"],
@@ -133,13 +134,30 @@ def _memory(pod: dict[str, Any]) -> str | None:
     return limit if limit is not None and is_quantity(limit) else None
 
 
-def _waiting(status: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:
+def _waiting(pod: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:
+    status = pod.get("status", {})
+    if "running" not in state and (of_sidecar := _waiting_sidecar(pod)):
+        return of_sidecar
     if waiting := state.get("waiting"):
-        return str(waiting.get("reason", "Pending")), str(waiting.get("message", ""))
+        return str(waiting.get("reason", PENDING)), str(waiting.get("message", ""))
     scheduled = _condition(status, "PodScheduled", "False")
     if scheduled:
         return str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", ""))
-    return "Pending", ""
+    return PENDING, ""
+
+
+def _waiting_sidecar(pod: dict[str, Any]) -> tuple[str, str] | None:
+    """Return why the first sidecar that is not up is not; None if all are, or if nothing is said of it."""
+    containers = pod.get("spec", {}).get("initContainers", [])
+    sidecars = {container["name"] for container in containers if container.get("restartPolicy") == "Always"}
+    for container in pod.get("status", {}).get("initContainerStatuses", []):
+        state = container.get("state", {})
+        if waiting := state.get("waiting"):
+            reason = str(waiting.get("reason", PENDING))
+            return None if reason in SILENT else (reason, str(waiting.get("message", "")))
+        if "running" in state and container["name"] in sidecars and not container.get("started"):
+            return SIDECAR_NOT_STARTED, str(container["name"])
+    return None
 
 
 def _condition(status: dict[str, Any], kind: str, value: str = "True") -> dict[str, Any]:

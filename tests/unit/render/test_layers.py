@@ -67,5 +67,44 @@ def test_a_volume_is_replaced_whole() -> None:
     assert merge(base, over) == over
 
 
+def test_tolerations_add_up_and_their_seconds_can_be_changed() -> None:
+    spot = {"key": "spot", "effect": "NoExecute", "tolerationSeconds": 60}
+    base = {"tolerations": [spot, {"key": "team", "value": "a"}]}
+    over = {"tolerations": [{"key": "team", "operator": "Equal", "value": "b"}, spot | {"tolerationSeconds": 5}]}
+    assert merge(base, over)["tolerations"] == [
+        spot | {"tolerationSeconds": 5},
+        {"key": "team", "value": "a"},
+        {"key": "team", "operator": "Equal", "value": "b"},
+    ]
+
+
+def test_a_toleration_that_names_its_operator_is_the_one_that_does_not() -> None:
+    spelt_out = {"tolerations": [{"key": "a", "operator": "Equal", "value": "b"}]}
+    assert merge({"tolerations": [{"key": "a", "value": "b"}]}, spelt_out) == spelt_out
+
+
+def test_variables_from_several_objects_add_up() -> None:
+    base = {"envFrom": [{"secretRef": {"name": "a"}}]}
+    over = {"envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "a", "optional": True}}]}
+    assert merge(base, over)["envFrom"] == [
+        {"secretRef": {"name": "a", "optional": True}},
+        {"configMapRef": {"name": "a"}},
+    ]
+
+
+def test_a_sidecar_is_changed_in_what_an_upper_layer_says_of_it() -> None:
+    base = {"sidecars": [{"name": "proxy", "image": "x", "args": ["a", "b"], "env": [{"name": "A", "value": "1"}]}]}
+    over = {"sidecars": [{"name": "proxy", "args": ["c"], "env": [{"name": "B", "value": "2"}]}, {"name": "other"}]}
+    assert merge(base, over)["sidecars"] == [
+        {
+            "name": "proxy",
+            "image": "x",
+            "args": ["c"],
+            "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+        },
+        {"name": "other"},
+    ]
+
+
 def test_other_lists_are_replaced() -> None:
-    assert merge({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}) == {"tolerations": [{"key": "b"}]}
+    assert merge({"args": ["a", "b"]}, {"args": ["c"]}) == {"args": ["c"]}

@@ -47,6 +47,48 @@ def test_only_the_runners_container_counts() -> None:
     assert not read_pod(body).is_finished
 
 
+def _with_sidecars(*states: Body) -> Body:
+    body = pod(waiting=("PodInitializing", ""))
+    names = [f"proxy-{number}" for number in range(len(states))]
+    body["spec"]["initContainers"] = [{"name": name, "restartPolicy": "Always"} for name in names]
+    body["status"]["initContainerStatuses"] = [{"name": n} | state for n, state in zip(names, states, strict=True)]
+    return body
+
+
+UP = {"state": {"running": {}}, "started": True}
+NOT_UP = {"state": {"running": {}}, "started": False}
+NO_IMAGE = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}
+INITIALIZING = {"state": {"waiting": {"reason": "PodInitializing"}}}
+
+
+@pytest.mark.parametrize(
+    ("states", "reason", "message"),
+    [
+        ([NO_IMAGE], "ImagePullBackOff", "not found"),
+        ([UP, NO_IMAGE], "ImagePullBackOff", "not found"),
+        ([NOT_UP, INITIALIZING], "SidecarNotStarted", "proxy-0"),
+        ([UP, NOT_UP], "SidecarNotStarted", "proxy-1"),
+        ([INITIALIZING, INITIALIZING], "PodInitializing", ""),
+        ([UP, UP], "PodInitializing", ""),
+    ],
+)
+def test_a_pod_waits_for_the_first_sidecar_that_is_not_up(states: list[Body], reason: str, message: str) -> None:
+    read = read_pod(_with_sidecars(*states))
+    assert (read.waiting_reason, read.waiting_message) == (reason, message)
+
+
+def test_an_injected_container_that_comes_before_is_no_sidecar() -> None:
+    body = _with_sidecars(NOT_UP)
+    del body["spec"]["initContainers"][0]["restartPolicy"]
+    assert read_pod(body).waiting_reason == "PodInitializing"
+
+
+def test_a_sidecar_that_fails_beside_the_running_runner_is_no_cause() -> None:
+    body = _with_sidecars(NO_IMAGE)
+    body["status"]["containerStatuses"] = pod(running=True)["status"]["containerStatuses"]
+    assert read_pod(body).waiting_reason == "Pending"
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_finished_phase_ends_an_attempt_without_container_status(phase: str) -> None:
     assert read_pod(pod(phase=phase)).is_finished
