@@ -164,6 +164,7 @@ def test_a_pipeline_that_is_not_ready_for_minutes_is_looked_at_less_often(
         ({"schedule": {"cron": "0 0 31 2 *"}}, "InvalidSchedule"),
         ({"server": {"hostPort": "http://x", "version": "0.9"}}, "UnsupportedServerVersion"),
         ({"podTemplate": {"spec": {"serviceAccountName": "admin"}}}, "ServiceAccountNotAllowed"),
+        ({"podTemplate": {"sidecars": [{"name": "proxy"}]}}, "SidecarWithoutImage"),
     ],
 )
 def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(

@@ -3,9 +3,11 @@
 import json
 from datetime import UTC, datetime
 
+from tests.support import manifests
 from tests.support import site as sites
 from tests.support.installation import OPERATOR, wait_for_rollout
 from tests.support.postgres.expected import differences
+from tests.support.postgres.process import connection
 from tests.support.site import SERVICE, Site
 from tests.support.ticks import minutes_from_now
 from tests.support.waiting import wait_for
@@ -189,3 +191,44 @@ def test_deleted_pipeline_leaves_nothing_behind(site: Site) -> None:
         return [f"{body['kind']}/{body['metadata']['name']}" for body in found]
 
     wait_for("everything to be gone", lambda: not left(), timeout=45)
+
+
+FORWARDER = """
+import asyncio, sys
+
+async def copy(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+async def serve(near, to):
+    far, back = await asyncio.open_connection(sys.argv[1], int(sys.argv[2]))
+    await asyncio.gather(copy(near, back), copy(far, to), return_exceptions=True)
+
+async def main():
+    await (await asyncio.start_server(serve, "127.0.0.1", 15432)).serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def test_a_source_behind_a_sidecar_is_reached_and_the_sidecar_ends_with_the_run(site: Site) -> None:
+    site.double.register_service("tunnelled", "Postgres", connection("127.0.0.1:15432", site.credentials.password))
+    sidecar = {
+        "name": "tunnel",
+        "image": site.images["runner"],
+        "command": ["python3", "-c", FORWARDER],
+        "args": [manifests.POSTGRES, str(manifests.POSTGRES_PORT)],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "startupProbe": {
+            "exec": {"command": ["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 15432))"]},
+            "periodSeconds": 1,
+        },
+    }
+    site.apply(sites.pipeline("tunnelled", service="tunnelled", podTemplate={"sidecars": [sidecar]}))
+    run = site.wait_for_end("tunnelled", site.start_run("tunnelled", "tunnelled-1"))
+    assert (run["state"], run["summary"]["errors"]) == ("success", 0), run["message"]
+    assert run["summary"]["records"] > 0
+    finished = wait_for("the Job's end", lambda: (site.get("job", "tunnelled-1") or {})["status"].get("succeeded"))
+    assert finished == 1

@@ -125,7 +125,8 @@ def _sidecar(sidecar: dict[str, Any]) -> dict[str, Any]:
     if not sidecar.get("image"):
         raise Rejected(
             "SidecarWithoutImage",
-            f"the sidecar {sidecar['name']!r} has no image in any layer: set image in podTemplate.sidecars",
+            f"the sidecar {sidecar['name']!r} has no image in any layer: set image in spec.podTemplate.sidecars, "
+            "or in a layer of the settings",
         )
     # An init container that is always restarted is a sidecar: a Job does not wait for it.
     return {"imagePullPolicy": "IfNotPresent", **sidecar, "restartPolicy": "Always", "securityContext": _restricted()}
