@@ -230,5 +230,7 @@ def test_a_source_behind_a_sidecar_is_reached_and_the_sidecar_ends_with_the_run(
     run = site.wait_for_end("tunnelled", site.start_run("tunnelled", "tunnelled-1"))
     assert (run["state"], run["summary"]["errors"]) == ("success", 0), run["message"]
     assert run["summary"]["records"] > 0
-    finished = wait_for("the Job's end", lambda: (site.get("job", "tunnelled-1") or {})["status"].get("succeeded"))
+    finished = wait_for(
+        "the Job's end", lambda: (site.get("job", "tunnelled-1") or {})["status"].get("succeeded"), timeout=60
+    )
     assert finished == 1
