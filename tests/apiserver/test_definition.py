@@ -104,16 +104,19 @@ CLOSED: dict[str, Body] = {
     "command": {"container": {"command": ["sh"]}},
     "args": {"container": {"args": ["x"]}},
     "lifecycle": {"container": {"lifecycle": {}}},
-    "envFrom": {"container": {"envFrom": [{"secretRef": {"name": "x"}}]}},
+    "lifecycle of a sidecar": {"sidecars": [{"name": "x", "lifecycle": {}}]},
+    "ports": {"sidecars": [{"name": "x", "ports": [{"containerPort": 80, "hostPort": 80}]}]},
+    "restartPolicy": {"sidecars": [{"name": "x", "restartPolicy": "Never"}]},
+    "securityContext of a sidecar": {"sidecars": [{"name": "x", "securityContext": {"privileged": True}}]},
     "fieldRef": {"container": {"env": [{"name": "A", "valueFrom": {
         "secretKeyRef": {"name": "a", "key": "b"}, "fieldRef": {"fieldPath": "x"}}}]}},
     "volumeDevices": {"container": {"volumeDevices": []}},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", sorted(CLOSED))
-def test_a_pod_template_gives_no_more_than_an_ordinary_pod(api: KubernetesCluster, namespace: str, field: str) -> None:
-    body = manifest(namespace=namespace, podTemplate=CLOSED[field])
+@pytest.mark.parametrize("case", sorted(CLOSED))
+def test_a_pod_template_gives_no_more_than_an_ordinary_pod(api: KubernetesCluster, namespace: str, case: str) -> None:
+    body, field = manifest(namespace=namespace, podTemplate=CLOSED[case]), case.split(maxsplit=1)[0]
     with pytest.raises(Invalid, match=rf'unknown field "spec\.podTemplate\..*{field}"'):
         _dry(api, body, fieldValidation="Strict")
     assert f'"{field}"' not in json.dumps(_dry(api, body))
