@@ -33,9 +33,14 @@ def library_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def process() -> Iterator[DoubleClient]:
-    server = openmetadata_versions()[VERSION].rpartition(".")[0]  # the last part counts releases of the library
-    with start_double_process(token=TOKEN, version=server) as double:
+def server_version() -> str:
+    """The version of the server that goes with the library."""
+    return openmetadata_versions()[VERSION].rpartition(".")[0]  # the last part counts releases of the library
+
+
+@pytest.fixture(scope="session")
+def process(server_version: str) -> Iterator[DoubleClient]:
+    with start_double_process(token=TOKEN, version=server_version) as double:
         yield double
 
 

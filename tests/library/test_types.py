@@ -10,6 +10,7 @@ import pytest
 
 from runner_testing.pod import RUN_ID, TOKEN, Pod, pipeline_document
 from tests.cluster.locations import CHECKOUT
+from tests.library.conftest import VERSION
 from tests.support.double_client import DoubleClient, start_double_process
 from tests.support.postgres.process import Postgres, connection
 
@@ -24,11 +25,11 @@ DBT = CHECKOUT / "tests" / "support" / "dbt"
 
 @pytest.fixture(scope="module")
 def catalogue(
-    postgres: Postgres, library_python: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres, library_python: Path, server_version: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DoubleClient]:
     """A server that knows the shop's tables, from a metadata run."""
     root = tmp_path_factory.mktemp("catalogue")
-    with start_double_process(token=TOKEN) as double:
+    with start_double_process(token=TOKEN, version=server_version) as double:
         double.register_service(SERVICE, "Postgres", postgres.connection)
         pod = Pod(root, environ={"HOME": str(root)}, python=str(library_python))
         exit_code, summary, log = run(
@@ -189,11 +190,13 @@ def test_dbt_brings_models_lineage_and_test_results(pod: Pod, double: DoubleClie
     edges = [(edge["fromEntity"]["name"], edge["toEntity"]["name"]) for edge in double.lineage()]
     assert ("orders", "open_orders") in edges
     results = {
-        case["name"]: case["testCaseResult"]["testCaseStatus"]
+        case["name"]: case.get("testCaseResult", {}).get("testCaseStatus")
         for case in double.entities("dataQuality/testCases")
         if "open_orders" in case["fullyQualifiedName"]
     }
-    assert results == {"accepted_values_open_orders_state__new": "Failed", "not_null_open_orders_id": "Success"}
+    # 1.13 takes a result without a message for that of a test that was only compiled, and dbt has none for a success.
+    passed = None if VERSION == "1.13" else "Success"
+    assert results == {"accepted_values_open_orders_state__new": "Failed", "not_null_open_orders_id": passed}
     assert_reported(double, "dbt", "success")
 
 
@@ -237,7 +240,7 @@ def test_a_profiler_that_may_not_log_in_names_the_cause(pod: Pod, double: Double
     assert_reported(double, "profiler", "failed")
 
 
-def test_a_table_that_cannot_be_read_fails_its_tests_and_the_run(
+def test_a_table_that_cannot_be_read_fails_its_tests_and_from_2_0_on_the_run(
     pod: Pod, double: DoubleClient, postgres: Postgres
 ) -> None:
     define_tests(double, enough_orders=100)
@@ -245,6 +248,11 @@ def test_a_table_that_cannot_be_read_fails_its_tests_and_the_run(
 
     outcome = run(pod, double, "TestSuite", {"type": "TestSuite", "entityFullyQualifiedName": ORDERS}, service=SUITE)
 
+    if VERSION.startswith("1."):  # the library itself takes it for a result like any other
+        assert outcome[:1] == (0,), outcome[2]
+        (case,) = [one for one in double.entities("dataQuality/testCases") if one["name"] == "enough_orders"]
+        assert case["testCaseResult"]["testCaseStatus"] == "Aborted"
+        return
     assert_failed(outcome, 1, "WorkflowFailed", "password authentication failed")
     failed = outcome[1]["firstFailure"]
     assert "enough_orders" in failed["name"]
