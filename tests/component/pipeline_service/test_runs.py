@@ -11,80 +11,11 @@ from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, NotFound, OperatorError, Rejected, Unavailable
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.runs import classify
 from ingestion_operator.runs.admission import HOLD_LIMIT
 from tests.support.entities import airflow, entity
-from tests.support.objects import NAMESPACE, Body, at
+from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, finish, is_suspended, job, jobs, scheduled
+from tests.support.objects import NAMESPACE, Body
 from tests.support.world import World
-
-RESOURCE = resource_name("nightly")
-RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
-
-
-@pytest.fixture
-def deployed(world: World) -> World:
-    """A cluster with one pipeline that the operator has seen."""
-    world.client.deploy_pipeline(entity())
-    world.operate(RESOURCE)
-    return world
-
-
-def jobs(world: World) -> list[Body]:
-    return world.cluster.all(JOBS)
-
-
-def job(world: World, run_id: str) -> Body:
-    return next(body for body in jobs(world) if classify.run_id(body) == run_id)
-
-
-def edit(world: World, run_id: str, **status: Any) -> None:
-    world.cluster.edit(JOBS, NAMESPACE, job(world, run_id)["metadata"]["name"], lambda body: body.update(status=status))
-
-
-def finish(world: World, run_id: str, condition: str = "Complete", reason: str = "") -> None:
-    """Let Kubernetes end a Job."""
-    now = f"{world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
-    found = {"type": condition, "status": "True", "lastTransitionTime": now, "reason": reason, "message": ""}
-    edit(world, run_id, conditions=[found])
-
-
-def add_pod(world: World, run_id: str, name: str, *, running: bool = True, created: float = 1) -> None:
-    body = job(world, run_id)
-    state = {"running": {"startedAt": at(created)}} if running else {"waiting": {"reason": "ContainerCreating"}}
-    world.cluster.put(
-        PODS,
-        {
-            "metadata": {
-                "name": name,
-                "namespace": NAMESPACE,
-                "creationTimestamp": at(created),
-                "labels": body["metadata"]["labels"],
-                "ownerReferences": [{"uid": body["metadata"]["uid"]}],
-            },
-            "spec": {},
-            "status": {"containerStatuses": [{"name": "ingestion", "state": state}]},
-        },
-    )
-
-
-def scheduled(world: World, name: str) -> Body:
-    """Let the CronJob controller start a Job."""
-    labels = {constants.LABEL_PIPELINE: RESOURCE}
-    annotations = {constants.ANNOTATION_PIPELINE_NAME: RESOURCE, constants.ANNOTATION_SCHEDULED_AT: at()}
-    return world.cluster.put(
-        JOBS,
-        {
-            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": annotations},
-            "spec": {"suspend": False, "template": {}},
-            "status": {},
-        },
-    )
-
-
-def is_suspended(world: World, name: str) -> bool:
-    body = world.cluster.get(JOBS, NAMESPACE, name)
-    assert body is not None
-    return bool(body["spec"].get("suspend"))
 
 
 class TestRun:
@@ -274,82 +205,6 @@ class TestQueue:
         deployed.operate(RESOURCE)
         assert jobs(deployed) == []
         assert deployed.client.get_pipeline_status("nightly")[0].run_id == ids[0]
-
-
-class TestKill:
-    def test_a_run_under_way_gets_a_mark_and_a_deadline_and_is_recorded_as_stopped(self, deployed: World) -> None:
-        deployed.client.run_pipeline("nightly", run_id=RUN)
-        deployed.operate(RESOURCE)
-        add_pod(deployed, RUN, "pod-a")
-        deployed.operate(RESOURCE)
-        deployed.clock.forward(seconds=5)
-        deployed.client.kill_ingestion("nightly")
-        body = job(deployed, RUN)
-        assert body["spec"]["activeDeadlineSeconds"] == 1
-        assert constants.ANNOTATION_STOP in body["metadata"]["annotations"]
-        deployed.cluster.delete(PODS, NAMESPACE, "pod-a")
-        finish(deployed, RUN, "Failed", "DeadlineExceeded")
-        deployed.operate(RESOURCE)
-        status = deployed.client.get_pipeline_status("nightly")
-        assert [(run.run_id, run.pipeline_state) for run in status] == [(RUN, "stopped")]
-        assert len(jobs(deployed)) == 1
-
-    def test_a_waiting_run_is_recorded_as_stopped_and_only_then_deleted(self, deployed: World) -> None:
-        scheduled(deployed, "tick")
-        deployed.client.run_pipeline("nightly", run_id=RUN)
-        deployed.operate(RESOURCE)
-        deployed.client.kill_ingestion_run("nightly", RUN)
-        assert "activeDeadlineSeconds" not in job(deployed, RUN)["spec"]
-        deployed.operate(RESOURCE)
-        writes = [(call.verb, call.plural) for call in deployed.cluster.writes]
-        assert writes.index(("delete", "jobs")) > writes.index(("apply", "ingestionpipelines"))
-        assert [j["metadata"]["name"] for j in jobs(deployed)] == ["tick"]
-        states = {run.run_id: run.pipeline_state for run in deployed.client.get_pipeline_status("nightly")}
-        assert states[RUN] == "stopped"
-
-    def test_one_run_ends_and_the_others_do_not(self, deployed: World) -> None:
-        first, second = (str(deployed.client.run_pipeline("nightly").run_id) for _ in range(2))
-        deployed.client.kill_ingestion_run("nightly", second)
-        assert constants.ANNOTATION_STOP not in job(deployed, first)["metadata"]["annotations"]
-        assert constants.ANNOTATION_STOP in job(deployed, second)["metadata"]["annotations"]
-
-    def test_all_runs_end_scheduled_ones_too(self, deployed: World) -> None:
-        scheduled(deployed, "tick")
-        for _ in range(30):
-            deployed.client.run_pipeline("nightly")
-        assert "31 runs" in deployed.client.kill_ingestion("nightly").reason
-        assert all(constants.ANNOTATION_STOP in j["metadata"]["annotations"] for j in jobs(deployed))
-
-    def test_nothing_to_end_is_not_found(self, deployed: World) -> None:
-        with pytest.raises(NotFound, match="nothing to stop"):
-            deployed.client.kill_ingestion("nightly")
-        deployed.client.run_pipeline("nightly", run_id=RUN)
-        deployed.operate(RESOURCE)
-        finish(deployed, RUN)
-        with pytest.raises(NotFound):
-            deployed.client.kill_ingestion("nightly")
-        with pytest.raises(NotFound):
-            deployed.client.kill_ingestion_run("nightly", RUN)
-
-    def test_twice_is_as_good_as_once(self, deployed: World) -> None:
-        deployed.client.run_pipeline("nightly", run_id=RUN)
-        deployed.operate(RESOURCE)
-        deployed.client.kill_ingestion("nightly")
-        before = len(deployed.cluster.writes)
-        assert deployed.client.kill_ingestion("nightly").code == 200
-        assert len(deployed.cluster.writes) == before
-
-    def test_a_run_that_is_admitted_at_the_same_moment_ends_all_the_same(self, deployed: World) -> None:
-        deployed.client.run_pipeline("nightly", run_id=RUN)
-        deployed.cluster.interleave("merge_patch", lambda: deployed.operate(RESOURCE), plural=JOBS.plural)
-        deployed.client.kill_ingestion("nightly")
-        assert job(deployed, RUN)["spec"]["activeDeadlineSeconds"] == 1
-
-    def test_a_server_before_2_0_is_told_that_a_stopped_run_failed(self, deployed: World) -> None:
-        deployed.client.run_pipeline("nightly", run_id=RUN)
-        deployed.client.kill_ingestion("nightly")
-        deployed.settings = deployed.settings.model_copy(update={"default_server_version": "1.13"})
-        assert deployed.client.get_pipeline_status("nightly")[0].pipeline_state == "failed"
 
 
 class TestStatus:
