@@ -162,6 +162,24 @@ def test_an_api_server_that_is_away_stops_no_loop() -> None:
     assert leadership.may_write
 
 
+def test_a_taking_over_that_failed_is_told_and_one_that_is_done_or_under_way_is_not() -> None:
+    async def play(outcome: Exception | None, *, wait: bool) -> bool:
+        async def taking_over() -> None:
+            if outcome is not None:
+                raise outcome
+
+        task = asyncio.create_task(taking_over())
+        if wait:
+            await asyncio.wait([task])
+        failed = module._has_failed(task)
+        await asyncio.gather(task, return_exceptions=True)
+        return failed
+
+    assert asyncio.run(play(RuntimeError("lost"), wait=True))
+    assert not asyncio.run(play(None, wait=True))
+    assert not asyncio.run(play(RuntimeError("later"), wait=False))
+
+
 def test_a_replica_that_was_replaced_ends() -> None:
     cluster, clock = FakeCluster(), FakeClock()
     ended: list[int] = []

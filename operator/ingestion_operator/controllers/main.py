@@ -145,6 +145,10 @@ async def _wait_for_definition(cluster: ClusterApi, namespaces: Collection[str])
         await asyncio.sleep(_WAIT_SECONDS)
 
 
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
 def _slowness(threads: WatchedThreads) -> str:
     seconds = threads.longest_seconds()
     return (
@@ -260,6 +264,7 @@ class Operator:
             metrics.follow_archive(lambda: archiver.streams, lambda: archiver.waiting)
             liveness.check(lambda: _slowness(archiver.threads))
         liveness.check(lambda: "a loop of the operator has stopped" if any(task.done() for task in tasks) else "")
+        liveness.check(lambda: "what was at rest at the start was not taken over" if _has_failed(taking_over) else "")
         try:
             await kopf.operator(
                 registry=registry,
