@@ -23,14 +23,18 @@ demo: $(READY) ## Run one real ingestion on a real Kubernetes and watch it
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tools.demo
 
-test: lint ## Run all that CI runs
+test: $(READY) ## Run all that CI runs
+	@$(MAKE) --no-print-directory -j2 lint bed
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+.PHONY: bed
+bed: $(READY)
 	@$(PYTHON) -m tests.cluster setup
 	@# Before the tests, since no test's time limit is meant for a first build.
 	@$(PYTHON) -m tests.cluster up
 	@$(PYTHON) -m tools.images all --load > /dev/null
 	@$(PYTHON) -m tests.cluster s3-server > /dev/null
 	@$(PYTHON) -m tests.cluster helm > /dev/null
-	@$(PYTHON) -m pytest
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)

@@ -1,4 +1,7 @@
-"""The little order that there is: everything else is shuffled by pytest-randomly."""
+"""The little order that there is: everything else is shuffled by pytest-randomly.
+
+`make test` has two workers: one plays all that shares the cluster, the other what needs none.
+"""
 
 from pathlib import Path
 
@@ -12,6 +15,10 @@ RIGHTS = TESTS / "e2e" / "test_rights.py"
 """Last: it looks back on all that the suite has done, and says nothing about a part of it."""
 
 
+ON_THE_CLUSTER = (INSTALL, TESTS / "apiserver", TESTS / "e2e")
+"""For one worker, one test after the other: the definition, and what the audit log counts, belong to all."""
+
+
 @pytest.hookimpl(trylast=True)  # after the choice of tests by -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests."""
@@ -19,6 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item.path == RIGHTS])
         items[:] = [item for item in items if item.path != RIGHTS]
     items.sort(key=_place)
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ON_THE_CLUSTER):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 def _place(item: pytest.Item) -> int:
