@@ -35,6 +35,7 @@ bed: $(READY)
 	@$(PYTHON) -m tools.images all --load > /dev/null
 	@$(PYTHON) -m tests.cluster s3-server > /dev/null
 	@$(PYTHON) -m tests.cluster helm > /dev/null
+	@$(PYTHON) -m tests.cluster kube-router > /dev/null
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)
@@ -42,8 +43,9 @@ test-fast: $(READY) ## Run the tests that need no cluster
 test-install: $(READY) ## Install, upgrade and remove the chart on the test cluster
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tests.cluster up
-	@$(PYTHON) -m tools.images operator runner --load > /dev/null
+	@$(PYTHON) -m tools.images operator runner double postgres --load > /dev/null
 	@$(PYTHON) -m tests.cluster helm > /dev/null
+	@$(PYTHON) -m tests.cluster kube-router > /dev/null
 	@$(PYTHON) -m pytest tests/chart tests/install
 
 manifests: $(READY) ## Render manifests/ from the chart

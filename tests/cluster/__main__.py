@@ -61,6 +61,11 @@ def _s3_server(_: argparse.Namespace) -> int:
     return 0
 
 
+def _kube_router(_: argparse.Namespace) -> int:
+    print(binaries.ensure_kube_router())
+    return 0
+
+
 def _helm(_: argparse.Namespace) -> int:
     folder = binaries.ensure_helm()
     for program in sorted(folder.iterdir()):
@@ -94,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-n", "--lines", type=int, default=200, help="how many lines (200)")
     verb("kubeconfig", _kubeconfig, "print the path of the cluster's kubeconfig")
     verb("s3-server", _s3_server, "build the S3 server of the tests and print its path")
+    verb("kube-router", _kube_router, "build what enforces NetworkPolicies on the built node and print its path")
     verb("helm", _helm, "build helm, helm-unittest and kubeconform and print their paths")
     verb("setup", _setup, "install the Debian packages that are missing; root is needed")
     return parser

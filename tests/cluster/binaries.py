@@ -1,4 +1,4 @@
-"""Builds Kubernetes, containerd, CoreDNS, an S3 server and Helm from their Go modules into the cache.
+"""Builds Kubernetes, containerd, CoreDNS, kube-router, an S3 server and Helm from their Go modules into the cache.
 
 Each go.mod below ``go/`` pins one family of programs; they disagree on dependencies, hence a file
 for each. The result is keyed by go.mod, go.sum and the flags, so a fresh checkout on the same
@@ -126,6 +126,7 @@ MODULES = (CONTAINERD, KUBERNETES, COREDNS)
 """What a cluster consists of."""
 
 S3_SERVER = Module("versitygw", (Build(("github.com/versity/versitygw/cmd/versitygw",)),))
+KUBE_ROUTER = Module("kube-router", (Build(("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",)),))
 _HELM = "helm.sh/helm/v3"
 HELM_VERSION = "v3.22.0"
 _MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
@@ -196,6 +197,13 @@ def ensure_s3_server() -> str:
     return str(_ensure(S3_SERVER) / "versitygw")
 
 
+def ensure_kube_router() -> str:
+    """The path of what enforces NetworkPolicies on the built node. Raises TestBedError without Go."""
+    if not _folder(KUBE_ROUTER).is_dir():
+        prerequisites.check((), go=True, root=False)
+    return str(_ensure(KUBE_ROUTER) / "kube-router")
+
+
 def ensure_helm() -> Path:
     """The folder with helm, helm-unittest and kubeconform. Raises TestBedError without Go."""
     if not _folder(HELM).is_dir():
@@ -209,6 +217,14 @@ def built_helm() -> Path:
     if not folder.is_dir():
         raise TestBedError("helm, helm-unittest and kubeconform are not built yet; run: python -m tests.cluster helm")
     return folder
+
+
+def built_kube_router() -> str:
+    """Like ``ensure_kube_router``, for tests. Raises TestBedError when it is not built yet."""
+    folder = _folder(KUBE_ROUTER)
+    if not folder.is_dir():
+        raise TestBedError("kube-router is not built yet; run: python -m tests.cluster kube-router")
+    return str(folder / "kube-router")
 
 
 def _folder(module: Module) -> Path:

@@ -5,7 +5,7 @@ import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -110,6 +110,10 @@ class Cluster(ABC):
     def frozen(self, component: str) -> AbstractContextManager[None]:
         """Lets a part of the cluster stand still, neither dead nor alive, as long as the context is open."""
         raise self._unsupported(f"freezing {component}")
+
+    def enforcing_policies(self) -> AbstractContextManager[None]:
+        """Inside, NetworkPolicies hold. Of the network of a cluster that is not built here it is taken for granted."""
+        return nullcontext()
 
     def log(self, component: str) -> Path:
         """The file that holds a component's log; ``audit`` is the API server's audit log."""

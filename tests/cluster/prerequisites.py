@@ -46,6 +46,11 @@ CLUSTER = (
     Package("pkg-config", _program("pkg-config")),
     Package("libseccomp-dev", _has_seccomp_headers),
 )
+POLICIES = (
+    # kube-router's, only while a test has NetworkPolicies enforced.
+    Package("iptables", _program("iptables-restore")),
+    Package("ipset", _program("ipset")),
+)
 IMAGES = (
     Package("buildah", _program("buildah")),
     Package("debootstrap", _program("debootstrap")),
@@ -90,7 +95,7 @@ def setup() -> list[str]:
 
     Raises TestBedError without root, without apt-get, or when apt-get fails.
     """
-    names = missing((*CLUSTER, *IMAGES, *TESTS))
+    names = missing((*CLUSTER, *POLICIES, *IMAGES, *TESTS))
     if not names:
         return []
     if os.geteuid() != 0 or commands.find("apt-get") is None:

@@ -22,6 +22,34 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{ end }}
 {{- end }}
 
+{{/* How replicas spread; nothing where a volume keeps the one replica on its node. Takes (list $ "operator"). */}}
+{{- define "ingestion.spread" -}}
+{{- $ := index . 0 }}{{ $workload := get $.Values (index . 1) -}}
+{{- if not (include "ingestion.sharesNode" $) -}}
+{{- $selector := dict "matchLabels" (include "ingestion.selector" . | fromYaml) -}}
+{{- with $workload.topologySpreadConstraints -}}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{- merge (dict "labelSelector" (deepCopy $selector)) . | toYaml | nindent 4 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* How many replicas a drain may take. Takes (list $ "operator"). */}}
+{{- define "ingestion.disruptionBudget" -}}
+{{- $ := index . 0 }}{{ $workload := get $.Values (index . 1) -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include (printf "ingestion.%s" (index . 1)) $ }}
+  labels: {{- include "ingestion.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ $workload.podDisruptionBudget.maxUnavailable }}
+  selector:
+    matchLabels: {{- include "ingestion.selector" . | nindent 6 }}
+{{- end }}
+
 {{- define "ingestion.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.cluster import binaries, prerequisites
@@ -11,7 +11,7 @@ from tests.cluster.archives import references
 from tests.cluster.errors import TestBedError
 from tests.cluster.handle import Cluster, ComponentStatus
 from tests.cluster.locations import Layout, exclusive
-from tests.cluster.node import cgroups, network, runtime, startup, teardown
+from tests.cluster.node import cgroups, network, policies, runtime, startup, teardown
 from tests.cluster.node.processes import Component, Processes
 from tests.cluster.node.state import State, current_boot
 from tests.cluster.progress import say, step
@@ -61,6 +61,9 @@ class NodeCluster(Cluster):
             yield
         finally:
             self._processes.signal(name, signal.SIGCONT)
+
+    def enforcing_policies(self) -> AbstractContextManager[None]:
+        return policies.enforced(self._layout, self._state.network, self._processes)
 
     def log(self, component: str) -> Path:
         if component == "audit":
