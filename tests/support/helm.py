@@ -23,8 +23,12 @@ def program(name: str) -> str:
 
 def template(release: str, namespace: str, *options: str) -> list[dict[str, Any]]:
     """The objects of a release, rendered without a cluster. Raises CommandError with what helm refused."""
-    text = run([program("helm"), "template", release, str(CHART), "--namespace", namespace, *options])
-    return [body for body in yaml.safe_load_all(text) if body]
+    return [body for body in yaml.safe_load_all(template_text(release, namespace, *options)) if body]
+
+
+def template_text(release: str, namespace: str, *options: str) -> str:
+    """Like ``template``, as Helm writes it."""
+    return run([program("helm"), "template", release, str(CHART), "--namespace", namespace, *options])
 
 
 class Helm:
