@@ -38,7 +38,7 @@ test-fast: $(READY) ## Run the tests that need no cluster
 test-install: $(READY) ## Install, upgrade and remove the chart on the test cluster
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tests.cluster up
-	@$(PYTHON) -m tools.images operator runner --load > /dev/null
+	@$(PYTHON) -m tools.images operator runner double --load > /dev/null
 	@$(PYTHON) -m tests.cluster helm > /dev/null
 	@$(PYTHON) -m pytest tests/chart tests/install
 

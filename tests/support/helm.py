@@ -48,6 +48,10 @@ class Helm:
         words = ["upgrade", "--install", release, str(chart), "--values", str(file), *options]
         return self._helm(*words, "--wait", "--timeout=120s")
 
+    def rollback(self, release: str) -> None:
+        """helm rollback to the revision before, until everything is available."""
+        self._helm("rollback", release, "--wait", "--timeout=120s")
+
     def uninstall(self, release: str) -> None:
         """helm uninstall, until everything is gone; also where there is nothing."""
         self._helm("uninstall", release, "--ignore-not-found", "--wait", "--timeout=60s")
