@@ -2,6 +2,7 @@
 
     python -m tools.images operator runner --load
     python -m tools.images runner --openmetadata 1.13
+    python -m tools.images operator runner --sbom bills/
 
 An image is named by its content: the tag is a hash over the Dockerfile, the files it copies, its
 build arguments and its base image. What is unchanged is neither built nor loaded again.
@@ -23,11 +24,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.cluster import cluster, image_builders
-from tests.cluster.archives import forget_old
+from tests.cluster.archives import BILL_SUFFIX, forget_old
 from tests.cluster.errors import TestBedError
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT, cache, exclusive
 from tests.cluster.progress import say, step
+from tools import bill_of_materials
 
 RUNNER: Final = Path("runner-image")
 DEFAULT_OPENMETADATA: Final = "2.0"
@@ -106,15 +108,26 @@ def ensure(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[s
 
     Raises TestBedError for an unknown name, a missing prerequisite or a failed build.
     """
-    return {name: reference for name, (reference, _) in _archives(names, images).items()}
+    return {name: reference for name, (reference, _) in archives(names, images).items()}
 
 
 def load(bed: Cluster, names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, str]:
     """Like ``ensure``, and the cluster's pods can use the images."""
-    found = _archives(names, images)
+    found = archives(names, images)
     for _, archive in found.values():
         bed.load(archive)
     return {name: reference for name, (reference, _) in found.items()}
+
+
+def write_bills(names: Iterable[str], folder: Path) -> list[Path]:
+    """Write into a folder what is in each image, as CycloneDX; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for _, archive in archives(names).values():
+        target = folder / archive.with_suffix(BILL_SUFFIX).name
+        target.write_text(bill_of_materials.document(bill_of_materials.read(archive)))
+        written.append(target)
+    return written
 
 
 def copied_files(image: Image, checkout: Path = CHECKOUT) -> list[Path]:
@@ -132,7 +145,8 @@ def copied_files(image: Image, checkout: Path = CHECKOUT) -> list[Path]:
     return sorted(found)
 
 
-def _archives(names: Iterable[str], images: Mapping[str, Image]) -> dict[str, tuple[str, Path]]:
+def archives(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, tuple[str, Path]]:
+    """Like ``ensure``, each with its docker-archive."""
     builder = image_builders.choose()
     result = {}
     for name in names:
@@ -252,11 +266,21 @@ def main() -> int:
         help=f"the runner's: {', '.join(minors)} (default: %(default)s)",
     )
     parser.add_argument("--load", action="store_true", help="make them available to the cluster")
+    parser.add_argument(
+        "--sbom",
+        nargs="?",
+        type=Path,
+        const=cache() / "images",
+        metavar="FOLDER",
+        help="write a bill of materials of each (CycloneDX) into the folder (default: beside the archives)",
+    )
     arguments = parser.parse_args()
     given = _DEFAULT_IMAGES if "all" in arguments.name else arguments.name
     names = [runner_name(arguments.openmetadata) if name == "runner" else name for name in given]
     try:
         found = load(cluster.current(), names) if arguments.load else ensure(names)
+        for file in write_bills(names, arguments.sbom) if arguments.sbom else []:
+            say(f"wrote {file}")
     except TestBedError as problem:
         say(f"error: {problem}")
         return 1

@@ -12,6 +12,9 @@ from typing import IO
 from tests.cluster.errors import TestBedError
 from tests.cluster.locations import cache
 
+BILL_SUFFIX = ".cdx.json"
+"""Of what is in an image, beside its archive."""
+
 _CREATED = "2000-01-01T00:00:00Z"  # always the same: equal content, equal image
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -66,13 +69,14 @@ def write_image(archive: Path, reference: str, layer: IO[bytes], process: Mappin
 
 
 def forget_old(name: str, keep: int = 3) -> None:
-    """Removes all but the newest archives of an image from the cache, and their build logs."""
+    """Removes all but the newest archives of an image from the cache, and what lies beside them."""
     # A tag is 12 hexadecimal digits: the images of `runner-1.13` are not those of `runner`.
     found = (cache() / "images").glob(f"{name}-{'[0-9a-f]' * 12}.tar")
     newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
     for archive in newest[keep:]:
         archive.unlink(missing_ok=True)
-        archive.with_suffix(".log").unlink(missing_ok=True)
+        for suffix in (".log", BILL_SUFFIX):
+            archive.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def layer_of(files: Mapping[str, Path]) -> io.BytesIO:

@@ -1,21 +1,10 @@
 """Logs in the archive's volume, as the operator of a real cluster writes them."""
 
 from tests.support import site as sites
+from tests.support.archived import archived
 from tests.support.installation import OPERATOR, wait_for_rollout
 from tests.support.site import Site
 from tests.support.waiting import wait_for
-
-_READ = """
-import glob, gzip, sys
-names = sorted(glob.glob(f"/var/lib/ingestion-logs/*/*/{sys.argv[1]}/*/*.gz"))
-if names and names[-1].endswith("-end.gz"):
-    sys.stdout.write("".join(gzip.open(name).read().decode() for name in names))
-"""
-
-
-def archived(site: Site, run_id: str) -> str:
-    """The log of the run's only attempt, empty until it is complete."""
-    return site.kubectl("exec", f"deployment/{OPERATOR}", "--", "/opt/venv/bin/python", "-c", _READ, run_id)
 
 
 def test_a_restart_of_the_operator_neither_loses_nor_doubles_a_line(site: Site) -> None:
@@ -27,6 +16,6 @@ def test_a_restart_of_the_operator_neither_loses_nor_doubles_a_line(site: Site) 
     site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
     wait_for_rollout(site.cluster, site.namespace, OPERATOR)
     site.wait_for_end("logged", run_id)
-    text = wait_for("the whole log", lambda: archived(site, run_id), timeout=30)
+    text = wait_for("the whole log", lambda: archived(site.cluster, site.namespace, run_id), timeout=30)
     assert text == site.kubectl("logs", "job/logged-1", "--tail=-1")
     assert "Workflow finished" in text

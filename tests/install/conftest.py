@@ -21,7 +21,7 @@ def bed() -> Cluster:
 @pytest.fixture(scope="session")
 def built(bed: Cluster) -> dict[str, str]:
     """The images of this checkout, in the cluster."""
-    return images.load(bed, ["operator", "runner"])
+    return images.load(bed, ["operator", "runner", "double"])
 
 
 @pytest.fixture(scope="module")

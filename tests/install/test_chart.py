@@ -13,10 +13,13 @@ import pytest
 import yaml
 
 from tests.cluster.handle import Cluster
+from tests.support import chatty, held_run, manifests
+from tests.support.archived import archived
+from tests.support.double_client import DoubleClient
 from tests.support.entities import token
 from tests.support.first_run import run_a_pipeline
 from tests.support.helm import CHART, Helm
-from tests.support.installation import apply, problems
+from tests.support.installation import apply, problems, wait_for_rollout
 from tests.support.release import RELEASE, built_images
 from tests.support.site import OWN
 from tests.support.waiting import wait_for
@@ -47,6 +50,11 @@ class Installation:
         self._is_plain = False
         self._helm.install(RELEASE, self._values | changes, chart=chart)
 
+    def rollback(self) -> None:
+        """helm rollback: what was there before the last upgrade."""
+        self._is_plain = False
+        self._helm.rollback(RELEASE)
+
     def uninstall(self) -> None:
         """helm uninstall."""
         self._is_plain = False
@@ -56,6 +64,11 @@ class Installation:
         """The object, or None."""
         text = self.cluster.kubectl("-n", NAMESPACE, "get", kind, name, "-o", "json", "--ignore-not-found")
         return dict(json.loads(text)) if text.strip() else None
+
+    def list(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        """The objects of a kind that carry the labels of `selector`."""
+        text = self.cluster.kubectl("-n", NAMESPACE, "get", kind, "-l", selector, "-o", "json")
+        return list(json.loads(text)["items"])
 
     def secret(self, name: str) -> dict[str, str]:
         """What a Secret holds."""
@@ -72,7 +85,10 @@ def installation(
     bed.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     values = {
         "image": built_images(built),
-        "settings": {"runnerImages": {"2.0": {"image": built["runner"], "version": "2.0.6.0"}}},
+        "settings": {
+            "runnerImages": {"2.0": {"image": built["runner"], "version": "2.0.6.0"}},
+            "podTemplatesByPipelineType": {"application": chatty.layer()},
+        },
     }
     release = Installation(bed, Helm(bed, namespace, tmp_path_factory.mktemp("helm")), values)
     yield release
@@ -130,20 +146,26 @@ def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_on
     assert installed.secret("ingestion-gateway-tls") == certificate
 
 
-def test_an_upgrade_upgrades_the_definition(installed: Installation, tmp_path: Path) -> None:
-    earlier = tmp_path / "chart"
-    shutil.copytree(CHART, earlier)
-    (file,) = (earlier / "files" / "crds").iterdir()
-    definition = yaml.safe_load(file.read_text())
-    columns = definition["spec"]["versions"][0]["additionalPrinterColumns"]
-    assert printed_columns(installed) == columns
-    dropped = columns.pop()
-    file.write_text(yaml.safe_dump(definition))
-
-    installed.upgrade(chart=earlier)
-    assert printed_columns(installed) == columns
+def test_an_upgrade_upgrades_the_definition(installed: Installation, other_chart: Path) -> None:
+    columns = printed_columns(installed)
+    installed.upgrade(chart=other_chart)
+    assert printed_columns(installed) == columns[:-1]
     installed.upgrade()
-    assert printed_columns(installed) == [*columns, dropped]
+    assert printed_columns(installed) == columns
+
+
+@pytest.fixture
+def other_chart(tmp_path: Path) -> Path:
+    """The chart in another version, whose definition has a printed column less."""
+    copy = tmp_path / "chart"
+    shutil.copytree(CHART, copy)
+    (file,) = (copy / "files" / "crds").iterdir()
+    definition = yaml.safe_load(file.read_text())
+    definition["spec"]["versions"][0]["additionalPrinterColumns"].pop()
+    file.write_text(yaml.safe_dump(definition))
+    about = yaml.safe_load((copy / "Chart.yaml").read_text())
+    (copy / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "0.0.1"}))
+    return copy
 
 
 def printed_columns(installed: Installation) -> list[dict[str, Any]]:
@@ -152,6 +174,66 @@ def printed_columns(installed: Installation) -> list[dict[str, Any]]:
     assert definition is not None
     version = definition["spec"]["versions"][0]
     return [{"priority": 0, **column} for column in version["additionalPrinterColumns"]]
+
+
+def test_a_run_outlives_an_upgrade_and_the_way_back_which_restores_all_that_was_there(
+    installed: Installation, openmetadata: DoubleClient, other_chart: Path
+) -> None:
+    credentials, columns, former = installed.secret(CREDENTIALS), printed_columns(installed), deployments(installed)
+    pod = held_run.start(installed.cluster, NAMESPACE, credentials["username"], credentials["password"])
+    definition = installed.get("crd", DEFINITION)
+
+    installed.upgrade(chart=other_chart, commonLabels={"team": "data"})
+    upgraded = deployments(installed)
+    assert [name for name in former if upgraded[name]["template"] == former[name]["template"]] == []
+    installed.rollback()
+    assert deployments(installed) == former
+    assert printed_columns(installed) == columns
+    assert installed.secret(CREDENTIALS) == credentials
+    assert uid(installed.get("crd", DEFINITION)) == uid(definition)
+
+    (pipeline,) = installed.list("omip")
+    (running,) = pipeline["status"]["runs"]
+    assert (running["state"], running["attempts"][0]["pod"]) == ("running", pod)
+    held_run.end(installed.cluster, NAMESPACE, pod)
+    row = openmetadata.wait_for_run(held_run.FQN, timeout=60)
+    assert (row["state"], row["terminalStates"]) == ("success", ["success"])
+
+    def recorded() -> list[dict[str, Any]]:
+        (found,) = installed.list("omip")
+        return [run for run in found["status"]["runs"] if run.get("endTime")]
+
+    (run,) = wait_for("the run's end", recorded, timeout=30)
+    assert (run["id"], run["state"], len(run["attempts"])) == (row["runId"], "success", 1)
+    log = wait_for("its log", lambda: archived(installed.cluster, NAMESPACE, row["runId"]), timeout=30)
+    assert log == installed.cluster.kubectl("-n", NAMESPACE, "logs", pod)
+    lines = held_run.lines_in(log)
+    assert lines == list(range(len(lines)))
+    installed.cluster.kubectl("-n", NAMESPACE, "delete", "omip", pipeline["metadata"]["name"])
+
+
+@pytest.fixture
+def openmetadata(installed: Installation, built: dict[str, str]) -> Iterator[DoubleClient]:
+    """A server that knows the pipeline of the run that is held."""
+    apply(installed.cluster, *manifests.double(NAMESPACE, built["double"], token=""), held_run.config_map(NAMESPACE))
+    wait_for_rollout(installed.cluster, NAMESPACE, manifests.DOUBLE)
+    with installed.cluster.forward(NAMESPACE, manifests.DOUBLE, manifests.DOUBLE_PORT) as port:
+        double = DoubleClient(f"http://127.0.0.1:{port}")
+        held_run.register(double)
+        yield double
+
+
+def deployments(installed: Installation) -> dict[str, dict[str, Any]]:
+    """The specs of operator and gateway."""
+    found = installed.list("deployments", f"app.kubernetes.io/instance={RELEASE}")
+    assert len(found) == 2
+    return {body["metadata"]["name"]: body["spec"] for body in found}
+
+
+def uid(body: dict[str, Any] | None) -> str:
+    """Which one of that name it is."""
+    assert body is not None
+    return str(body["metadata"]["uid"])
 
 
 def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(

@@ -23,8 +23,12 @@ def program(name: str) -> str:
 
 def template(release: str, namespace: str, *options: str) -> list[dict[str, Any]]:
     """The objects of a release, rendered without a cluster. Raises CommandError with what helm refused."""
-    text = run([program("helm"), "template", release, str(CHART), "--namespace", namespace, *options])
-    return [body for body in yaml.safe_load_all(text) if body]
+    return [body for body in yaml.safe_load_all(template_text(release, namespace, *options)) if body]
+
+
+def template_text(release: str, namespace: str, *options: str) -> str:
+    """Like ``template``, as Helm writes it."""
+    return run([program("helm"), "template", release, str(CHART), "--namespace", namespace, *options])
 
 
 class Helm:
@@ -43,6 +47,10 @@ class Helm:
         options = ["--take-ownership"] if take_ownership else []
         words = ["upgrade", "--install", release, str(chart), "--values", str(file), *options]
         return self._helm(*words, "--wait", "--timeout=120s")
+
+    def rollback(self, release: str) -> None:
+        """helm rollback to the revision before, until everything is available."""
+        self._helm("rollback", release, "--wait", "--timeout=120s")
 
     def uninstall(self, release: str) -> None:
         """helm uninstall, until everything is gone; also where there is nothing."""

@@ -120,6 +120,8 @@ def test_old_images_of_one_version_are_forgotten_and_those_of_others_stay(
     folder.mkdir()
     for name in ("runner-1.13-aaaaaaaaaaaa.tar", "runner-aaaaaaaaaaaa.tar", "runner-bbbbbbbbbbbb.tar"):
         (folder / name).write_text("")
+    for beside in ("runner-aaaaaaaaaaaa.log", "runner-aaaaaaaaaaaa.cdx.json"):
+        (folder / beside).write_text("")
     os.utime(folder / "runner-aaaaaaaaaaaa.tar", (1, 1))
     os.utime(folder / "runner-1.13-aaaaaaaaaaaa.tar", (0, 0))
 
