@@ -184,7 +184,7 @@ class ServerAccess:
 
 
 class StatusObserver(Protocol):
-    """Is told of every look at a pipeline; for metrics. Called by several threads; raises nothing."""
+    """Is told of every look at a pipeline; for metrics and traces. Called by several threads; raises nothing."""
 
     def saw(
         self, pipeline: dict[str, Any], before: PipelineStatus, after: PipelineStatus, jobs: Sequence[dict[str, Any]]

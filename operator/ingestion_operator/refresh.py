@@ -76,12 +76,12 @@ class Refresher:
         clock: Clock,
         reporter: Reporter,
         *,
-        observer: StatusObserver | None = None,
+        observers: Sequence[StatusObserver] = (),
         versions: ServerVersions | None = None,
         own_writes: OwnWrites | None = None,
     ) -> None:
         self._cluster = cluster
-        self._observer = observer
+        self._observers = observers
         self._settings = settings
         self._clock = clock
         self._reconciler = Reconciler(cluster, own_writes)
@@ -210,8 +210,8 @@ class Refresher:
             pipeline = self._cluster.apply(PIPELINES, body, field_manager=manager, subresource="status")
             for event in events:
                 self._announce(metadata, event)
-        if self._observer is not None:
-            self._observer.saw(pipeline, before, status, jobs)
+        for observer in self._observers:
+            observer.saw(pipeline, before, status, jobs)
         return pipeline
 
     def _announce(self, pipeline: dict[str, Any], announcement: Announcement) -> None:

@@ -53,6 +53,13 @@ class LogArchiveSettings(KubernetesModel):
     """How long the log of a run is kept after its last line."""
 
 
+class TracingSettings(KubernetesModel):
+    """Where the operator sends traces of runs."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$", max_length=2048)] | None = None
+    """Base URL of a collector that takes OTLP over HTTP, such as http://otel-collector:4318. None: no traces."""
+
+
 class Settings(KubernetesModel):
     """What an administrator decides for all pipelines."""
 
@@ -69,6 +76,7 @@ class Settings(KubernetesModel):
     """How long the node of a pod that runs may not be heard of before the run is given up."""
     warm_automations: Annotated[int, Field(ge=0, le=20)] = 0
     """How many pods wait for connection tests, with openmetadata-ingestion imported. The gateway keeps them."""
+    tracing: TracingSettings = TracingSettings()
     log_archive: LogArchiveSettings | None = None
     """Default: none; a log then ends with its pod."""
 

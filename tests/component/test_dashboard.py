@@ -50,7 +50,7 @@ def at_work() -> OperatorMetrics:
     metrics, clock = OperatorMetrics(), FakeClock()
     cluster = FakeCluster(clock)
     reporter = reporter_over(cluster, FakeSink(), settings, clock, FakeLogs())
-    refresher = Refresher(cluster, settings, clock, reporter, observer=metrics)
+    refresher = Refresher(cluster, settings, clock, reporter, observers=[metrics])
     look = metrics.timed(refresher.refresh)
     cluster.put(PIPELINES, manifest())
     body = job(condition="Complete")

@@ -28,7 +28,7 @@ def start(cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settin
     def begin() -> tuple[OperatorMetrics, Refresher]:
         metrics = OperatorMetrics()
         metrics.exists([KEY])
-        return metrics, Refresher(cluster, lambda: settings_in_force[-1], clock, reporter, observer=metrics)
+        return metrics, Refresher(cluster, lambda: settings_in_force[-1], clock, reporter, observers=[metrics])
 
     return begin
 

@@ -59,6 +59,9 @@ def test_an_empty_section_is_an_absent_one(tmp_path: Path) -> None:
             GOOD + "podTemplatesByPipelineType: {nosuch: {}}",
             "podTemplatesByPipelineType.nosuch",
         ),
+        (GOOD + "tracing: {endpoint: 'otel-collector:4318'}", "tracing.endpoint"),
+        (GOOD + "tracing: {endpoint: 'http://name:password@otel-collector:4318'}", "tracing.endpoint"),
+        (GOOD + "tracing: {endpoint: 'http://otel-collector:4318/'}", "tracing.endpoint"),
         ("{runnerImages: {2.0: {image: x, version: 2.0.6}}, defaultServerVersion: '2.0'}", "valid string"),
     ],
 )

@@ -21,6 +21,7 @@ from ingestion_operator.controllers.liveness import CALL_SECONDS, Liveness
 from ingestion_operator.controllers.management import serve_management
 from ingestion_operator.controllers.metrics import OperatorMetrics
 from ingestion_operator.controllers.queue import RefreshQueue
+from ingestion_operator.controllers.tracing import HEADERS_VARIABLE, TraceExporter
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.first_round import FirstSight, first_round
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
@@ -162,12 +163,15 @@ class Operator:
     """Everything that one replica is made of, from its first moment to its last."""
 
     def __init__(self, settings_path: Path, namespaces: Collection[str], kubeconfig: str | None) -> None:
-        """Raises Rejected for wrong settings and ClusterError when there is no cluster to talk to."""
+        """Raises OperatorError: for wrong settings, or when there is no cluster to talk to."""
         self._settings = SettingsFile(settings_path, load_settings(settings_path))
         self._namespaces = namespaces
         self._kubeconfig = kubeconfig
         self._clock = ServerClock(SystemClock())
         self._metrics = OperatorMetrics()
+        self._tracer = TraceExporter(
+            self._settings.current, self._clock, self._metrics.traced, os.environ.get(HEADERS_VARIABLE, "")
+        )
         self._liveness = Liveness()
         self._lease_namespace, *self._other_namespaces = sorted(
             set(namespaces) or {os.environ.get("POD_NAMESPACE", "default")}
@@ -228,7 +232,7 @@ class Operator:
                 settings.current,
                 self._clock,
                 reporter,
-                observer=metrics,
+                observers=(metrics, self._tracer),
                 versions=versions,
                 own_writes=own_writes,
             )
@@ -280,6 +284,7 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*tasks, taking_over, return_exceptions=True)
             await follower.close()
+            await asyncio.to_thread(self._tracer.close)
 
 
 def run_operator(

@@ -92,6 +92,7 @@ class OperatorMetrics:
         self._archived = counter("ingestion_operator_archive_written_bytes", "Compressed bytes put into the archive.")
         self._streams = gauge("ingestion_operator_archive_streams", "Logs that are followed.")
         self._streams_waiting = gauge("ingestion_operator_archive_streams_waiting", "Logs that wait to be followed.")
+        self._spans = counter("ingestion_operator_spans", "Spans of traces, by what became of them.", "outcome")
         self._depth = gauge(
             "ingestion_operator_queue_depth", "Pipelines that are due for a look and wait for a worker."
         )
@@ -101,6 +102,8 @@ class OperatorMetrics:
         build.labels(__version__).set(1)
         for outcome in ("Done", "Refused"):
             self._reports.labels(outcome)
+        for fate in ("sent", "dropped"):
+            self._spans.labels(fate)
         for reason in ("MissedSchedule", "SkippedWhileRunning"):
             self._missed.labels(reason)
         self._types: set[str] = set()
@@ -128,6 +131,10 @@ class OperatorMetrics:
     def archived(self, size: int) -> None:
         """Count an object that was put into the log archive."""
         self._archived.inc(size)
+
+    def traced(self, outcome: str, spans: int) -> None:
+        """Count what has become of spans."""
+        self._spans.labels(outcome).inc(spans)
 
     def watched(self, resource: str) -> None:
         """Take notice of a sign of life of a watch."""

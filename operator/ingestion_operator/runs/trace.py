@@ -1,0 +1,235 @@
+"""What the time of a run went into, as spans; pure functions.
+
+A run is one trace: the span `run`, and in it one after the other `queue` (until its Job may have a pod), `pod` (until
+the runner's container starts) and `attempt` (until it ends), the last two for each attempt. A change of a pipeline's
+spec is a trace of its own, the span `deploy`, which the runs after it link to.
+
+Ids follow from names alone, so that spans that are sent twice are the same spans. Everything is read from what
+Kubernetes and the record of the run say, in whole seconds.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from ingestion_operator import constants
+from ingestion_operator.models.status import PipelineStatus, Run
+from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs import transitions
+
+_TRACE_DIGITS: Final = 32
+_SPAN_DIGITS: Final = 16
+
+Body = Mapping[str, Any]
+Attributes = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class SpanId:
+    """Which span of which trace, both in hexadecimal."""
+
+    trace: str
+    span: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """One stretch of time."""
+
+    id: SpanId
+    name: str
+    start: datetime
+    end: datetime
+    attributes: Attributes
+    parent: SpanId | None = None
+    link: SpanId | None = None
+    """A span of another trace that this one follows from."""
+    error: str | None = None
+    """Why it failed; None where it did not."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """The last change of a pipeline's spec."""
+
+    generation: int
+    moment: datetime
+
+
+@dataclass
+class _Trace:
+    """The spans of a run. None of them begins before the run or ends after it."""
+
+    root: Span
+    children: list[Span] = field(default_factory=list)
+
+    def add(self, name: str, start: datetime, end: datetime, attributes: Attributes, error: str | None = None) -> None:
+        start = min(max(start, self.root.start), self.root.end)
+        end = min(max(end, start), self.root.end)
+        span_id = _span_id(self.root.id.trace, f"{name}/{len(self.children)}")
+        self.children.append(Span(span_id, name, start, end, attributes, parent=self.root.id, error=error))
+
+
+def new_spans(
+    pipeline: Body, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Body], now: datetime
+) -> list[Span]:
+    """Return the spans of what came to its end between two statuses as written: a deploy, and runs.
+
+    `pipeline` is the object of which `after` is the status, `now` the moment when that was written.
+    """
+    by_name = {job["metadata"]["name"]: job for job in jobs}
+    spans = list(_deploy(pipeline, after, now)) if after.observed_generation != before.observed_generation else []
+    for change in transitions.changes(before, after):
+        run = change[1]
+        if transitions.has_ended(change) and run.end_time is not None:
+            spans += run_spans(pipeline, run, run.end_time, by_name.get(run.job))
+    return spans
+
+
+def run_trace_id(namespace: str, pipeline: str, run_id: str) -> str:
+    """Return the id of a run's trace: the first 32 digits of the SHA-256 of `namespace/pipeline/run id`."""
+    return _digest(f"{namespace}/{pipeline}/{run_id}", _TRACE_DIGITS)
+
+
+def run_spans(pipeline: Body, run: Run, end: datetime, job: Body | None) -> list[Span]:
+    """Return the trace of a run that has ended, its root first.
+
+    Without its Job nobody knows when the run had left the queue: the time before its first attempt is left open.
+    """
+    trace = _Trace(_root(pipeline, run, end, job))
+    free = _left_queue(run, job) if job is not None else None
+    if job is not None:
+        trace.add("queue", trace.root.start, free or end, {})
+    waits_since, waiting_pod = free, None
+    for number, attempt in enumerate(run.attempts, start=1):
+        if attempt.start_time is None:
+            waiting_pod = attempt
+            continue
+        attributes: dict[str, str | int | None] = {"ingestion.attempt": number, "k8s.pod.name": attempt.pod}
+        if waits_since is not None:
+            trace.add("pod", min(waits_since, attempt.start_time), attempt.start_time, _known(attributes))
+        attributes |= {
+            "k8s.node.name": attempt.node,
+            "ingestion.attempt.reason": attempt.reason,
+            "ingestion.attempt.exit_code": attempt.exit_code,
+            "ingestion.attempt.memory_limit": attempt.memory,
+        }
+        has_failed = run.state != "stopped" and attempt.exit_code not in (None, 0)
+        error = attempt.reason or f"exit code {attempt.exit_code}" if has_failed else None
+        waits_since, waiting_pod = attempt.end_time or end, None
+        trace.add("attempt", attempt.start_time, waits_since, _known(attributes), error)
+    never_started = free is not None and not any(attempt.start_time for attempt in run.attempts)
+    if waits_since is not None and (waiting_pod is not None or never_started):
+        trace.add("pod", waits_since, end, _known({"k8s.pod.name": waiting_pod.pod if waiting_pod else None}))
+    return [trace.root, *trace.children]
+
+
+def _root(pipeline: Body, run: Run, end: datetime, job: Body | None) -> Span:
+    namespace, name = pipeline["metadata"]["namespace"], pipeline["metadata"]["name"]
+    tick = _moment(_annotations(job).get(constants.ANNOTATION_SCHEDULED_AT)) if job is not None else None
+    start = min(tick or run.start_time, run.start_time, end)
+    change = _last_change(pipeline)
+    attributes = _known(
+        _pipeline_attributes(pipeline)
+        | {
+            "k8s.job.name": run.job,
+            "ingestion.run.id": run.id,
+            "ingestion.run.trigger": run.trigger,
+            "ingestion.run.state": run.state,
+            "ingestion.run.reason": run.reason,
+            "ingestion.run.records": run.summary.records if run.summary else None,
+            "ingestion.run.warnings": run.summary.warnings if run.summary else None,
+            "ingestion.run.errors": run.summary.errors if run.summary else None,
+        }
+    )
+    return Span(
+        _span_id(run_trace_id(namespace, name, run.id), "run"),
+        "run",
+        start,
+        end,
+        attributes,
+        link=_deploy_id(pipeline, change.generation) if change and change.moment <= run.start_time else None,
+        error=run.message if run.state == "failed" else None,
+    )
+
+
+def _left_queue(run: Run, job: Body) -> datetime | None:
+    """Return when the run's Job was free to have a pod, None if it never was."""
+    first_start = min((attempt.start_time for attempt in run.attempts if attempt.start_time), default=None)
+    admitted = _moment(_annotations(job).get(constants.ANNOTATION_ADMITTED_AT))
+    if admitted is None and job["spec"].get("suspend") and not run.attempts:
+        return None
+    # Whoever resumes a Job, also Kueue, starts its clock; after a step of memory it is started anew.
+    for moment in (admitted, _moment(job.get("status", {}).get("startTime"))):
+        if moment is not None and (first_start is None or moment <= first_start):
+            return moment
+    return run.start_time
+
+
+def _deploy(pipeline: Body, status: PipelineStatus, now: datetime) -> Iterator[Span]:
+    """Yield the change of the spec that the status is the first to answer, if its time is known."""
+    change = _last_change(pipeline)
+    if change is None or change.generation != status.observed_generation:
+        return
+    ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
+    is_ready = ready is not None and ready.status == "True"
+    attributes = _pipeline_attributes(pipeline) | {
+        "ingestion.pipeline.generation": change.generation,
+        "ingestion.pipeline.ready": str(is_ready).lower(),
+        "ingestion.pipeline.reason": ready.reason if ready else None,
+    }
+    yield Span(
+        _deploy_id(pipeline, change.generation),
+        "deploy",
+        min(change.moment, now),
+        now,
+        _known(attributes),
+        error=ready.message if ready is not None and not is_ready else None,
+    )
+
+
+def _last_change(pipeline: Body) -> _Change | None:
+    """Return the change that the API server has noted last for who manages the spec."""
+    metadata = pipeline["metadata"]
+    entries = [entry for entry in metadata.get("managedFields", []) if "f:spec" in entry.get("fieldsV1", {})]
+    moments = [moment for entry in entries if (moment := _moment(entry.get("time")))]
+    return _Change(metadata["generation"], max(moments)) if moments else None
+
+
+def _deploy_id(pipeline: Body, generation: int) -> SpanId:
+    return _span_id(_digest(f"{pipeline['metadata']['uid']}/{generation}", _TRACE_DIGITS), "deploy")
+
+
+def _pipeline_attributes(pipeline: Body) -> dict[str, str | int | None]:
+    return {
+        "k8s.namespace.name": pipeline["metadata"]["namespace"],
+        "ingestion.pipeline.name": pipeline["metadata"]["name"],
+        "ingestion.pipeline.type": pipeline.get("spec", {}).get("pipelineType"),
+    }
+
+
+def _annotations(job: Body) -> Body:
+    annotations: Body = job["metadata"].get("annotations", {})
+    return annotations
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the moment; None also where somebody has written something else."""
+    try:
+        return parse_timestamp(text)
+    except ValueError:
+        return None
+
+
+def _known(attributes: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    return {key: value for key, value in attributes.items() if value is not None}
+
+
+def _span_id(trace: str, name: str) -> SpanId:
+    return SpanId(trace, _digest(f"{trace}/{name}", _SPAN_DIGITS))
+
+
+def _digest(text: str, digits: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
