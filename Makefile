@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast test-install test-types test-versions chaos bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
+.PHONY: help demo test test-fast test-install test-types test-versions chaos soak bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,10 @@ test-versions: $(READY) ## Run the tests of the runner against the older librari
 chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
+soak: $(READY) ## Use and disturb everything at random for hours: DURATION=120 SEED=1
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m tests.soak --minutes $(or $(DURATION),120) --seed $(or $(SEED),1)
 
 scale: $(READY) ## Measure what thousands of pipelines cost: N=5000
 	@$(PYTHON) -m tests.cluster setup

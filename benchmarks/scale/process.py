@@ -24,6 +24,16 @@ def processor_seconds(pid: int) -> float:
     return round((int(fields[11]) + int(fields[12])) / _TICKS, 2)
 
 
+def threads_of(pid: int) -> int:
+    """Return how many threads a process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def open_files(pid: int) -> int:
+    """Return how many files and connections a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 class Sampling:
     """Samples processes once a second until the block ends: [seconds since the start, MiB, processor seconds]."""
 

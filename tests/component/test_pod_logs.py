@@ -37,6 +37,13 @@ def test_a_log_is_read_whole_in_pieces() -> None:
     assert b"tailLines" not in server.requests[0]
 
 
+def test_a_pod_that_no_node_has_taken_has_an_empty_log() -> None:
+    nothing = b"HTTP/1.1 204 No Content\r\n\r\n"
+    with raw_server(nothing) as server:
+        assert list(logs_of(server).tail("data", "p", 60)) == []
+        assert list(logs_of(server).read("data", "p")) == []
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [("404 Not Found", NotFound), ("400 Bad Request", Invalid), ("502 Bad Gateway", Unavailable)]
 )

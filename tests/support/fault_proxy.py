@@ -1,16 +1,17 @@
 """A proxy in front of a real API server that lets chosen calls fail: before their effect, after it, or late.
 
 Plain HTTP comes in, TLS goes out; the caller's token is passed on, so that its Role stays in force. Answers are
-passed on whole: it is not made for watches.
+passed on whole, those of watches as they come.
 """
 
 import asyncio
+import contextlib
 import re
 import ssl
 import threading
 from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -25,6 +26,9 @@ from tests.support.waiting import wait_for
 _START_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 3600
 """The proxy closes no idle connection: that would be a fault that nobody asked for."""
+
+_WATCH_PAUSE_SECONDS: Final = 1
+"""How soon a watch ends at the API server once its caller has gone."""
 
 _HOP_BY_HOP: Final = {"connection", "content-encoding", "content-length", "host", "keep-alive", "transfer-encoding"}
 
@@ -93,6 +97,7 @@ class FaultProxy:
         self._rules: list[Rule] = []
         self._calls: list[Call] = []
         self._in_flight = 0
+        self._watches: set[asyncio.Transport] = set()
         self._port = 0
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -143,13 +148,22 @@ class FaultProxy:
             with self._lock:
                 calls += self._calls[begin:]
 
+    def cut_watches(self) -> None:
+        """End every watch that is open, in the middle and without a word."""
+
+        def cut() -> None:
+            for watch in self._watches:
+                watch.abort()
+
+        self._loop.call_soon_threadsafe(cut)
+
     def wait_until_idle(self, *, timeout: float) -> None:
         """Return when every call has come to its end, the late ones too."""
         wait_for("the proxy's last call to end", lambda: self._in_flight == 0, timeout=timeout)
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # it cancels what is still under way
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._trust, limit=0)
@@ -181,13 +195,13 @@ class FaultProxy:
         body = await request.read()
         rule = self._rule_for(Call(request.method, str(request.rel_url.human_repr())), body)
         if rule is None:
-            return await self._forward(session, request, body)
+            return await self._pass_on(session, request, body)
         fault = rule.fault
         answer = await self._forward(session, request, body) if fault.after_effect else None
         rule.struck.set()
         await asyncio.sleep(fault.delay)
         if fault.outcome == "pass":
-            return answer or await self._forward(session, request, body)
+            return answer or await self._pass_on(session, request, body)
         if fault.outcome == "cut":
             if request.transport is not None:
                 request.transport.abort()
@@ -200,12 +214,47 @@ class FaultProxy:
             hit = [rule for rule in self._rules if rule.hits(call, body)]
         return hit[0] if hit else None
 
+    async def _pass_on(
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, body: bytes
+    ) -> web.StreamResponse:
+        if "watch" in request.query and isinstance(request.transport, asyncio.Transport):
+            return await self._watch(session, request, request.transport)
+        return await self._forward(session, request, body)
+
+    async def _watch(
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, caller: asyncio.Transport
+    ) -> web.StreamResponse:
+        self._watches.add(caller)
+        try:
+            async with self._called(session, request, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+                response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+                await response.prepare(request)
+                while not caller.is_closing():
+                    with contextlib.suppress(TimeoutError):
+                        piece = await asyncio.wait_for(answer.content.readany(), _WATCH_PAUSE_SECONDS)
+                        if not piece:
+                            break
+                        await response.write(piece)
+                return response
+        except (aiohttp.ClientError, ConnectionError):
+            caller.abort()
+            return web.Response()  # to nobody
+        finally:
+            self._watches.discard(caller)
+
     async def _forward(self, session: aiohttp.ClientSession, request: web.BaseRequest, body: bytes) -> web.Response:
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        async with self._called(session, request, data=body or None) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), headers=_kept(answer.headers))
+
+    def _called(
+        self, session: aiohttp.ClientSession, request: web.BaseRequest, **more: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         url = URL(self._server + request.raw_path, encoded=True)
-        async with session.request(request.method, url, data=body or None, headers=headers) as answer:
-            kept = {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
-            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+        return session.request(request.method, url, headers=_kept(request.headers), **more)
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key.lower() not in _HOP_BY_HOP}
 
 
 def _failure(code: int) -> web.Response:

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import yaml
 from ingestion_operator.gateway.server import listen
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
+from tests.support.operator_process import environment
 from tests.support.waiting import wait_for
 
 ACCOUNT: Final = "ingestion-gateway"
@@ -56,25 +56,34 @@ class GatewayProcess:
         return self.process.wait(timeout=40)
 
 
+def gateway_command(
+    ports: tuple[int, int], *, kubeconfig: Path, namespace: str, settings: Path, credentials: Path
+) -> list[str]:
+    """Return what starts a gateway at a port and one for management."""
+    arguments = [
+        f"--settings={settings}", f"--namespace={namespace}", f"--credentials={credentials}",
+        f"--kubeconfig={kubeconfig}", f"--port={ports[0]}", f"--management-port={ports[1]}",
+    ]  # fmt: skip
+    return [sys.executable, "-m", "ingestion_operator.gateway", *arguments]
+
+
+def free_ports() -> tuple[int, int]:
+    """Return two ports that nobody listens at."""
+    with listen(0) as one, listen(0) as two:
+        return one.getsockname()[1], two.getsockname()[1]
+
+
 @contextmanager
 def start_gateway(
     folder: Path, *, kubeconfig: Path, namespace: str, settings: Path, credentials: Path
 ) -> Iterator[GatewayProcess]:
     """Run a gateway until the block ends; its log goes to `folder`."""
-    with listen(0) as one, listen(0) as two:
-        ports = [listener.getsockname()[1] for listener in (one, two)]
+    ports = free_ports()
     log = folder / f"gateway-{ports[0]}.log"
-    arguments = [
-        f"--settings={settings}", f"--namespace={namespace}", f"--credentials={credentials}",
-        f"--kubeconfig={kubeconfig}", f"--port={ports[0]}", f"--management-port={ports[1]}",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, "-m", "ingestion_operator.gateway", *arguments], env=environment, stderr=output
-        ) as process,
-    ):
+    command = gateway_command(
+        ports, kubeconfig=kubeconfig, namespace=namespace, settings=settings, credentials=credentials
+    )
+    with log.open("wb") as output, subprocess.Popen(command, env=environment(), stderr=output) as process:
         gateway = GatewayProcess(process, ports[0], ports[1], log)
         try:
             wait_for("the gateway to be ready", gateway.is_ready, timeout=60)

@@ -15,17 +15,35 @@ from tests.cluster.locations import CHECKOUT
 from tests.support.waiting import wait_for
 
 
+def operator_command(*, kubeconfig: Path, namespace: str, settings: Path) -> list[str]:
+    """Return what starts the operator for a namespace."""
+    arguments = [f"--settings={settings}", f"--namespace={namespace}", f"--kubeconfig={kubeconfig}"]
+    return [sys.executable, "-m", "ingestion_operator", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of this checkout's programs."""
+    return {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
+
+
 @contextmanager
 def start_operator(
-    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path, observer: Path | None = None
+    folder: Path,
+    *,
+    kubeconfig: Path,
+    namespace: str,
+    settings: Path,
+    observer: Path | None = None,
+    pod: str | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the operator for a namespace until the block ends; its log goes to `folder`.
 
-    `observer` is the kubeconfig that its sign of life is read with, where its own account may not.
+    `observer` is the kubeconfig that its sign of life is read with, where its own account may not. With `pod` it is
+    a container of a pod of that name: one that follows another acts at once.
     """
     log = folder / "operator.log"
-    arguments = [f"--settings={settings}", f"--namespace={namespace}", f"--kubeconfig={kubeconfig}"]
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
+    command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings)
+    named = {} if pod is None else {"POD_NAME": pod}
     cluster = KubernetesCluster(connect(read_configuration(str(observer or kubeconfig))))
 
     def is_alive() -> bool:
@@ -34,9 +52,7 @@ def start_operator(
 
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, "-m", "ingestion_operator", *arguments], env=environment, stderr=output
-        ) as process,
+        subprocess.Popen(command, env=environment() | named, stderr=output) as process,
     ):
         try:
             wait_for("the operator's sign of life", is_alive, timeout=60)

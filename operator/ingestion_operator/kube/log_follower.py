@@ -14,7 +14,7 @@ import aiohttp
 from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.kube.login import Login, read_login
-from ingestion_operator.kube.translation import error_of
+from ingestion_operator.kube.translation import LOG_CODES, error_of
 from ingestion_operator.models.types import format_timestamp
 
 _CONNECT_SECONDS: Final = 10
@@ -48,7 +48,7 @@ class KubernetesLogFollower:
         try:
             response = await self._get(path, query)
             try:
-                if response.status != 200:  # noqa: PLR2004  OK
+                if response.status not in LOG_CODES:
                     raise error_of("GET", path, response.status, await response.read())
                 async for piece in response.content.iter_chunked(_PIECE_BYTES):
                     yield piece

@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.kube.translation import error_of
+from ingestion_operator.kube.translation import LOG_CODES, error_of
 from ingestion_operator.models.types import format_timestamp
 
 _TIMEOUT_SECONDS: Final = (2.0, 10.0)
@@ -31,7 +31,7 @@ class KubernetesPodLogs:
     def read(
         self, namespace: str, pod: str, *, since: datetime | None = None, timestamps: bool = False
     ) -> Iterator[bytes]:
-        """Yield the log of the runner's container."""
+        """Yield the log of the runner's container, nothing for a pod that no node has taken."""
         query = [("timestamps", "true")] if timestamps else []
         if since is not None:
             query.append(("sinceTime", format_timestamp(since)))
@@ -54,7 +54,7 @@ class KubernetesPodLogs:
         )
         try:
             response = self._api.call_api(*serialized, _request_timeout=timeout_seconds)
-            if response.status != 200:  # noqa: PLR2004  OK
+            if response.status not in LOG_CODES:
                 raise error_of("GET", path, response.status, response.read())
             try:
                 yield from response.response.stream(_PIECE_BYTES)

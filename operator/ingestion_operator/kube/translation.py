@@ -18,6 +18,9 @@ _BY_CODE: dict[int, type[ClusterError]] = {
 
 _ASKS_TO_WAIT: Final = (429, 503)
 
+LOG_CODES: Final = frozenset({200, 204})
+"""The codes of an answer that is a log; 204 is the empty one of a pod that no node has taken."""
+
 
 def seconds_to_wait(code: int, retry_after: str | None) -> float | None:
     """Return what an overloaded server asks for, None where it asks for nothing; it never names a date."""

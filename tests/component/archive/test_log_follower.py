@@ -113,6 +113,17 @@ def test_a_log_is_streamed_while_it_is_written(api: ApiServer) -> None:
     play(scene())
 
 
+def test_a_pod_that_no_node_has_taken_has_an_empty_log(api: ApiServer) -> None:
+    async def nothing(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
+
+    async def scene() -> None:
+        async with api.serving(nothing) as follower:
+            assert await read(follower, follow=False) == b""
+
+    play(scene())
+
+
 def test_it_asks_from_a_second_on(api: ApiServer) -> None:
     async def scene() -> None:
         async with api.serving(hello) as follower:
