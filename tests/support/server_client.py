@@ -182,6 +182,8 @@ class ServerClient:
             return False
         finally:
             self._connection.timeout = 60
+            if self._connection.sock:  # the probe's bound would stay with the open connection
+                self._connection.sock.settimeout(60)
 
     def _fetch_token(self) -> None:
         reply = self.send("GET", f"{self.root}/csrf-token")
