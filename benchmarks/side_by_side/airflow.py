@@ -6,9 +6,7 @@ package index into an environment in the cache (airflow.lock); nothing of them i
 
 import os
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,18 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from pwd import getpwnam
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from benchmarks.side_by_side import contender
+from benchmarks.side_by_side.database import free_port, open_database
 from benchmarks.side_by_side.footprint import Groups, alive, descendants, megabytes, processes
 from tests.cluster.commands import run
 from tests.cluster.progress import step
 from tests.support.double_client import DoubleClient, start_double_process
 from tests.support.environments import Lock, python_of
 from tests.support.postgres.process import BINARIES, start_postgres
-from tests.support.server_client import ServerClient
 from tests.support.site import SERVICE
 from tests.support.waiting import wait_for
 
@@ -62,8 +59,8 @@ class Airflow:
     _roots: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
     _standing: set[int] = field(default_factory=set)
 
-    def server(self) -> ServerClient:
-        return ServerClient.new(self.port, username=USERNAME, password=self.password)
+    def server(self) -> contender.Client:
+        return contender.Client.new(self.port, username=USERNAME, password=self.password)
 
     def entity(self, name: str) -> contender.Body:
         return contender.entity(self.double, name, self.double.host_port, self.token)
@@ -175,10 +172,10 @@ def open_airflow() -> Iterator[Airflow]:
         TemporaryDirectory(prefix="airflow-") as folder,
         start_postgres() as source,
         start_double_process(token=token) as double,
-        _database(Path(folder)) as (database, url),
+        open_database(Path(folder)) as (database, url),
     ):
         double.register_service(SERVICE, "Postgres", source.connection)
-        home, port = Path(folder), _free_port()
+        home, port = Path(folder), free_port()
         environment = _environment(home, interpreter, port, url)
         with step("preparing Airflow's database"):
             airflow = interpreter.parent / "airflow"
@@ -208,8 +205,8 @@ def _environment(home: Path, interpreter: Path, port: int, database_url: str) ->
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__FAB__AUTH_BACKENDS": f"{fab}.api.auth.backend.basic_auth,{fab}.api.auth.backend.session",
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port()),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port()),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__OPENMETADATA_AIRFLOW_APIS__DAG_GENERATED_CONFIGS": str(home / "dag_generated_configs"),
         "PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}",
         "NO_PROXY": "*",
@@ -217,44 +214,3 @@ def _environment(home: Path, interpreter: Path, port: int, database_url: str) ->
     }
     # Without compiled packages Python would compile them again at each start and import.
     return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | given
-
-
-@contextmanager
-def _database(home: Path) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
-    """PostgreSQL with stock settings; as root it runs as `nobody`, because PostgreSQL refuses root."""
-    folder, password = home / "database", secrets.token_hex(16)
-    folder.mkdir(mode=0o700)
-    secret = folder / "password"
-    secret.write_text(password)
-    data = folder / "cluster"
-    user = getpwnam("nobody") if os.geteuid() == 0 else None
-    identity: dict[str, Any] = {}
-    if user is not None:
-        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        home.chmod(0o711)
-        for path in (folder, secret):
-            os.chown(path, user.pw_uid, user.pw_gid)
-    words = [f"--pgdata={data}", "--username=airflow", "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8"]
-    subprocess.run([BINARIES / "initdb", *words], cwd=folder, stdout=subprocess.DEVNULL, check=True, **identity)
-    secret.unlink()
-    port = _free_port()
-    options = {"listen_addresses": _HOST, "port": port, "unix_socket_directories": folder}
-    settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-    with (home / "database.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(BINARIES / "postgres"), "-D", str(data), *settings], cwd=folder, stdout=log, stderr=log, **identity
-        )
-    ready = [BINARIES / "pg_isready", "--quiet", f"--host={_HOST}", f"--port={port}"]
-    try:
-        wait_for("PostgreSQL", lambda: subprocess.run(ready, check=False).returncode == 0, timeout=60)
-        yield process, f"postgresql+psycopg2://airflow:{password}@{_HOST}:{port}/postgres"
-    finally:
-        process.send_signal(signal.SIGINT)  # fast shutdown: clients are cut off
-        process.wait()
-        shutil.rmtree(data)
-
-
-def _free_port() -> int:
-    with socket.create_server((_HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

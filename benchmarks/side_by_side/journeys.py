@@ -7,10 +7,10 @@ from contextlib import closing
 from typing import Any, Final, TypeVar
 
 from benchmarks.side_by_side import footprint
-from benchmarks.side_by_side.contender import HEALTH, Contender
+from benchmarks.side_by_side.contender import HEALTH, Client, Contender
 from benchmarks.side_by_side.figures import Samples
 from tests.cluster.progress import say
-from tests.support.server_client import Reply, ServerClient
+from tests.support.server_client import Reply
 from tests.support.site import SERVICE
 from tests.support.waiting import wait_for
 
@@ -108,7 +108,7 @@ class Journeys:
 
     # Deploying.
 
-    def _deploy(self, server: ServerClient, name: str) -> float:
+    def _deploy(self, server: Client, name: str) -> float:
         """Deploy a pipeline; return the seconds to the answer."""
         body = self._contender.entity(name)
         begin = time.perf_counter()
@@ -118,7 +118,7 @@ class Journeys:
         self._deployed += 1
         return took
 
-    def _accepted(self, server: ServerClient, prefix: str, deploy_keys: Sequence[str], key: str) -> None:
+    def _accepted(self, server: Client, prefix: str, deploy_keys: Sequence[str], key: str) -> None:
         """Deploy pipelines, each on a quiet server, and trigger each until that is accepted."""
         for number in range(self._runs):
             name = f"{prefix}-{number}"
@@ -134,7 +134,7 @@ class Journeys:
             self._note(key, time.perf_counter() - begin)
             self._wait_for_quiet(server, name)
 
-    def _wait_for_quiet(self, server: ServerClient, name: str) -> None:
+    def _wait_for_quiet(self, server: Client, name: str) -> None:
         """Return when the pipeline's runs have ended, or have been found to be none."""
         fqn = f"{SERVICE}.{name}"
         wait_for(
@@ -145,7 +145,7 @@ class Journeys:
         if not self._contender.double.runs(fqn):
             self._samples.notes.append(f"a trigger right after the deploy of {name} was accepted and ran nothing")
 
-    def _burst(self, server: ServerClient) -> None:
+    def _burst(self, server: Client) -> None:
         """Deploy one after the other, as a server does after an upgrade, until it would harm the machine."""
         took: list[float] = []
         begin = time.monotonic()
@@ -169,7 +169,7 @@ class Journeys:
 
     # Running.
 
-    def _journeys(self, server: ServerClient) -> None:
+    def _journeys(self, server: Client) -> None:
         names = [f"run-{number}" for number in range(self._runs)]
         for name in names:
             self._deploy(server, name)
@@ -185,13 +185,13 @@ class Journeys:
             else:
                 raise AssertionError(f"{_TRIES} triggers of {name} were accepted and ran nothing")
 
-    def _wait_until_known(self, server: ServerClient, names: Sequence[str]) -> None:
+    def _wait_until_known(self, server: Client, names: Sequence[str]) -> None:
         for name in names:
             known = lambda name=name: server.read("status", {"dag_id": name}).code == _OK  # noqa: E731
             wait_for(f"{name} to be known", known, timeout=_RUN_SECONDS)
         self._contender.settle()
 
-    def _journey(self, server: ServerClient, name: str) -> None:
+    def _journey(self, server: Client, name: str) -> None:
         """From one trigger to the terminal state."""
         double, fqn = self._contender.double, f"{SERVICE}.{name}"
         triggered, answered = self._trigger(server, name)
@@ -211,7 +211,7 @@ class Journeys:
         self._note("trigger_to_finished_s", ended - triggered)
         self._note("end_to_status_s", max(0.0, shown - ended))
 
-    def _trigger(self, server: ServerClient, name: str) -> tuple[float, float]:
+    def _trigger(self, server: Client, name: str) -> tuple[float, float]:
         """Trigger; return when that was, and the seconds to the answer."""
         triggered, begin = time.time(), time.perf_counter()
         reply = server.trigger(name)
@@ -219,7 +219,7 @@ class Journeys:
         _succeeded(reply, f"trigger {name}")
         return triggered, answered
 
-    def _wait_for_log(self, server: ServerClient, name: str, triggered: float) -> float:
+    def _wait_for_log(self, server: Client, name: str, triggered: float) -> float:
         while True:
             reply = server.logs(name)
             if reply.code == _OK and has_log_line(str(reply.json.get("ingestion_task") or "")):
@@ -231,7 +231,7 @@ class Journeys:
                 raise AssertionError(f"no log of {name} after {waited:.0f} s: {reply.body[:200]!r}")
             time.sleep(ACCEPT_PAUSE)
 
-    def _reading(self, server: ServerClient) -> None:
+    def _reading(self, server: Client) -> None:
         """The calls of a server that shows a pipeline, about one that has run."""
         calls: dict[str, Callable[[], Reply]] = {
             "status_ms": lambda: server.read("status", {"dag_id": "run-0"}),
@@ -247,7 +247,7 @@ class Journeys:
 
     # Killing.
 
-    def _kills(self, server: ServerClient) -> None:
+    def _kills(self, server: Client) -> None:
         """Kill runs that hang in a request to the server."""
         names = [f"hang-{number}" for number in range(self._runs)]
         for name in names:
@@ -264,7 +264,7 @@ class Journeys:
                 raise AssertionError(f"{_TRIES} triggers of {name} were accepted and ran nothing")
         self._contender.double.clear_faults()
 
-    def _hanging(self, server: ServerClient, name: str) -> set[int]:
+    def _hanging(self, server: Client, name: str) -> set[int]:
         """Start a run; return its processes once it works, none if it was lost."""
         self._trigger(server, name)
         double, fqn, begin = self._contender.double, f"{SERVICE}.{name}", time.monotonic()
@@ -277,7 +277,7 @@ class Journeys:
         time.sleep(WORK_SECONDS)
         return self._contender.run_processes(name)
 
-    def _kill(self, server: ServerClient, name: str, pids: set[int]) -> None:
+    def _kill(self, server: Client, name: str, pids: set[int]) -> None:
         sent, begin = time.time(), time.perf_counter()
         reply = server.kill(name)
         self._note("kill_ms", 1000 * (time.perf_counter() - begin))
@@ -322,7 +322,7 @@ def _is_a_reporter(headers: Mapping[str, str]) -> bool:
     return any(reporter in agent for agent in agents for reporter in _REPORTERS)
 
 
-def _states(server: ServerClient, name: str) -> list[str]:
+def _states(server: Client, name: str) -> list[str]:
     """The states of a pipeline's runs, newest first."""
     reply = server.read("status", {"dag_id": name})
     return [str(run["pipelineState"]) for run in reply.json] if reply.code == _OK else []

@@ -19,7 +19,6 @@ from tests.cluster.progress import step
 from tests.support import manifests, release
 from tests.support.double_client import DoubleClient
 from tests.support.installation import GATEWAY, OPERATOR
-from tests.support.server_client import ServerClient
 from tests.support.site import Credentials, Site, open_site, remove
 from tests.support.waiting import wait_for
 
@@ -46,8 +45,8 @@ class Ours:
     def double(self) -> DoubleClient:
         return self.site.double
 
-    def server(self) -> ServerClient:
-        return ServerClient.new(self.port, host=self.host, username=release.USERNAME, password=release.PASSWORD)
+    def server(self) -> contender.Client:
+        return contender.Client.new(self.port, host=self.host, username=release.USERNAME, password=release.PASSWORD)
 
     def entity(self, name: str) -> contender.Body:
         host_port = f"http://{manifests.DOUBLE}:{manifests.DOUBLE_PORT}/api"
