@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ LOCK: Final = Path(__file__).parent / "airflow.lock"
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
 USERNAME: Final = "admin"
 _HEALTH: Final = "/api/v2/monitor/health"
-_START_SECONDS: Final = 180
+_START_SECONDS: Final = 300
 _STOP_SECONDS: Final = 30
 _SETTLE_SECONDS: Final = 120
 _POLL_SECONDS: Final = 0.1
@@ -81,7 +81,6 @@ class Airflow:
 
     def stop(self) -> None:
         """End all processes, whatever they have forked."""
-        everyone = {pid for component in self._roots for pid in self._processes(component)}
         for process in self._roots.values():
             process.send_signal(signal.SIGTERM)
         end = time.monotonic() + _STOP_SECONDS
@@ -90,14 +89,18 @@ class Airflow:
                 process.wait(timeout=max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-        for pid in alive(everyone):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        for process in self._roots.values():
-            process.wait()
+                process.wait()
+        # The forks of an api-server outlive it, and fork again until they are gone.
+        wait_for("the end of what Airflow has forked", self._kill_the_rest, timeout=_STOP_SECONDS)
         self._roots.clear()
+
+    def _kill_the_rest(self) -> bool:
+        """Kill what is left in the sessions of the processes that were started; whether nothing was."""
+        left = alive(descendants([process.pid for process in self._roots.values()], processes()))
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
 
     def settle(self) -> None:
         wait_for(

@@ -94,7 +94,12 @@ class Floor:
         cronjob = self._ours.site.get("cronjob", resource_name(PIPELINE)) or {}
         spec = json.loads(json.dumps(cronjob["spec"]["jobTemplate"]["spec"]))
         spec["suspend"] = False
-        spec["template"]["metadata"]["labels"] = {"floor": name}
+        labels = spec["template"]["metadata"]["labels"]
+        spec["template"]["metadata"]["labels"] = {
+            key: value
+            for key, value in labels.items()
+            if key not in (constants.LABEL_MANAGED_BY, constants.LABEL_PIPELINE)
+        } | {"floor": name}
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
