@@ -1,4 +1,4 @@
-"""The plot of the results: Airflow beside ours, each figure as a share of the larger one's median."""
+"""The plot of the results: Airflow beside ours and the floor, as bars of the medians from smallest to largest."""
 
 import json
 import sys

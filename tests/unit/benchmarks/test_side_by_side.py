@@ -150,7 +150,7 @@ def test_a_burst_is_stopped_before_it_harms_the_machine(took: float, load: float
     assert too_much(took, load, mib) == reason
 
 
-def health(heartbeat: float) -> dict[str, object]:
+def health(heartbeat: float) -> dict[str, dict[str, str]]:
     text = datetime.fromtimestamp(heartbeat, UTC).isoformat()
     return {
         "metadatabase": {"status": "healthy"},
@@ -167,9 +167,11 @@ def test_airflow_is_healthy_by_heartbeats_since_its_start_alone() -> None:
 
 def test_airflow_is_not_healthy_while_a_component_is_not() -> None:
     parts = health(101.0)
-    silent = {"status": None, "latest_triggerer_heartbeat": None}
+    ill = {"triggerer": {**health(101.0)["triggerer"], "status": "unhealthy"}}
+    silent = {"triggerer": {"status": "healthy", "latest_triggerer_heartbeat": None}}
 
-    assert not all_healthy(parts | {"triggerer": silent}, started=100.0)
+    assert not all_healthy(parts | ill, started=100.0)
+    assert not all_healthy(parts | silent, started=100.0)
     assert not all_healthy(parts | {"metadatabase": {"status": "unhealthy"}}, started=100.0)
 
 
