@@ -13,6 +13,7 @@ from benchmarks.side_by_side import contender
 from benchmarks.side_by_side.footprint import Groups, in_cgroup, in_network, megabytes
 from ingestion_operator import constants
 from ingestion_operator.pipeline_service.names import resource_name
+from tests.cluster import binaries
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import cache, layout
 from tests.cluster.progress import step
@@ -27,10 +28,11 @@ IMAGES: Final = ("operator", "runner", "double", "postgres")
 _DEPLOYMENTS: Final = (OPERATOR, GATEWAY)
 _START_SECONDS: Final = 120
 _POLL_SECONDS: Final = 0.1
-_NODE_PROGRAMS: Final = ("containerd", "containerd-shim-runc-v2", "runc", "bridge", "loopback", "host-local", "portmap")
-_CLUSTER_PROGRAMS: Final = (
-    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
+_PROGRAMS: Final = (
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns",
+    "containerd", "containerd-shim-runc-v2", "runc", "bridge", "loopback", "host-local", "portmap",
 )  # fmt: skip
+"""What a node of the test bed runs."""
 
 
 @dataclass
@@ -132,11 +134,8 @@ def image_megabytes(name: str, reference: str) -> float:
 
 def kubernetes_megabytes() -> float:
     """The programs of the test bed's node, and its database, in MB."""
-    here = layout()
-    programs = {
-        path.resolve() for path in (cache() / "bin").glob("*/*") if path.name in (*_CLUSTER_PROGRAMS, *_NODE_PROGRAMS)
-    }
-    return megabytes(*programs, here.root / "etcd")
+    built = binaries.ensure()
+    return megabytes(*(Path(built[program]) for program in _PROGRAMS), layout().root / "etcd")
 
 
 @contextmanager
