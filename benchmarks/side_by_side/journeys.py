@@ -313,8 +313,11 @@ def first_request(calls: Sequence[Mapping[str, Any]], fqn: str, triggered: float
 
 
 def has_log_line(text: str) -> bool:
-    """Whether a log holds a line of a run; before it, Airflow answers with lines of the time None."""
-    return any(line.strip() and not line.startswith("[None]") for line in text.splitlines())
+    """Whether a log holds a line of a run.
+
+    Before it, Airflow answers with lines of the time None, and our gateway with what the run waits for.
+    """
+    return any(line.strip() and not line.startswith(("[None]", "[Run ")) for line in text.splitlines())
 
 
 def _is_a_reporter(headers: Mapping[str, str]) -> bool:

@@ -126,11 +126,12 @@ def test_the_first_request_is_the_workflow_s_own_that_names_its_pipeline() -> No
     assert first_request(calls, FQN, triggered=100.0) == 103.0
 
 
-def test_what_airflow_answers_before_there_is_a_log_is_no_log_line() -> None:
+def test_what_is_answered_before_there_is_a_log_is_no_log_line() -> None:
     placeholder = "[None] INFO - : - ::group::Log message source details\n[None] INFO - : - ::endgroup::\n"
 
     assert not has_log_line(placeholder)
     assert not has_log_line("\n")
+    assert not has_log_line("[Run 6ba7b810 has not started: it waits for a node]\n")
     assert has_log_line(
         placeholder + "[2026-11-29T17:44:27.241815Z] INFO - task_runner.py:2412 - ::group::Pre Execute\n"
     )
