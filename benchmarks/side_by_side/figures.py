@@ -30,9 +30,11 @@ FIGURES: Final = (
     Figure("deploy_1st_ms", "deploy, 1st in a row", "ms", _NO_REST),
     Figure("deploy_25th_ms", "deploy, 23rd to 27th in a row", "ms", _NO_REST),
     Figure("deploy_50th_ms", "deploy, 46th to 50th in a row", "ms", _NO_REST),
-    Figure("deploy_beside_ms", "deploy, quiet, beside those", "ms", _NO_REST),
+    Figure("deploy_beside_ms", "deploy, quiet, beside those of the row", "ms", _NO_REST),
     Figure("deploy_to_trigger_s", "deploy → a trigger is accepted, few pipelines", "s", _NO_REST),
-    Figure("deploy_to_trigger_beside_s", "deploy → a trigger is accepted, quiet, beside 50", "s", _NO_REST),
+    Figure(
+        "deploy_to_trigger_beside_s", "deploy → a trigger is accepted, quiet, beside those of the row", "s", _NO_REST
+    ),
     Figure("trigger_ms", "trigger is answered", "ms"),
     Figure("trigger_to_first_request_s", "trigger → the workflow's first request", "s"),
     Figure("trigger_to_first_log_s", "trigger → first log line through `last_dag_logs`", "s"),

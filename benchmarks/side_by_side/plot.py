@@ -14,7 +14,7 @@ LOCK: Final = Path(__file__).parent / "plot.lock"
 SHOWN: Final = {
     "Waiting (s)": (
         ("cold_start_s", "cold start"),
-        ("deploy_to_trigger_beside_s", "deploy → trigger\naccepted, beside 50"),
+        ("deploy_to_trigger_beside_s", "deploy → trigger\naccepted, beside many"),
         ("trigger_to_first_request_s", "trigger → first\nrequest"),
         ("trigger_to_finished_s", "trigger → run\nfinished"),
         ("end_to_status_s", "end → status"),
