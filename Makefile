@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast test-install test-types test-versions chaos soak bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
+.PHONY: help demo test test-fast test-install test-types test-versions bed chaos soak bench bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,6 @@ test: $(READY) ## Run all that CI runs
 	@$(MAKE) --no-print-directory -j2 lint bed
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup
 
-.PHONY: bed
 bed: $(READY)
 	@$(PYTHON) -m tests.cluster setup
 	@# Before the tests, since no test's time limit is meant for a first build.
@@ -71,6 +70,10 @@ soak: $(READY) ## Use and disturb everything at random for hours: DURATION=120 S
 scale: $(READY) ## Measure what thousands of pipelines cost: N=5000
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m benchmarks.scale
+
+bench: $(READY) ## Measure Airflow with its plugin and this, side by side: RUNS=3
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m benchmarks.side_by_side
 
 bench-runner: $(READY) ## Time a run's start beside an image that pip made: RUNS=5
 	@$(PYTHON) -m tests.cluster setup

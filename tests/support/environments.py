@@ -36,7 +36,7 @@ def python_of(name: str, locks: Sequence[Lock]) -> Path:
         if not complete.exists():
             shutil.rmtree(home, ignore_errors=True)
             with step(f"making the environment of {name}"):
-                run([sys.executable, "-m", "venv", str(home)])
+                run([sys.executable, "-m", "venv", str(home)], timeout=_INSTALL_SECONDS)
                 for lock in locks:
                     words = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", *lock.options]
                     run([python, "-m", "pip", *words, "-r", str(lock.path)], timeout=_INSTALL_SECONDS)

@@ -12,7 +12,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 OLD_ROOTS: Final = ("/api/v1/openmetadata",)
@@ -79,7 +79,7 @@ class ServerClient:
         self.requests: list[tuple[str, str]] = []
 
     @classmethod
-    def old(cls, port: int, **options: Any) -> "ServerClient":
+    def old(cls, port: int, **options: Any) -> Self:
         """A server of 0.12 to 1.10."""
         client = cls(port, roots=OLD_ROOTS, **options)
         client._root = OLD_ROOTS[0]
@@ -87,7 +87,7 @@ class ServerClient:
         return client
 
     @classmethod
-    def new(cls, port: int, **options: Any) -> "ServerClient":
+    def new(cls, port: int, **options: Any) -> Self:
         """A server that knows Airflow 3."""
         return cls(port, roots=NEW_ROOTS, **options)
 
@@ -182,6 +182,8 @@ class ServerClient:
             return False
         finally:
             self._connection.timeout = 60
+            if self._connection.sock:  # the probe's bound would stay with the open connection
+                self._connection.sock.settimeout(60)
 
     def _fetch_token(self) -> None:
         reply = self.send("GET", f"{self.root}/csrf-token")

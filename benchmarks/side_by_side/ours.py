@@ -1,0 +1,171 @@
+"""This checkout's chart, installed on the test bed's cluster, with the gateway behind a node port."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.side_by_side import contender
+from benchmarks.side_by_side.footprint import Groups, in_cgroup, in_network, megabytes, processes
+from ingestion_operator import constants
+from ingestion_operator.pipeline_service.names import resource_name
+from tests.cluster import binaries
+from tests.cluster.handle import Cluster
+from tests.cluster.locations import cache, layout
+from tests.cluster.progress import step
+from tests.support import manifests, release
+from tests.support.double_client import DoubleClient
+from tests.support.installation import GATEWAY, OPERATOR, wait_for_rollout
+from tests.support.site import Credentials, Site, open_site, remove
+from tests.support.waiting import wait_for
+
+NAMESPACE: Final = "bench-side-by-side"
+IMAGES: Final = ("operator", "runner", "double", "postgres")
+_DEPLOYMENTS: Final = (OPERATOR, GATEWAY)
+_START_SECONDS: Final = 120
+_POLL_SECONDS: Final = 0.1
+_PROGRAMS: Final = (
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns",
+    "containerd", "containerd-shim-runc-v2", "runc", "bridge", "loopback", "host-local", "portmap",
+)  # fmt: skip
+"""What a node of the test bed runs."""
+
+_SUPERVISOR: Final = "containerd-shim-runc-v2"
+"""One for each pod."""
+
+_CHEAP_PROBE: Final = [
+    {
+        "op": "replace",
+        "path": "/spec/template/spec/containers/0/readinessProbe",
+        "value": {"tcpSocket": {"port": manifests.POSTGRES_PORT}, "periodSeconds": 1},
+    }
+]
+"""A process in the database's pod each second would be a tenth of a core that is none of Kubernetes'."""
+
+
+@dataclass
+class Ours:
+    """A contender; see `open_ours`."""
+
+    site: Site
+    host: str
+    port: int
+
+    @property
+    def double(self) -> DoubleClient:
+        return self.site.double
+
+    def server(self) -> contender.Client:
+        return contender.Client.new(self.port, host=self.host, username=release.USERNAME, password=release.PASSWORD)
+
+    def entity(self, name: str) -> contender.Body:
+        host_port = f"http://{manifests.DOUBLE}:{manifests.DOUBLE_PORT}/api"
+        return contender.entity(self.double, name, host_port, self.site.credentials.token)
+
+    def cold_start(self) -> float:
+        self.stop()
+        begin = time.monotonic()
+        self._scale(1)
+        with step("starting operator and gateway"):
+            while not contender.is_healthy(self.host, self.port):
+                if time.monotonic() > begin + _START_SECONDS:
+                    raise AssertionError(f"the gateway is not healthy {_START_SECONDS} s after its start")
+                time.sleep(_POLL_SECONDS)
+        return time.monotonic() - begin
+
+    def stop(self) -> None:
+        """End operator and gateway; nothing tells of a heartbeat any more."""
+        self._scale(0)
+        wait_for("the end of operator and gateway", lambda: not any(self._pods().values()), timeout=_START_SECONDS)
+        self.site.kubectl("delete", "lease", constants.LEASE_NAME, "--ignore-not-found")
+
+    def settle(self) -> None:
+        """A deploy is over when it is answered, but for the operator's look at the new pipeline."""
+
+        def all_seen() -> bool:
+            listed = self.site.list(constants.PLURAL)
+            return all(body.get("status", {}).get("cronJobName") for body in listed)
+
+        wait_for("the operator to have looked at all pipelines", all_seen, timeout=_START_SECONDS)
+
+    def own(self) -> Groups:
+        return {name: {pid for uid in uids for pid in in_cgroup(uid)} for name, uids in self._pods().items()}
+
+    def platform(self) -> Groups:
+        """All of Kubernetes; of the pods' supervisors those of ours, since double and database are no part of it."""
+        stats = processes()
+        ours = {stats[pid].parent for pids in self.own().values() for pid in pids if pid in stats}
+        node = in_network(self.site.cluster.nsenter_prefix()[1].partition("=")[2])
+        found: dict[str, set[int]] = defaultdict(set)
+        for pid in node:
+            program = Path(command_of(pid).partition("\0")[0]).name
+            if program in _PROGRAMS and (program != _SUPERVISOR or pid in ours):
+                found[program].add(pid)
+        return found
+
+    def run_processes(self, name: str) -> set[int]:
+        """Those of the runner's container; not the one that holds the pod's network."""
+        selector = f"{constants.LABEL_PIPELINE}={resource_name(name)}"
+        uids = [pod["metadata"]["uid"] for pod in self.site.list("pods", selector)]
+        return {pid for uid in uids for pid in runner_processes(uid)}
+
+    def disk(self) -> tuple[float, float]:
+        images = sum(image_megabytes(name, self.site.images[name]) for name in ("operator", "runner"))
+        return images, images + kubernetes_megabytes()
+
+    def _scale(self, replicas: int) -> None:
+        self.site.kubectl("scale", "deployment", *_DEPLOYMENTS, f"--replicas={replicas}")
+
+    def _pods(self) -> Mapping[str, list[str]]:
+        """The UIDs of the pods of operator and gateway."""
+        names = {name: f"app.kubernetes.io/name={name}" for name in _DEPLOYMENTS}
+        return {
+            name: [pod["metadata"]["uid"] for pod in self.site.list("pods", selector)]
+            for name, selector in names.items()
+        }
+
+
+def runner_processes(uid: str) -> set[int]:
+    """The processes of the runner in a pod."""
+    return {pid for pid in in_cgroup(uid) if "ingestion_runner" in command_of(pid)}
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, its words separated by NUL; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def image_megabytes(name: str, reference: str) -> float:
+    """The image's layers, not compressed, in MB."""
+    return (cache() / "images" / f"{name}-{reference.rpartition(':')[2]}.tar").stat().st_size / 1e6
+
+
+def kubernetes_megabytes() -> float:
+    """The programs of the test bed's node, and its database, in MB."""
+    built = binaries.ensure()
+    return megabytes(*(Path(built[program]) for program in _PROGRAMS), layout().root / "etcd")
+
+
+@contextmanager
+def open_ours(bed: Cluster, images: dict[str, str]) -> Iterator[Ours]:
+    """Install everything into a namespace of its own, and remove it at the end."""
+    remove(bed, NAMESPACE)
+    try:
+        with open_site(bed, NAMESPACE, images, Credentials.random(), release.install) as site:
+            site.kubectl("patch", "deployment", manifests.POSTGRES, "--type=json", "--patch", json.dumps(_CHEAP_PROBE))
+            wait_for_rollout(bed, NAMESPACE, manifests.POSTGRES)
+            # Any port that is free; the API server chooses.
+            site.kubectl("patch", "service", GATEWAY, "--type=merge", "--patch", '{"spec": {"type": "NodePort"}}')
+            service = site.get("service", GATEWAY) or {}
+            (node,) = json.loads(bed.kubectl("get", "nodes", "-o", "json"))["items"]
+            addresses = {each["type"]: each["address"] for each in node["status"]["addresses"]}
+            yield Ours(site, addresses["InternalIP"], service["spec"]["ports"][0]["nodePort"])
+    finally:
+        remove(bed, NAMESPACE)
