@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,15 @@ class GatewayProcess:
 
 @contextmanager
 def start_gateway(
-    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path, credentials: Path
+    folder: Path,
+    *,
+    kubeconfig: Path,
+    namespace: str,
+    settings: Path,
+    credentials: Path,
+    program: Sequence[str] = ("-m", "ingestion_operator.gateway"),
 ) -> Iterator[GatewayProcess]:
-    """Run a gateway until the block ends; its log goes to `folder`."""
+    """Run a gateway until the block ends; its log goes to `folder`. `program` is what Python runs."""
     with listen(0) as one, listen(0) as two:
         ports = [listener.getsockname()[1] for listener in (one, two)]
     log = folder / f"gateway-{ports[0]}.log"
@@ -71,9 +77,7 @@ def start_gateway(
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, "-m", "ingestion_operator.gateway", *arguments], env=environment, stderr=output
-        ) as process,
+        subprocess.Popen([sys.executable, *program, *arguments], env=environment, stderr=output) as process,
     ):
         gateway = GatewayProcess(process, ports[0], ports[1], log)
         try:

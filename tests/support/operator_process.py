@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,18 @@ from tests.support.waiting import wait_for
 
 @contextmanager
 def start_operator(
-    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path, observer: Path | None = None
+    folder: Path,
+    *,
+    kubeconfig: Path,
+    namespace: str,
+    settings: Path,
+    observer: Path | None = None,
+    program: Sequence[str] = ("-m", "ingestion_operator"),
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the operator for a namespace until the block ends; its log goes to `folder`.
 
-    `observer` is the kubeconfig that its sign of life is read with, where its own account may not.
+    `observer` is the kubeconfig that its sign of life is read with, where its own account may not. `program` is what
+    Python runs.
     """
     log = folder / "operator.log"
     arguments = [f"--settings={settings}", f"--namespace={namespace}", f"--kubeconfig={kubeconfig}"]
@@ -34,9 +41,7 @@ def start_operator(
 
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, "-m", "ingestion_operator", *arguments], env=environment, stderr=output
-        ) as process,
+        subprocess.Popen([sys.executable, *program, *arguments], env=environment, stderr=output) as process,
     ):
         try:
             wait_for("the operator's sign of life", is_alive, timeout=60)
