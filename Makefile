@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast test-install test-types test-versions bed chaos soak bench bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
+.PHONY: help demo test test-fast test-install test-types test-versions bed chaos soak profile bench bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,10 @@ scale: $(READY) ## Measure what thousands of pipelines cost: N=5000
 bench: $(READY) ## Measure Airflow with its plugin and this, side by side: RUNS=3
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m benchmarks.side_by_side
+
+profile: $(READY) ## Show where operator and gateway spend time and memory: N=300
+	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m benchmarks.profiling
 
 bench-runner: $(READY) ## Time a run's start beside an image that pip made: RUNS=5
 	@$(PYTHON) -m tests.cluster setup

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 from ingestion_operator import __version__
-from ingestion_operator.controllers.main import run_operator
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.log_lines import configure_logging
+from ingestion_operator.starting import loading
+
+with loading():
+    from ingestion_operator.controllers.main import run_operator
 
 
 def main() -> int:

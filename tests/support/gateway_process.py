@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,10 @@ from tests.support.waiting import wait_for
 
 ACCOUNT: Final = "ingestion-gateway"
 """The gateway's ServiceAccount in manifests/."""
+
+
+PROGRAM: Final = ("-m", "ingestion_operator.gateway")
+"""What Python runs, unless something is to look into it."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,20 @@ class GatewayProcess:
 
 
 def gateway_command(
-    ports: tuple[int, int], *, kubeconfig: Path, namespace: str, settings: Path, credentials: Path
+    ports: tuple[int, int],
+    *,
+    kubeconfig: Path,
+    namespace: str,
+    settings: Path,
+    credentials: Path,
+    program: Sequence[str] = PROGRAM,
 ) -> list[str]:
     """Return what starts a gateway at a port and one for management."""
     arguments = [
         f"--settings={settings}", f"--namespace={namespace}", f"--credentials={credentials}",
         f"--kubeconfig={kubeconfig}", f"--port={ports[0]}", f"--management-port={ports[1]}",
     ]  # fmt: skip
-    return [sys.executable, "-m", "ingestion_operator.gateway", *arguments]
+    return [sys.executable, *program, *arguments]
 
 
 def free_ports() -> tuple[int, int]:
@@ -75,13 +85,24 @@ def free_ports() -> tuple[int, int]:
 
 @contextmanager
 def start_gateway(
-    folder: Path, *, kubeconfig: Path, namespace: str, settings: Path, credentials: Path
+    folder: Path,
+    *,
+    kubeconfig: Path,
+    namespace: str,
+    settings: Path,
+    credentials: Path,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[GatewayProcess]:
-    """Run a gateway until the block ends; its log goes to `folder`."""
+    """Run a gateway until the block ends; its log goes to `folder`. `program` is what Python runs."""
     ports = free_ports()
     log = folder / f"gateway-{ports[0]}.log"
     command = gateway_command(
-        ports, kubeconfig=kubeconfig, namespace=namespace, settings=settings, credentials=credentials
+        ports,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        settings=settings,
+        credentials=credentials,
+        program=program,
     )
     with log.open("wb") as output, subprocess.Popen(command, env=environment(), stderr=output) as process:
         gateway = GatewayProcess(process, ports[0], ports[1], log)

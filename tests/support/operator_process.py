@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from ingestion_operator.constants import LEASE_NAME
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
@@ -14,11 +15,16 @@ from ingestion_operator.ports import LEASES
 from tests.cluster.locations import CHECKOUT
 from tests.support.waiting import wait_for
 
+PROGRAM: Final = ("-m", "ingestion_operator")
+"""What Python runs, unless something is to look into it."""
 
-def operator_command(*, kubeconfig: Path, namespace: str, settings: Path) -> list[str]:
+
+def operator_command(
+    *, kubeconfig: Path, namespace: str, settings: Path, program: Sequence[str] = PROGRAM
+) -> list[str]:
     """Return what starts the operator for a namespace."""
     arguments = [f"--settings={settings}", f"--namespace={namespace}", f"--kubeconfig={kubeconfig}"]
-    return [sys.executable, "-m", "ingestion_operator", *arguments]
+    return [sys.executable, *program, *arguments]
 
 
 def environment() -> dict[str, str]:
@@ -35,14 +41,15 @@ def start_operator(
     settings: Path,
     observer: Path | None = None,
     pod: str | None = None,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the operator for a namespace until the block ends; its log goes to `folder`.
 
     `observer` is the kubeconfig that its sign of life is read with, where its own account may not. With `pod` it is
-    a container of a pod of that name: one that follows another acts at once.
+    a container of a pod of that name: one that follows another acts at once. `program` is what Python runs.
     """
     log = folder / "operator.log"
-    command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings)
+    command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings, program=program)
     named = {} if pod is None else {"POD_NAME": pod}
     cluster = KubernetesCluster(connect(read_configuration(str(observer or kubeconfig))))
 

@@ -15,6 +15,7 @@ import kopf
 from ingestion_operator import constants
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.election import end_at_once, hold, identity, stand_by
+from ingestion_operator.controllers.forgetful import NoDifferences, NoMemories
 from ingestion_operator.controllers.handlers import register
 from ingestion_operator.controllers.heartbeat import beat
 from ingestion_operator.controllers.liveness import CALL_SECONDS, Liveness
@@ -77,6 +78,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.posting.enabled = False  # Events are ours, after the status is written
     settings.scanning.disabled = True  # no rights on CRDs and namespaces of the whole cluster
     settings.peering.standalone = True  # the Lease elects who acts; peering is no lock
+    settings.persistence.diffbase_storage = NoDifferences()
+    settings.queueing.idle_timeout = 0.5  # a task and a timer for each object that had an event; at a start, for all
     settings.process.ultimate_exiting_timeout = 20  # below the pod's grace period
 
 
@@ -273,6 +276,7 @@ class Operator:
             await kopf.operator(
                 registry=registry,
                 settings=kopf_settings,
+                memories=NoMemories(),
                 namespaces=self._namespaces,
                 clusterwide=not self._namespaces,
                 standalone=True,

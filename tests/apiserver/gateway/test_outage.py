@@ -42,8 +42,13 @@ def _gateway_at(address: str, bed: Cluster, folder: Path) -> Iterator[GatewayPro
         cluster["cluster"]["server"] = address
     kubeconfig = folder / "elsewhere"
     kubeconfig.write_text(yaml.safe_dump(content))
-    options = {"settings": folder / "settings.yaml", "credentials": folder / "credentials"}
-    with start_gateway(folder, kubeconfig=kubeconfig, namespace="default", **options) as gateway:
+    with start_gateway(
+        folder,
+        kubeconfig=kubeconfig,
+        namespace="default",
+        settings=folder / "settings.yaml",
+        credentials=folder / "credentials",
+    ) as gateway:
         yield gateway
 
 

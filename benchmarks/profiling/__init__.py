@@ -1,0 +1,1 @@
+"""Where operator and gateway spend their time and memory: `make profile`."""

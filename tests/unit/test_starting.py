@@ -1,0 +1,41 @@
+"""The garbage collector around a program's start."""
+
+import gc
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from ingestion_operator.starting import loading
+from tests.cluster.locations import CHECKOUT
+
+
+@pytest.fixture(autouse=True)
+def _thaw() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+def test_nothing_is_collected_while_loading_and_what_was_loaded_never_is() -> None:
+    with loading():
+        assert not gc.isenabled()
+        loaded = [{"kept": True}]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+    assert not any(one is loaded for one in gc.get_objects())
+
+
+def test_the_collector_works_again_after_a_start_that_failed() -> None:
+    with pytest.raises(ImportError), loading():
+        raise ImportError
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("program", ["ingestion_operator", "ingestion_operator.gateway"])
+def test_both_programs_load_that_way(program: str) -> None:
+    script = f"import gc, {program}.__main__; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT / "operator", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "True"]
