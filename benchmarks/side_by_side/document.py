@@ -64,13 +64,14 @@ def outdated(checkout: Path, results: Path) -> dict[Path, str]:
 
 def _origin(found: Mapping[str, Any]) -> str:
     machine, versions = found["machine"], found["versions"]
+    loads = [load for parts in found["loads"].values() for load in parts.values()]
     runs = f"{found['runs']} runs" if found["runs"] > 1 else "one run"
     return (
         f"Medians of {runs} (`make bench`, {found['seconds']} s), small print: smallest and largest. Airflow "
         f"{versions['apache-airflow']}, plugin {versions['openmetadata-managed-apis']}, openmetadata-ingestion "
         f"{versions['openmetadata-ingestion']} on both sides, Kubernetes {machine['kubernetes']}, Python "
-        f"{machine['python']}; {machine['cores']} cores, {machine['memory_gib']} GiB, load {machine['load_before']} "
-        f"before; commit {machine['commit']}."
+        f"{machine['python']}; {machine['cores']} cores, {machine['memory_gib']} GiB; load before the parts "
+        f"{min(loads)} to {max(loads)}; commit {machine['commit']}."
     )
 
 

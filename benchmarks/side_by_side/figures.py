@@ -47,17 +47,24 @@ FIGURES: Final = (
     Figure("kill_to_gone_s", "kill is sent → the run's processes are gone", "s"),
     Figure("kill_to_told_s", "kill is sent → OpenMetadata is told", "s", "nothing tells OpenMetadata"),
     Figure("idle_mib", "memory, idle, no pipelines", "MiB", _ALONE),
-    Figure("idle_all_mib", "the same with database or Kubernetes", "MiB"),
+    Figure("idle_all_mib", "memory, idle, no pipelines, with database or Kubernetes", "MiB"),
     Figure("idle_cpu_percent", "processor, idle, no pipelines", "% of a core", _ALONE),
-    Figure("idle_all_cpu_percent", "the same with database or Kubernetes", "% of a core"),
+    Figure("idle_all_cpu_percent", "processor, idle, no pipelines, with database or Kubernetes", "% of a core"),
     Figure("idle_processes", "processes, idle, no pipelines", "", _ALONE),
-    Figure("idle_all_processes", "the same with database or Kubernetes", ""),
+    Figure("idle_all_processes", "processes, idle, no pipelines, with database or Kubernetes", ""),
     Figure("deployed_mib", "memory, idle, all deployed", "MiB", _ALONE),
-    Figure("deployed_all_mib", "the same with database or Kubernetes", "MiB", "as without pipelines"),
+    Figure(
+        "deployed_all_mib", "memory, idle, all deployed, with database or Kubernetes", "MiB", "as without pipelines"
+    ),
     Figure("deployed_cpu_percent", "processor, idle, all deployed", "% of a core", _ALONE),
-    Figure("deployed_all_cpu_percent", "the same with database or Kubernetes", "% of a core", "as without pipelines"),
+    Figure(
+        "deployed_all_cpu_percent",
+        "processor, idle, all deployed, with database or Kubernetes",
+        "% of a core",
+        "as without pipelines",
+    ),
     Figure("disk_mb", "disk: environment, or images", "MB", _ALONE),
-    Figure("disk_all_mb", "the same with database or Kubernetes", "MB"),
+    Figure("disk_all_mb", "disk: environment, or images, with database or Kubernetes", "MB"),
 )
 """Everything that is measured, in the order of the table."""
 

@@ -139,16 +139,19 @@ def test_what_is_answered_before_there_is_a_log_is_no_log_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("took", "load", "mib", "reason"),
+    ("took", "row", "load", "mib", "reason"),
     [
-        (1.0, 12.0, 900.0, ""),
-        (15.5, 12.0, 900.0, "a deploy took 15.5 s"),
-        (1.0, 41.0, 900.0, "load 41"),
-        (1.0, 12.0, 6200.0, "6200 MiB of memory"),
+        (1.0, 90.0, 12.0, 900.0, ""),
+        (15.5, 90.0, 12.0, 900.0, "a deploy took 15.5 s"),
+        (1.0, 151.0, 12.0, 900.0, "all of them 151 s"),
+        (1.0, 90.0, 41.0, 900.0, "load 41"),
+        (1.0, 90.0, 12.0, 6200.0, "6200 MiB of memory"),
     ],
 )
-def test_a_burst_is_stopped_before_it_harms_the_machine(took: float, load: float, mib: float, reason: str) -> None:
-    assert too_much(took, load, mib) == reason
+def test_a_row_is_stopped_before_it_harms_the_machine(
+    took: float, row: float, load: float, mib: float, reason: str
+) -> None:
+    assert too_much(took, row, load, mib) == reason
 
 
 def health(heartbeat: float) -> dict[str, dict[str, str]]:
