@@ -43,6 +43,7 @@ test-install: $(READY) ## Install, upgrade and remove the chart on the test clus
 	@$(PYTHON) -m tests.cluster setup
 	@$(PYTHON) -m tests.cluster up
 	@$(PYTHON) -m tools.images operator runner double postgres --load > /dev/null
+	@$(PYTHON) -m tests.cluster s3-server > /dev/null
 	@$(PYTHON) -m tests.cluster helm > /dev/null
 	@$(PYTHON) -m tests.cluster kube-router > /dev/null
 	@$(PYTHON) -m pytest tests/chart tests/install
