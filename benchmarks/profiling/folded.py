@@ -8,6 +8,12 @@ from typing import Final, Self
 
 _FRAME: Final = re.compile(r"^(?P<function>.+?) \((?P<file>[^():]+)(?::\d+)?\)$")
 _OURS: Final = "ingestion_operator"
+_WAITING: Final = frozenset(
+    {
+        "_worker", "Condition.wait", "EpollSelector.select", "poll_wait_for_socket.<locals>.do_poll", "SSLSocket.read",
+    }
+)  # fmt: skip
+"""Functions in which a thread has nothing to do, which py-spy cannot always tell."""
 
 
 @dataclass(frozen=True, order=True)
@@ -51,12 +57,17 @@ class Profile:
 
 
 def profile(lines: Iterable[str]) -> Profile:
-    """Count the samples of folded stacks: frames from the outermost on, with semicolons, a space, a count."""
+    """Count the samples in which something was done.
+
+    A line is a folded stack: frames from the outermost on, with semicolons between them, a space, a count.
+    """
     own: Counter[Frame] = Counter()
     ours: Counter[Frame] = Counter()
     packages: Counter[str] = Counter()
     for frames, count in _stacks(lines):
         innermost = frames[-1]
+        if innermost.function in _WAITING:
+            continue
         own[innermost] += count
         packages[_OURS if innermost.package.startswith(_OURS) else innermost.package] += count
         for frame in {frame for frame in frames if frame.package.startswith(_OURS)}:

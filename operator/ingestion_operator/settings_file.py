@@ -2,26 +2,36 @@
 
 import logging
 import threading
+import time
 from pathlib import Path
+from typing import Final
 
 from ingestion_operator.errors import Rejected
 from ingestion_operator.settings import Settings, load_settings
 
 _logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS: Final = 1.0
+"""How long settings are used without a look at the file: many times in each look at a pipeline and in each request."""
+
 
 class SettingsFile:
     """Keeps the last good settings: a broken file changes nothing and is named in the log once."""
 
-    def __init__(self, path: Path, initial: Settings) -> None:
+    def __init__(self, path: Path, initial: Settings, *, look_seconds: float = _LOOK_SECONDS) -> None:
+        self._look_seconds = look_seconds
+        self._looks_again = time.monotonic()
         self._path = path
         self._settings = initial
         self._seen = self._stamp()
         self._lock = threading.Lock()
 
     def current(self) -> Settings:
-        """Return the settings in force."""
+        """Return the settings in force: those of the file, or of a second ago."""
+        if time.monotonic() < self._looks_again:
+            return self._settings
         with self._lock:
+            self._looks_again = time.monotonic() + self._look_seconds
             if (stamp := self._stamp()) != self._seen:
                 self._seen = stamp
                 try:

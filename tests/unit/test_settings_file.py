@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file(path: Path) -> SettingsFile:
-    return SettingsFile(path, load_settings(path))
+    return SettingsFile(path, load_settings(path), look_seconds=0)
 
 
 def test_a_changed_file_is_reread(file: SettingsFile, path: Path) -> None:
@@ -39,6 +39,18 @@ def test_a_changed_file_is_reread(file: SettingsFile, path: Path) -> None:
 def test_a_file_changed_in_place_is_reread(file: SettingsFile, path: Path) -> None:
     path.write_text(yaml.safe_dump(SETTINGS | {"defaultServerVersion": "1.13"}))
     os.utime(path, ns=(1, 1))
+    assert file.current().default_server_version == "1.13"
+
+
+def test_the_file_is_not_looked_at_for_each_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [100.0]
+    monkeypatch.setattr("ingestion_operator.settings_file.time.monotonic", lambda: moment[0])
+    file = SettingsFile(path, load_settings(path))
+    file.current()
+    _write(path, defaultServerVersion="1.13")
+    moment[0] += 0.9
+    assert file.current().default_server_version == "2.0"
+    moment[0] += 0.2
     assert file.current().default_server_version == "1.13"
 
 

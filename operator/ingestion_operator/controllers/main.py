@@ -216,6 +216,8 @@ class Operator:
         except asyncio.CancelledError:
             _logger.info("Operator ends")  # by a signal that came before kopf's own handlers
         finally:
+            # After the Lease was given back: nobody waits for a collector.
+            await asyncio.to_thread(self._tracer.close)
             if server is not None:
                 await server.cleanup()
 
@@ -288,7 +290,6 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*tasks, taking_over, return_exceptions=True)
             await follower.close()
-            await asyncio.to_thread(self._tracer.close)
 
 
 def run_operator(

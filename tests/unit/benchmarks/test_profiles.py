@@ -8,6 +8,8 @@ STACKS = """\
 <module> (ingestion_operator/__main__.py:54);refresh (ingestion_operator/refresh.py:96);get (urllib3/pool.py:7) 6
 <module> (ingestion_operator/__main__.py:54);refresh (ingestion_operator/refresh.py:99) 3
 _bootstrap (threading.py:1002);refresh (ingestion_operator/refresh.py:1);refresh (ingestion_operator/refresh.py:2) 1
+_worker (concurrent/futures/thread.py:81) 50
+<module> (ingestion_operator/__main__.py:54);get (urllib3/pool.py:7);SSLSocket.read (ssl.py:1100) 50
 process 12:"python -m ingestion_operator" 4
 """
 
