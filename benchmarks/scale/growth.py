@@ -1,7 +1,14 @@
 """How a cost grows with the number of pipelines; pure functions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+SUPER_LINEAR: Final = 1.1
+"""An exponent above it is more than measurements are off."""
+
+_PER_PIPELINE: Final = ("_per_pipeline", "_per_finished_run")
+"""Ends of the names of figures of which there are as many as pipelines."""
 
 
 def exponent(costs: Mapping[int, float]) -> float | None:
@@ -17,3 +24,23 @@ def exponent(costs: Mapping[int, float]) -> float | None:
     covariance = sum((x - mean_x) * (y - mean_y) for x, y in points)
     variance = sum((x - mean_x) ** 2 for x, _ in points)
     return round(float(covariance / variance), 2)
+
+
+def exponents(figures: Mapping[int, Mapping[str, float]], names: Iterable[str]) -> dict[str, float]:
+    """Return the exponent of each of the named figures, by name; what was measured for one size only has none.
+
+    A figure for each pipeline is taken for all of them together, so that 1 is linear for it too.
+    """
+    found = {}
+    for name in names:
+        costs = {size: each[name] for size, each in figures.items() if name in each and math.isfinite(each[name])}
+        if name.endswith(_PER_PIPELINE):
+            costs = {size: size * cost for size, cost in costs.items()}
+        if (grows := exponent(costs)) is not None:
+            found[name] = grows
+    return found
+
+
+def super_linear(grows: Mapping[str, float]) -> list[str]:
+    """Return the names of what grows faster than the number of pipelines."""
+    return [name for name, value in grows.items() if value > SUPER_LINEAR]

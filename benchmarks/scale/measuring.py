@@ -5,7 +5,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,23 +14,24 @@ from typing import Any, Final
 from benchmarks.figures import percentile
 from benchmarks.scale.audit import Calls
 from benchmarks.scale.finished_runs import FinishedRuns
+from benchmarks.scale.gateway import GatewayCalls
 from benchmarks.scale.pipelines import apply_all, apply_raw, at_once, manifest, name
-from benchmarks.scale.process import Sampling, processor_seconds, resident_mib
+from benchmarks.scale.process import processor_seconds, resident_mib
 from benchmarks.scale.scene import Scene
+from benchmarks.scale.starting import seconds_until_up
+from benchmarks.scale.timeline import Timeline
 from ingestion_operator.ports import CRONJOBS, PIPELINES
 from tests.cluster.errors import TestBedError
 from tests.cluster.progress import say, step
-from tests.support.gateway import write_credentials
-from tests.support.gateway_process import start_gateway, write_account_kubeconfig
-from tests.support.operator_process import start_operator
-from tests.support.server_client import ServerClient
+from tests.support.gateway_process import free_ports, gateway_command
+from tests.support.operator_process import environment, operator_command, start_operator
 
 RUNS_EACH: Final = 4
 _SECONDS_EACH: Final = 0.5
 _SECONDS_LEAST: Final = 120
 _CHANGES: Final = 50
 _STAMPEDE: Final = 200
-_STATUS_CALLS: Final = 100
+_STARTS: Final = 3
 _QUIET_SECONDS: Final = 4
 _SEED: Final = 8
 _WATCHED: Final = frozenset({"ingestionpipelines", "cronjobs", "jobs", "pods"})
@@ -55,22 +56,28 @@ class Measuring:
         self._size = size
         self._bound = max(_SECONDS_LEAST, _SECONDS_EACH * size)
         self._random = random.Random(_SEED)  # noqa: S311  which pipelines are changed, the same ones each time
+        self._timeline = Timeline()
         self.measured = Measured(size)
 
     def all(self) -> Measured:
-        """Apply, fill with history, rest, change, stampede, restart."""
-        found = self.measured
+        """Apply, fill with history, rest, change, stampede, restart; then the gateway's calls, and both starts."""
+        found, timeline = self.measured, self._timeline
         with self._operator() as operator:
             found.figures["operator_empty_mib"] = resident_mib(operator.pid)
-            with Sampling(operator=operator.pid) as sampling:
-                self._apply(operator.pid)
-                self._fill(operator.pid)
-                self._rest(operator.pid)
-                self._change(operator.pid)
-                self._stampede(operator.pid)
-            found.samples["operator"] = sampling.samples["operator"]
+            phases = {
+                "apply": self._apply,
+                "finished runs": self._fill,
+                "rest": self._rest,
+                "changes": self._change,
+                "stampede": self._stampede,
+            }
+            with timeline.sampling("operator", operator.pid):
+                for phase, measure in phases.items():
+                    with timeline.phase(phase):
+                        measure(operator.pid)
         self._restart()
         self._gateway()
+        found.samples |= {"timeline": timeline.samples, "phases": timeline.phases}
         return found
 
     def raw(self) -> None:
@@ -131,7 +138,9 @@ class Measuring:
         figures["filled_s"] = round(time.perf_counter() - begin, 2)
         self._until_quiet()
         figures["fill_to_quiet_s"] = round(time.perf_counter() - begin, 2)
-        figures["fill_cpu_ms_per_run"] = round(1000 * (processor_seconds(pid) - used) / self._size / RUNS_EACH, 1)
+        figures["fill_cpu_ms_per_finished_run"] = round(
+            1000 * (processor_seconds(pid) - used) / self._size / RUNS_EACH, 1
+        )
 
     def _rest(self, pid: int) -> None:
         used, begin = processor_seconds(pid), time.perf_counter()
@@ -177,16 +186,29 @@ class Measuring:
         with step(f"{count} schedules that fire at {tick:%H:%M}"):
             if not scene.jobs.wait(fired, timeout=300):
                 self._problem(f"only {len(scene.jobs.values.keys() - known)} of {count} schedules fired in time")
-        lags = sorted(1000 * (scene.jobs.seen_at[job] - clock) for job in scene.jobs.values.keys() - known)
+        new = scene.jobs.values.keys() - known
+        lags = sorted(1000 * (scene.jobs.seen_at[job] - clock) for job in new)
+        pod_lags = self._pod_lags(new)
         records = self._records(count, timeout=120)
         self.measured.samples["stampede_job_lag_ms"] = [round(lag) for lag in lags]
+        self.measured.samples["stampede_pod_lag_ms"] = [round(lag) for lag in pod_lags]
         self.measured.samples["stampede_record_lag_ms"] = [round(1000 * (at - clock)) for at in records]
         self.measured.figures["stampede_job_lag_p99_ms"] = round(percentile(lags, 0.99)) if lags else math.nan
+        if pod_lags:
+            self.measured.figures["stampede_pod_lag_p99_ms"] = round(percentile(pod_lags, 0.99))
         if records:
             self.measured.figures["stampede_record_lag_p99_ms"] = round(
                 1000 * (percentile(sorted(records), 0.99) - clock)
             )
         self.measured.figures["stampede_cpu_ms_per_run"] = round(1000 * (processor_seconds(pid) - used) / count, 1)
+
+    def _pod_lags(self, jobs: Collection[str]) -> list[float]:
+        """How long after its Job each pod was there: the Job controller's part; none of them can be scheduled."""
+        pods = self._scene.pods
+        if not pods.wait(lambda now: set(jobs) <= set(now.values()), timeout=120):
+            self._problem("not all Jobs of the stampede have a pod")
+        seen = {job: pods.seen_at[pod] for pod, job in pods.values.items() if job in jobs}
+        return sorted(1000 * (at - self._scene.jobs.seen_at[job]) for job, at in seen.items())
 
     def _records(self, count: int, *, timeout: float) -> list[float]:
         """When the status of each pipeline had the run that has just begun."""
@@ -201,8 +223,11 @@ class Measuring:
         scene, figures = self._scene, self.measured.figures
         audit, sent, received = scene.audit.skip(), scene.relay.sent, scene.relay.received
         begin = time.perf_counter()
-        with self._operator() as operator:
-            figures["start_s"] = round(time.perf_counter() - begin, 2)
+        with (
+            self._operator() as operator,
+            self._timeline.phase("restart"),
+            self._timeline.sampling("operator", operator.pid),
+        ):
             made = Calls()
             with step(f"a restart beside {self._size:,} pipelines"):
                 while not audit.read(made).watched >= _WATCHED and time.perf_counter() - begin < self._bound:
@@ -221,33 +246,38 @@ class Measuring:
         self.measured.calls["restart"] = made.table()
 
     def _gateway(self) -> None:
-        scene, figures = self._scene, self.measured.figures
-        account = write_account_kubeconfig(scene.bed, scene.namespace, scene.folder / "gateway-kubeconfig")
-        credentials = write_credentials(scene.folder / "credentials", plain=("admin", "secret"))
-        with start_gateway(
-            scene.folder,
-            kubeconfig=account,
+        scene, found = self._scene, self.measured
+        calls = GatewayCalls(scene, self._size, self._timeline)
+        calls.measure()
+        found.figures |= calls.figures
+        found.samples |= calls.samples
+        for problem in calls.problems:
+            self._problem(problem)
+        self._start_up(calls)
+
+    def _start_up(self, calls: GatewayCalls) -> None:
+        """From the start of each program until it answers a probe, with all objects there."""
+        scene, ports = self._scene, free_ports()
+        probes = f"http://127.0.0.1:{ports[1]}"
+        operator = operator_command(
+            kubeconfig=scene.operator_kubeconfig, namespace=scene.namespace, settings=scene.settings_path
+        )
+        gateway = gateway_command(
+            ports,
+            kubeconfig=calls.kubeconfig,
             namespace=scene.namespace,
             settings=scene.settings_path,
-            credentials=credentials,
-        ) as gateway:
-            server = ServerClient.old(gateway.port)
-            try:
-                latencies = [self._timed(server) for _ in range(_STATUS_CALLS)]
-            finally:
-                server.close()
-            figures["gateway_rss_mb"] = resident_mib(gateway.process.pid)
-        figures["gateway_status_p50_ms"] = round(percentile(latencies, 0.5), 1)
-        figures["gateway_status_p99_ms"] = round(percentile(latencies, 0.99), 1)
-
-    def _timed(self, server: ServerClient) -> float:
-        number = self._random.randrange(self._size)
-        fully_qualified = f"{manifest('', number)['spec']['service']['name']}.{name(number)}"
-        begin = time.perf_counter()
-        reply = server.read("status", {"dag_id": fully_qualified.rpartition(".")[2]})
-        if reply.code != 200:  # noqa: PLR2004  the contract's only success
-            self._problem(f"status of {name(number)}: HTTP {reply.code}")
-        return 1000 * (time.perf_counter() - begin)
+            credentials=calls.credentials,
+        )
+        alive, ready = f"{probes}/healthz", f"{probes}/readyz"
+        for program, command, url in (
+            ("operator", [*operator, f"--liveness={alive}"], alive),
+            ("gateway", gateway, ready),
+        ):
+            with step(f"starting the {program} {_STARTS} times"):
+                took = [seconds_until_up(command, environment(), url) for _ in range(_STARTS)]
+            self.measured.samples[f"{program}_start_s"] = took
+            self.measured.figures[f"{program}_start_s"] = percentile(took, 0.5)
 
     def _until_quiet(self) -> None:
         """Wait until the operator has called nothing but its Lease for some seconds."""

@@ -14,9 +14,13 @@ from tests.support.watching import events
 class Observed:
     """Notes one value of each object (what `read` returns of it) and when it was first seen with that value."""
 
-    def __init__(self, api: client.ApiClient, path: str, read: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(
+        self, api: client.ApiClient, path: str, read: Callable[[dict[str, Any]], Any], *, fields: str = ""
+    ) -> None:
+        """Watch the collection at `path`, or what a field selector selects of it."""
         self._api = api
         self._path = path
+        self._fields = fields
         self._read = read
         self._changed = threading.Condition()
         self._stopped = False
@@ -48,7 +52,7 @@ class Observed:
     def _run(self) -> None:
         while not self._stopped:
             try:
-                for event in events(self._api, self._path):
+                for event in events(self._api, self._path, fields=self._fields):
                     self._note(event)
             except (urllib3.exceptions.HTTPError, OSError):
                 time.sleep(0.1)  # the next watch begins with all objects that there are

@@ -48,6 +48,8 @@ class Scene:
     """For each CronJob its schedule."""
     jobs: Observed
     """For each Job when it was created."""
+    pods: Observed
+    """For each pod that waits, as those of the stampede do, its Job."""
     audit: AuditLog
     relay: Relay
     settings: Settings = field(default_factory=lambda: Settings.model_validate(SETTINGS))
@@ -58,7 +60,7 @@ def open_scene(bed: Cluster, namespace: str) -> Iterator[Scene]:
     """Make the namespace and everything but the pipelines; the namespace is left for its caller to remove."""
     bed.kubectl("create", "namespace", namespace)
     administrator = str(bed.kubeconfig)
-    watching = connect(read_configuration(administrator), pool_size=4)
+    watching = connect(read_configuration(administrator), pool_size=5)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         settings_path = folder / "settings.yaml"
@@ -73,6 +75,7 @@ def open_scene(bed: Cluster, namespace: str) -> Iterator[Scene]:
             Observed(watching, _path(namespace, constants.API_VERSION, constants.PLURAL), _active) as active,
             Observed(watching, _path(namespace, "batch/v1", "cronjobs"), _schedule) as cronjobs,
             Observed(watching, _path(namespace, "batch/v1", "jobs"), _created) as jobs,
+            Observed(watching, f"/api/v1/namespaces/{namespace}/pods", _job, fields="status.phase=Pending") as pods,
         ):
             yield Scene(
                 bed=bed,
@@ -85,6 +88,7 @@ def open_scene(bed: Cluster, namespace: str) -> Iterator[Scene]:
                 active=active,
                 cronjobs=cronjobs,
                 jobs=jobs,
+                pods=pods,
                 audit=AuditLog(bed.log("audit"), f"system:serviceaccount:{namespace}:{OPERATOR}"),
                 relay=relay,
             )
@@ -120,3 +124,7 @@ def _schedule(body: dict[str, Any]) -> str:
 
 def _created(body: dict[str, Any]) -> str:
     return str(body["metadata"]["creationTimestamp"])
+
+
+def _job(body: dict[str, Any]) -> str:
+    return str(body["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name", ""))

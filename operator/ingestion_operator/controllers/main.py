@@ -21,7 +21,7 @@ from ingestion_operator.controllers.heartbeat import beat
 from ingestion_operator.controllers.liveness import CALL_SECONDS, Liveness
 from ingestion_operator.controllers.management import serve_management
 from ingestion_operator.controllers.metrics import OperatorMetrics
-from ingestion_operator.controllers.queue import RefreshQueue
+from ingestion_operator.controllers.queue import WORKERS, RefreshQueue
 from ingestion_operator.controllers.tracing import HEADERS_VARIABLE, TraceExporter
 from ingestion_operator.errors import NotFound, Unavailable
 from ingestion_operator.first_round import FirstSight, first_round
@@ -179,7 +179,8 @@ class Operator:
         self._lease_namespace, *self._other_namespaces = sorted(
             set(namespaces) or {os.environ.get("POD_NAMESPACE", "default")}
         )
-        self._api = connect(read_configuration(kubeconfig))
+        # One for each worker, and one for the Lease beside them: another would be closed after each call.
+        self._api = connect(read_configuration(kubeconfig), pool_size=WORKERS + 1)
         lease_cluster = KubernetesCluster(
             self._api,
             timeout_seconds=_LEASE_CALL_SECONDS,
