@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from benchmarks.side_by_side import footprint
 from benchmarks.side_by_side.figures import Samples
-from benchmarks.side_by_side.journeys import ACCEPT_PAUSE, CALLS, HANG, TERMINAL, WORK_SECONDS, first_request
+from benchmarks.side_by_side.journeys import ACCEPT_PAUSE, CALLS, HANG, WORK_SECONDS
+from benchmarks.side_by_side.judging import TERMINAL, first_request
 from benchmarks.side_by_side.ours import Ours, image_megabytes, kubernetes_megabytes, runner_processes
 from ingestion_operator import constants
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration

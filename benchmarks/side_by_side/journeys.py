@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from benchmarks.side_by_side import footprint
 from benchmarks.side_by_side.contender import HEALTH, Client, Contender
 from benchmarks.side_by_side.figures import Samples
+from benchmarks.side_by_side.judging import TERMINAL, ended_run, first_request, has_log_line, too_much
 from tests.cluster.progress import say
 from tests.support.server_client import Reply
 from tests.support.site import SERVICE
@@ -23,7 +24,6 @@ CALLS: Final = 50
 ACCEPT_PAUSE: Final = 0.25
 """Between two triggers of a pipeline that is not known yet."""
 
-TERMINAL: Final = frozenset({"success", "failed", "partialSuccess", "stopped"})
 _OK: Final = 200
 HANG: Final[Mapping[str, Any]] = {"path": "/tables/name/", "delaySeconds": 900}
 """The fault of the double that lets a run hang in the middle of its work."""
@@ -31,18 +31,10 @@ HANG: Final[Mapping[str, Any]] = {"path": "/tables/name/", "delaySeconds": 900}
 WORK_SECONDS: Final = 2.0
 """From the report that a run runs until it hangs: the double notes a request only when it has answered it."""
 
-_REPORTERS: Final = ("ingestion-runner", "ingestion-operator")
-"""User agents of those who speak about a run without being the workflow."""
-
 _FINE_PAUSE: Final = 0.05
 _RUN_SECONDS: Final = 120.0
-_START_SECONDS: Final = 60.0
 _LOST_SECONDS: Final = 10.0
 _TRIES: Final = 5
-_LONGEST_DEPLOY: Final = 15.0
-_LONGEST_ROW: Final = 150.0
-_HIGHEST_LOAD: Final = 40.0
-_MOST_MIB: Final = 6 * 1024.0
 
 
 class LostTriggerError(Exception):
@@ -202,7 +194,7 @@ class Journeys:
         double, fqn = self._contender.double, f"{SERVICE}.{name}"
         triggered, answered = self._trigger(server, name)
         logged = self._wait_for_log(server, name, triggered)
-        run = _poll(lambda: _ended(double.runs(fqn)), f"the end of a run of {name}", _RUN_SECONDS)
+        run = _poll(lambda: ended_run(double.runs(fqn)), f"the end of a run of {name}", _RUN_SECONDS)
         if run["state"] != "success":
             raise AssertionError(f"the run of {name} ended as {run['state']}: {run['row']}")
         shown = _poll(
@@ -291,56 +283,14 @@ class Journeys:
         _poll(lambda: not footprint.alive(pids), f"the end of the processes of {name}", _RUN_SECONDS)
         self._note("kill_to_gone_s", time.perf_counter() - begin)
         fqn = f"{SERVICE}.{name}"
-        run = _poll(lambda: _ended(self._contender.double.runs(fqn)), f"the report of {name}'s end", _RUN_SECONDS)
+        run = _poll(lambda: ended_run(self._contender.double.runs(fqn)), f"the report of {name}'s end", _RUN_SECONDS)
         self._note("kill_to_told_s", next(each["at"] for each in run["history"] if each["state"] in TERMINAL) - sent)
-
-
-def too_much(took: float, row: float, load: float, mib: float) -> str:
-    """Return why no further pipeline is to be deployed at once; empty if nothing speaks against it."""
-    if took > _LONGEST_DEPLOY:
-        return f"a deploy took {took:.1f} s"
-    if row > _LONGEST_ROW:
-        return f"all of them {row:.0f} s"
-    if load > _HIGHEST_LOAD:
-        return f"load {load:.0f}"
-    if mib > _MOST_MIB:
-        return f"{mib:.0f} MiB of memory"
-    return ""
-
-
-def first_request(calls: Sequence[Mapping[str, Any]], fqn: str, triggered: float) -> float:
-    """Return when the workflow of a pipeline first spoke to the server: the first of its own calls that names it.
-
-    Others speak too: Airflow's DAG processor, whenever it parses; our runner's parent, and the operator.
-    """
-    return min(
-        float(call["at"])
-        for call in calls
-        if call["at"] >= triggered and fqn in call["path"] and not _is_a_reporter(call["headers"])
-    )
-
-
-def has_log_line(text: str) -> bool:
-    """Whether a log holds a line of a run.
-
-    Before it, Airflow answers with lines of the time None, and our gateway with what the run waits for.
-    """
-    return any(line.strip() and not line.startswith(("[None]", "[Run ")) for line in text.splitlines())
-
-
-def _is_a_reporter(headers: Mapping[str, str]) -> bool:
-    agents = [value for name, value in headers.items() if name.lower() == "user-agent"]
-    return any(reporter in agent for agent in agents for reporter in _REPORTERS)
 
 
 def _states(server: Client, name: str) -> list[str]:
     """The states of a pipeline's runs, newest first."""
     reply = server.read("status", {"dag_id": name})
     return [str(run["pipelineState"]) for run in reply.json] if reply.code == _OK else []
-
-
-def _ended(runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    return next((run for run in reversed(runs) if run["state"] in TERMINAL), None)
 
 
 def _succeeded(reply: Reply, what: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.side_by_side.airflow import all_healthy
 from benchmarks.side_by_side.figures import CONTENDERS, FIGURES, Samples, last_line, markdown, missing, results, summary
 from benchmarks.side_by_side.footprint import Cost, Stat, descendants, parse_stat, total
-from benchmarks.side_by_side.journeys import first_request, has_log_line, too_much
+from benchmarks.side_by_side.judging import ended_run, first_request, has_log_line, too_much
 from benchmarks.side_by_side.versions import versions
 
 FQN = "shop.run-0"
@@ -191,3 +191,10 @@ def test_versions_are_those_of_the_lock(tmp_path: Path) -> None:
         "openmetadata-managed-apis": "2.0.6.0",
         "openmetadata-ingestion": "2.0.6.1",
     }
+
+
+def test_of_several_runs_the_newest_that_has_ended_counts() -> None:
+    runs = [{"runId": "a", "state": "success"}, {"runId": "b", "state": "stopped"}, {"runId": "c", "state": "running"}]
+
+    assert ended_run(runs) == runs[1]
+    assert ended_run(runs[2:]) is None
