@@ -11,8 +11,9 @@ TESTS = Path(__file__).parent / "tests"
 INSTALL = TESTS / "install"
 """First: it takes the definition away, and with it all pipelines of the cluster."""
 
-RIGHTS = TESTS / "e2e" / "test_rights.py"
-"""Last: it looks back on all that the suite has done, and says nothing about a part of it."""
+E2E = TESTS / "e2e"
+LOOKING_BACK = {E2E / "test_rights.py", E2E / "test_dashboard.py"}
+"""Last: they look back on all that the suite has done, and say nothing about a part of it."""
 
 
 ON_THE_CLUSTER = (INSTALL, TESTS / "apiserver", TESTS / "e2e")
@@ -22,9 +23,9 @@ ON_THE_CLUSTER = (INSTALL, TESTS / "apiserver", TESTS / "e2e")
 @pytest.hookimpl(trylast=True)  # after the choice of tests by -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests."""
-    if config.option.keyword or not {item.path for item in items} >= set(RIGHTS.parent.glob("test_*.py")):
-        config.hook.pytest_deselected(items=[item for item in items if item.path == RIGHTS])
-        items[:] = [item for item in items if item.path != RIGHTS]
+    if config.option.keyword or not {item.path for item in items} >= set(E2E.glob("test_*.py")):
+        config.hook.pytest_deselected(items=[item for item in items if item.path in LOOKING_BACK])
+        items[:] = [item for item in items if item.path not in LOOKING_BACK]
     items.sort(key=_place)
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in ON_THE_CLUSTER):
@@ -34,4 +35,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _place(item: pytest.Item) -> int:
     if item.path.is_relative_to(INSTALL):
         return 0
-    return 2 if item.path == RIGHTS else 1
+    return 2 if item.path in LOOKING_BACK else 1

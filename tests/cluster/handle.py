@@ -16,7 +16,7 @@ from tests.cluster.errors import CommandError, TestBedError
 # A proxy of the machine must not stand between kubectl and an API server on this machine.
 _DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
 
-_FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(r"(?:Forwarding from|Starting to serve on) 127\.0\.0\.1:(\d+)")
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,26 @@ class Cluster(ABC):
     def _kubectl(self, *arguments: str) -> list[str]:
         return [self.kubectl_path, "--kubeconfig", str(self.kubeconfig), *arguments]
 
-    @contextmanager
-    def forward(self, namespace: str, service: str, port: int) -> Iterator[int]:
+    def forward(self, namespace: str, service: str, port: int) -> AbstractContextManager[int]:
         """A port on 127.0.0.1 that reaches a Service as long as the context is open.
 
         The connection goes to one pod behind the Service, chosen at the start. Raises
         TestBedError when nothing listens within 30 seconds.
         """
         target = service if "/" in service else f"service/{service}"
-        command = self._kubectl("port-forward", "--namespace", namespace, target, f":{port}")
+        return self._listening("port-forward", "--namespace", namespace, target, f":{port}")
+
+    def proxy(self) -> AbstractContextManager[int]:
+        """A port on 127.0.0.1 that passes HTTP on to the API server, as the administrator.
+
+        For programs that know nothing of certificates; pods are reached through it too, whichever
+        there are. Raises TestBedError when nothing listens within 30 seconds.
+        """
+        return self._listening("proxy", "--port=0")
+
+    @contextmanager
+    def _listening(self, *arguments: str) -> Iterator[int]:
+        command = self._kubectl(*arguments)
         with subprocess.Popen(
             command,
             env=environment(_DIRECT),
@@ -80,7 +91,7 @@ class Cluster(ABC):
             reader = threading.Thread(target=_copy_lines, args=(process, lines), daemon=True)
             reader.start()
             try:
-                yield _forwarded_port(command, lines)
+                yield _port(command, lines)
             finally:
                 process.terminate()
                 process.wait(timeout=10)
@@ -134,11 +145,11 @@ def _copy_lines(process: "subprocess.Popen[str]", lines: "Queue[str]") -> None:
     lines.put("")  # the end
 
 
-def _forwarded_port(command: list[str], lines: "Queue[str]") -> int:
+def _port(command: list[str], lines: "Queue[str]") -> int:
     said = ""
     try:
         while line := lines.get(timeout=30):
-            if found := _FORWARDING.match(line):
+            if found := _LISTENING.match(line):
                 return int(found[1])
             said += line
     except Empty:

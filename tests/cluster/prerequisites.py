@@ -66,7 +66,7 @@ def missing(packages: Iterable[Package]) -> list[str]:
 TESTS = (
     # Tests compare the seed with a PostgreSQL of their own, without a cluster.
     Package("postgresql-15", lambda: Path("/usr/lib/postgresql/15/bin/initdb").exists()),
-    # promtool tries the alerts; the server itself is not used as a service.
+    # promtool tries the alerts, and tests start the server; it is not used as a service.
     Package("prometheus", _program("promtool")),
 )
 

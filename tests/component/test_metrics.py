@@ -123,6 +123,8 @@ def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
     def look(_: PipelineKey, __: object) -> None:
         raise failures.pop()
 
+    # Prometheus sees no increase in a counter that begins with 1.
+    assert value(metrics, "ingestion_operator_reconcile_errors_total", error="Unavailable") == 0
     failures = [RuntimeError("x"), Unavailable("away"), Unavailable("away")]
     for failure in (Unavailable, Unavailable, RuntimeError):
         with pytest.raises(failure):

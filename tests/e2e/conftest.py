@@ -1,6 +1,7 @@
 """One site for the whole suite: the chart, installed, with exactly its Roles; the API server notes every call."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,9 @@ from tests.cluster import cluster as testbed
 from tests.cluster.handle import Cluster
 from tests.support import release
 from tests.support.audit import Audit
+from tests.support.helm import template
+from tests.support.installation import GATEWAY, OPERATOR
+from tests.support.prometheus import Prometheus, running
 from tests.support.site import Credentials, Site, open_site, remove
 from tools import images
 
@@ -34,8 +38,40 @@ def audit(bed: Cluster) -> Audit:
 
 
 @pytest.fixture(scope="session")
-def site(bed: Cluster, built: dict[str, str], audit: Audit) -> Iterator[Site]:  # noqa: ARG001  begun before it
+def prometheus(bed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A server that scrapes operator and gateway, whichever pods they have, through the API server."""
+    with (
+        bed.proxy() as port,
+        running(tmp_path_factory.mktemp("prometheus"), scrape(f"127.0.0.1:{port}"), seconds=2) as server,
+    ):
+        yield server
+
+
+def scrape(api_server: str) -> dict[str, Any]:
+    """Both Services for metrics, to which no address of this machine leads."""
+    services = f"/api/v1/namespaces/{NAMESPACE}/services"
+    labels = [
+        {"__metrics_path__": f"{services}/{name}:metrics/proxy/metrics", "service": name, "namespace": NAMESPACE}
+        for name in (f"{OPERATOR}-metrics", f"{GATEWAY}-metrics")
+    ]
+    return {"static_configs": [{"targets": [api_server], "labels": one} for one in labels]}
+
+
+def metrics_services() -> list[dict[str, Any]]:
+    """They are the chart's, which has them beside ServiceMonitors, whose definition this cluster lacks."""
+    rendered = template(release.RELEASE, NAMESPACE, "--set", "metrics.serviceMonitor.enabled=true")
+    return [body for body in rendered if body["kind"] == "Service" and body["metadata"]["name"].endswith("-metrics")]
+
+
+@pytest.fixture(scope="session")
+def site(
+    bed: Cluster,
+    built: dict[str, str],
+    audit: Audit,  # noqa: ARG001  begun before it
+    prometheus: Prometheus,  # noqa: ARG001  the same
+) -> Iterator[Site]:
     """A fresh namespace with the release, double and database; removed at the end, which must work too."""
     with open_site(bed, NAMESPACE, built, Credentials.random(), release.install) as opened:
+        opened.apply(*metrics_services())
         yield opened
     remove(bed, NAMESPACE)

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ingestion_operator import __version__, constants
-from ingestion_operator.errors import ClusterError
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.refresh import PipelineKey
@@ -28,6 +28,8 @@ _WAIT_SECONDS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400)
 _LOOK_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _TRIGGERS: Final = ("scheduled", "manual")
+_UNEXPECTED: Final = "Unexpected"
+_ERRORS: Final = (ClusterError, NotFound, Conflict, Forbidden, Invalid, Unavailable)
 
 Look = Callable[[PipelineKey, list[dict[str, Any]]], datetime | None]
 
@@ -106,6 +108,8 @@ class OperatorMetrics:
             self._spans.labels(fate)
         for reason in ("MissedSchedule", "SkippedWhileRunning"):
             self._missed.labels(reason)
+        for error in (_UNEXPECTED, *(kind.__name__ for kind in _ERRORS)):
+            self._errors.labels(error)
         self._types: set[str] = set()
         self._pipelines = _Pipelines()
         registry.register(self._pipelines)
@@ -154,7 +158,7 @@ class OperatorMetrics:
                 try:
                     return look(key, pods)
                 except Exception as error:
-                    self._errors.labels(type(error).__name__ if isinstance(error, ClusterError) else "Unexpected").inc()
+                    self._errors.labels(type(error).__name__ if isinstance(error, ClusterError) else _UNEXPECTED).inc()
                     raise
 
         return observed

@@ -1,0 +1,28 @@
+"""What a Prometheus that has scraped operator and gateway all the time knows after this suite.
+
+Played after all other modules of the suite, and only with all of them: see conftest.py at the root.
+"""
+
+import yaml
+
+from tests.support.installation import GATEWAY, OPERATOR
+from tests.support.prometheus import RULES, Prometheus, dashboard_queries
+from tests.support.site import Site
+
+
+def test_every_query_of_the_dashboard_has_something_to_draw(site: Site, prometheus: Prometheus) -> None:
+    queries = dashboard_queries(site.namespace)
+    assert len(queries) > 30
+    assert [query for query in queries if not prometheus.would_be_drawn(query)] == []
+
+
+def test_every_alert_is_evaluated_without_an_error(prometheus: Prometheus) -> None:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    assert prometheus.rules() == {rule["alert"]: "" for group in groups for rule in group["rules"]}
+
+
+def test_both_programs_were_scraped_also_after_restarts_of_the_operator(prometheus: Prometheus) -> None:
+    services = {series["metric"]["service"] for series in prometheus.ask("max_over_time(up[1h]) == 1")}
+    assert services == {f"{OPERATOR}-metrics", f"{GATEWAY}-metrics"}
+    (lives,) = prometheus.ask(f'changes(process_start_time_seconds{{service="{OPERATOR}-metrics"}}[1h])')
+    assert float(lives["value"][1]) > 0
