@@ -107,7 +107,7 @@ def start_gateway(
     with log.open("wb") as output, subprocess.Popen(command, env=environment(), stderr=output) as process:
         gateway = GatewayProcess(process, ports[0], ports[1], log)
         try:
-            wait_for("the gateway to be ready", gateway.is_ready, timeout=60)
+            wait_for("the gateway to be ready", gateway.is_ready, timeout=120)
             yield gateway
         finally:
             if process.poll() is None:

@@ -62,7 +62,7 @@ def start_operator(
         subprocess.Popen(command, env=environment() | named, stderr=output) as process,
     ):
         try:
-            wait_for("the operator's sign of life", is_alive, timeout=60)
+            wait_for("the operator's sign of life", is_alive, timeout=120)
             yield process
         finally:
             if process.poll() is None:
