@@ -6,11 +6,12 @@ from tests.cluster.handle import Cluster
 from tests.soak import report
 from tests.soak.play import SHORT, soak
 
-SEED = 8
+SEED = 59
+"""Its first faults: the operator's watches are cut, it is killed, OpenMetadata refuses, the API server fails."""
 
 
 def test_random_use_with_faults_loses_doubles_and_leaks_nothing(bed: Cluster, tmp_path: Path) -> None:
-    result = soak(bed, tmp_path, seed=SEED, seconds=15, scale=SHORT)
+    result = soak(bed, tmp_path, seed=SEED, seconds=12, scale=SHORT)
     assert report.violations(result) == [], f"seed {SEED}; steps and logs are in {tmp_path}"
     assert result.containers
     assert sum(result.faults.values()) >= 2

@@ -31,14 +31,19 @@ class Faults:
         *,
         seed: int,
         mean_pause_seconds: float,
+        ends_of_programs: float,
     ) -> None:
-        """Disturb the two programs, what the proxies named after them pass on, and what the double answers."""
+        """Disturb the two programs, what the proxies named after them pass on, and what the double answers.
+
+        `ends_of_programs` is how often each way to end one comes, beside 1 for each other fault.
+        """
         self._operator = operator
         self._gateway = gateway
         self._proxies = proxies
         self._double = double
         self._chance = random.Random(f"faults {seed}")  # noqa: S311  a seed is what it is for
         self._mean_pause_seconds = mean_pause_seconds
+        self._ends_of_programs = ends_of_programs
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
         self.is_disturbed = threading.Event()
@@ -56,20 +61,23 @@ class Faults:
         self._thread.join(timeout=120)
 
     def _run(self) -> None:
-        faults: dict[str, Callable[[], None]] = {
+        ends: dict[str, Callable[[], None]] = {
             "operator killed": lambda: self._ended(self._operator, signal.SIGKILL),
             "operator restarted": lambda: self._ended(self._operator, signal.SIGTERM),
             "gateway killed": lambda: self._ended(self._gateway, signal.SIGKILL),
             "gateway restarted": lambda: self._ended(self._gateway, signal.SIGTERM),
+        }
+        others: dict[str, Callable[[], None]] = {
             "watches cut": self._cut_watches,
             "API errors for the operator": lambda: self._api_errors("operator"),
             "API errors for the gateway": lambda: self._api_errors("gateway"),
             "OpenMetadata refuses": lambda: self._refuse(self._chance.choice((500, 503, 401))),
             "OpenMetadata cut off": lambda: self._refuse(0),
         }
+        faults, weights = ends | others, [self._ends_of_programs] * len(ends) + [1.0] * len(others)
         try:
             while not self._stopped.wait(self._mean_pause_seconds * self._chance.uniform(0.5, 1.5)):
-                name = self._chance.choice(list(faults))
+                (name,) = self._chance.choices(list(faults), weights)
                 self.injected[name] += 1
                 self.is_disturbed.set()
                 faults[name]()

@@ -20,6 +20,7 @@ LEAK_SECONDS: Final = 60.0
 
 _SWEEP_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
+_TOKENS: Final = ("ingestion-bot", "openmetadata-token-")
 _OWNED: Final = (PIPELINES, CRONJOBS, JOBS, PODS, SECRETS)
 
 
@@ -69,12 +70,12 @@ class Observer:
             return self._ledger.all_run_ids()
 
     def left(self) -> list[str]:
-        """Return what there is now of pipelines, CronJobs, Jobs and pods, and of Secrets that belong to something."""
+        """Return what there is now of pipelines and of what belongs to them; tokens are shared and stay."""
         return [
             f"{kind.kind} {body['metadata']['name']}"
             for kind, bodies in self._objects().items()
             for body in bodies
-            if kind is not SECRETS or body["metadata"].get("ownerReferences")
+            if kind is not SECRETS or not body["metadata"]["name"].startswith(_TOKENS)
         ]
 
     def _start(self, name: str, target: Callable[..., None], *arguments: Any) -> None:

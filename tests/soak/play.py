@@ -20,6 +20,7 @@ from tests.soak.flatness import Lives
 from tests.soak.kubelet import PlayedKubelet
 from tests.soak.observer import Observer
 from tests.soak.plan import names, steps
+from tests.soak.program_logs import problems
 from tests.soak.programs import Program, Sampling
 from tests.soak.told import not_as_told
 from tests.support.double_client import DoubleClient, start_double_process
@@ -43,10 +44,12 @@ class Scale:
     pipelines: int
     seconds_between_steps: float
     mean_seconds_between_faults: float
+    ends_of_programs: float
+    """How often each way to end a program comes, beside 1 for each other fault: growth needs long lives."""
 
 
-LONG: Final = Scale(pipelines=24, seconds_between_steps=0.5, mean_seconds_between_faults=30)
-SHORT: Final = Scale(pipelines=6, seconds_between_steps=0.1, mean_seconds_between_faults=3)
+LONG: Final = Scale(pipelines=24, seconds_between_steps=0.5, mean_seconds_between_faults=20, ends_of_programs=0.1)
+SHORT: Final = Scale(pipelines=6, seconds_between_steps=0.1, mean_seconds_between_faults=3, ends_of_programs=1)
 
 
 @dataclass
@@ -88,6 +91,7 @@ def soak(bed: Cluster, folder: Path, *, seed: int, seconds: float, scale: Scale)
             with Sampling(stage.operator, stage.gateway) as sampling:
                 _play(bed, namespace, stage, result, scale, log)
             result.lives = sampling.lives
+            result.violations += _logged(folder)
             result.runs, result.containers = len(stage.observer.run_ids()), stage.kubelet.ended
     finally:
         bed.kubectl("delete", "namespace", namespace, "--wait=false")
@@ -97,7 +101,7 @@ def soak(bed: Cluster, folder: Path, *, seed: int, seconds: float, scale: Scale)
 def _play(bed: Cluster, namespace: str, stage: _Stage, result: Result, scale: Scale, log: Any) -> None:
     faults = Faults(
         stage.operator, stage.gateway, stage.proxies, stage.double,
-        seed=result.seed, mean_pause_seconds=scale.mean_seconds_between_faults,
+        seed=result.seed, mean_pause_seconds=scale.mean_seconds_between_faults, ends_of_programs=scale.ends_of_programs,
     )  # fmt: skip
     actor = Actor(
         bed, stage.cluster, namespace, host_port=stage.double.host_port,
@@ -148,6 +152,12 @@ def _archive_problems(stage: _Stage) -> list[str]:
         for path in files
         if len(path.parts) != 5 or path.parts[2] not in known or Segment.parse(path.name) is None
     ]
+
+
+def _logged(folder: Path) -> list[str]:
+    """Return what the programs have logged, in all their lives, that must not be."""
+    logs = [(path.parent.name, path.read_text().splitlines()) for path in sorted(folder.glob("*-*/*.log"))]
+    return [problem for program, lines in logs for problem in problems(program, lines)]
 
 
 @contextmanager

@@ -56,9 +56,10 @@ class Program(Generic[_T]):
         self.pid = self.pid_of(self._is)
 
     def end(self, how: signal.Signals) -> None:
-        """Let a signal end it, and wait until it has."""
+        """End it by SIGKILL, or in order, and wait until it has ended."""
         pid, self.pid = self.pid, 0
-        os.kill(pid, how)
+        if how == signal.SIGKILL:
+            os.kill(pid, how)
         self._running.close()
 
 

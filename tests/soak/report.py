@@ -23,8 +23,8 @@ class Bound:
 
 
 BOUNDS: Final = {
-    "operator": {"memory_mib": Bound(160, 4, 1.5), "threads": Bound(60, 0.5, 1), "files": Bound(120, 1, 3)},
-    "gateway": {"memory_mib": Bound(140, 4, 1.5), "threads": Bound(80, 0.5, 1), "files": Bound(120, 1, 3)},
+    "operator": {"memory_mib": Bound(120, 4, 1.5), "threads": Bound(40, 0.5, 1), "files": Bound(80, 1, 3)},
+    "gateway": {"memory_mib": Bound(110, 4, 1.5), "threads": Bound(60, 0.5, 1), "files": Bound(80, 1, 3)},
 }
 
 
@@ -36,14 +36,14 @@ class Judged:
     measure: str
     peak: float
     growth_per_hour: float | None
-    """None where the samples are too few to tell."""
-    let_pass: float
+    let_pass: float | None
+    """Both None where the samples are too few to tell."""
 
     def problems(self) -> list[str]:
         """Return what is wrong, in words."""
         name, most = f"{self.measure} of the {self.process}", BOUNDS[self.process][self.measure].most
         found = [f"{name} reached {self.peak:g}, more than {most:g}"] if self.peak > most else []
-        if self.growth_per_hour is not None and self.growth_per_hour > self.let_pass:
+        if self.growth_per_hour is not None and self.let_pass is not None and self.growth_per_hour > self.let_pass:
             found.append(f"{name} grew by {self.growth_per_hour:.1f} an hour, more than {self.let_pass:.1f}")
         return found
 
@@ -54,10 +54,11 @@ def judged(result: Result) -> list[Judged]:
     for process, measures in result.lives.items():
         for measure, lives in measures.items():
             samples = warm(lives)
-            measured, bound = seconds(samples), BOUNDS[process][measure]
-            grows = round(growth_per_hour(samples), 2) if measured >= LEAST_SECONDS else None
-            let_pass = bound.growth_within(measured / 3600) if measured else 0.0
-            found.append(Judged(process, measure, peak(lives), grows, round(let_pass, 2)))
+            measured, grows, let_pass = seconds(samples), None, None
+            if measured >= LEAST_SECONDS:
+                grows = round(growth_per_hour(samples), 2)
+                let_pass = round(BOUNDS[process][measure].growth_within(measured / 3600), 2)
+            found.append(Judged(process, measure, peak(lives), grows, let_pass))
     return found
 
 
@@ -76,8 +77,9 @@ def table(result: Result) -> str:
         f"{'':<24}{'peak':>8}{'growth/h':>10}{'let pass':>10}",
     ]
     for each in judged(result):
-        grows = "too short" if each.growth_per_hour is None else f"{each.growth_per_hour:+.2f}"
-        lines.append(f"{each.process + ' ' + each.measure:<24}{each.peak:>8g}{grows:>10}{each.let_pass:>10g}")
+        known = each.growth_per_hour is not None and each.let_pass is not None
+        growth = f"{each.growth_per_hour:>+10.2f}{each.let_pass:>10g}" if known else f"{'too short':>10}"
+        lines.append(f"{each.process + ' ' + each.measure:<24}{each.peak:>8g}{growth}")
     return "\n".join(lines)
 
 

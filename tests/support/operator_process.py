@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from ingestion_operator.constants import LEASE_NAME
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.ports import LEASES
 from tests.cluster.locations import CHECKOUT
 from tests.support.waiting import wait_for
@@ -52,10 +54,14 @@ def start_operator(
     command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings, program=program)
     named = {} if pod is None else {"POD_NAME": pod}
     cluster = KubernetesCluster(connect(read_configuration(str(observer or kubeconfig))))
+    begin = datetime.now(UTC)
 
     def is_alive() -> bool:
+        """Whether the Lease has been renewed since: one may be there from before."""
         assert process.poll() is None, log.read_text()
-        return cluster.get(LEASES, namespace, LEASE_NAME) is not None
+        lease = cluster.get(LEASES, namespace, LEASE_NAME) or {}
+        renewed = parse_timestamp(lease.get("spec", {}).get("renewTime"))
+        return renewed is not None and renewed > begin
 
     with (
         log.open("wb") as output,

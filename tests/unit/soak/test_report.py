@@ -32,7 +32,7 @@ def test_the_beginning_of_each_life_does_not_count() -> None:
 
 @pytest.mark.parametrize(("per_hour", "expected"), [(0, []), (60, ["grew by 60.0 an hour"])])
 def test_a_process_that_grows_is_a_violation(per_hour: float, expected: list[str]) -> None:
-    found = report.violations(result({1: line(80, per_hour)}))
+    found = report.violations(result({1: line(20, per_hour)}))
     assert len(found) == len(expected)
     assert all(words in text for words, text in zip(expected, found, strict=True))
 
@@ -41,7 +41,7 @@ def test_too_short_a_life_tells_nothing_about_growth_but_has_a_peak() -> None:
     found = result({1: line(500, 9000, seconds=300)})
     (each,) = report.judged(found)
     assert each.growth_per_hour is None
-    assert report.violations(found) == ["memory_mib of the operator reached 1250, more than 160"]
+    assert report.violations(found) == ["memory_mib of the operator reached 1250, more than 120"]
     assert "too short" in report.table(found)
 
 
