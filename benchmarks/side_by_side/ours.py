@@ -37,15 +37,6 @@ _PROGRAMS: Final = (
 _SUPERVISOR: Final = "containerd-shim-runc-v2"
 """One for each pod."""
 
-_CHEAP_PROBE: Final = [
-    {
-        "op": "replace",
-        "path": "/spec/template/spec/containers/0/readinessProbe",
-        "value": {"tcpSocket": {"port": manifests.POSTGRES_PORT}, "periodSeconds": 1},
-    }
-]
-"""A process in the database's pod each second would be a tenth of a core that is none of Kubernetes'."""
-
 
 @dataclass
 class Ours:
@@ -159,7 +150,6 @@ def open_ours(bed: Cluster, images: dict[str, str]) -> Iterator[Ours]:
     remove(bed, NAMESPACE)
     try:
         with open_site(bed, NAMESPACE, images, Credentials.random(), release.install) as site:
-            site.kubectl("patch", "deployment", manifests.POSTGRES, "--type=json", "--patch", json.dumps(_CHEAP_PROBE))
             wait_for_rollout(bed, NAMESPACE, manifests.POSTGRES)
             # Any port that is free; the API server chooses.
             site.kubectl("patch", "service", GATEWAY, "--type=merge", "--patch", '{"spec": {"type": "NodePort"}}')
