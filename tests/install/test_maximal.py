@@ -56,6 +56,9 @@ def bucket(bed: Cluster, namespace: str) -> Iterator[S3Pod]:
     image = s3_pod.load_image(bed)
     spaces = [named("v1", "Namespace", name, labels={OWN: "install"}) for name in TEAMS]
     registry = {"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": '{"auths": {}}'}}
+    (collector,) = [
+        variable["valueFrom"]["secretKeyRef"] for variable in VALUES["operator"]["extraEnv"] if "valueFrom" in variable
+    ]
     archive, authority = VALUES["logArchive"]["bucket"]["existingSecret"], VALUES["operator"]["extraVolumes"][0]
     apply(
         bed,
@@ -64,6 +67,7 @@ def bucket(bed: Cluster, namespace: str) -> Iterator[S3Pod]:
         *(named("v1", "Secret", "registry", namespace=name, **registry) for name in (namespace, *TEAMS)),
         *server.objects(image),
         named("v1", "Secret", archive, namespace=namespace, stringData=server.environment()),
+        named("v1", "Secret", collector["name"], namespace=namespace, stringData={collector["key"]: "x-key=secret"}),
         named(
             "v1",
             "ConfigMap",
