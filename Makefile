@@ -25,7 +25,7 @@ demo: $(READY) ## Run one real ingestion on a real Kubernetes and watch it
 
 test: $(READY) ## Run all that CI runs
 	@$(MAKE) --no-print-directory -j2 lint bed
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+	@$(PYTHON) -m pytest -n 2 --dist loadscope
 
 bed: $(READY)
 	@$(PYTHON) -m tests.cluster setup

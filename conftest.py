@@ -6,6 +6,8 @@
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent / "tests"
 INSTALL = TESTS / "install"
@@ -20,6 +22,20 @@ ON_THE_CLUSTER = (INSTALL, TESTS / "apiserver", TESTS / "e2e")
 """For one worker, one test after the other: the definition, and what the audit log counts, belong to all."""
 
 
+class ClusterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Gives tests to workers module by module, and all of the cluster as if they were one module."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        is_on_the_cluster = any((TESTS.parent / module).is_relative_to(folder) for folder in ON_THE_CLUSTER)
+        return "cluster" if is_on_the_cluster else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ClusterOnOneWorker:
+    """Answer pytest-xdist, whose own groups need node ids to be written to, which pytest 9.2 does not do."""
+    return ClusterOnOneWorker(config, log)
+
+
 @pytest.hookimpl(trylast=True)  # after the choice of tests by -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests."""
@@ -27,9 +43,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item.path in LOOKING_BACK])
         items[:] = [item for item in items if item.path not in LOOKING_BACK]
     items.sort(key=_place)
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in ON_THE_CLUSTER):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 def _place(item: pytest.Item) -> int:
