@@ -6,8 +6,6 @@
 from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent / "tests"
 INSTALL = TESTS / "install"
@@ -22,18 +20,12 @@ ON_THE_CLUSTER = (INSTALL, TESTS / "apiserver", TESTS / "e2e")
 """For one worker, one test after the other: the definition, and what the audit log counts, belong to all."""
 
 
-class ClusterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
-    """Gives tests to workers module by module, and all of the cluster as if they were one module."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        is_on_the_cluster = any((TESTS.parent / module).is_relative_to(folder) for folder in ON_THE_CLUSTER)
-        return "cluster" if is_on_the_cluster else module
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ClusterOnOneWorker:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Answer pytest-xdist, whose own groups need node ids to be written to, which pytest 9.2 does not do."""
-    return ClusterOnOneWorker(config, log)
+    from tests.support.workers import ClusterOnOneWorker  # noqa: PLC0415  the runner's environment has no pytest-xdist
+
+    return ClusterOnOneWorker(config, log, [folder.relative_to(TESTS.parent) for folder in ON_THE_CLUSTER])
 
 
 @pytest.hookimpl(trylast=True)  # after the choice of tests by -k
