@@ -1,7 +1,7 @@
 """Which worker of pytest-xdist plays which test."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -10,11 +10,11 @@ from xdist.scheduler import LoadScopeScheduling
 class ClusterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Gives tests to workers module by module, and all of the cluster as if they were one module."""
 
-    def __init__(self, config: pytest.Config, log: object, on_the_cluster: Sequence[PurePosixPath]) -> None:
+    def __init__(self, config: pytest.Config, log: object, on_the_cluster: Sequence[PurePath]) -> None:
         """`on_the_cluster` are folders, relative to the checkout."""
         super().__init__(config, log)
         self._on_the_cluster = on_the_cluster
 
     def _split_scope(self, nodeid: str) -> str:
-        module = PurePosixPath(nodeid.partition("::")[0])
+        module = PurePath(nodeid.partition("::")[0])
         return "cluster" if any(module.is_relative_to(folder) for folder in self._on_the_cluster) else str(module)
