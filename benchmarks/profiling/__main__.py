@@ -28,8 +28,8 @@ from benchmarks.gateway import SETTINGS
 from benchmarks.machine import facts
 from benchmarks.measuring import Measuring
 from benchmarks.population import Population
+from benchmarks.process_start import Start, start_gateway_once, start_operator_once
 from benchmarks.profiling.folded import package_of, profile
-from benchmarks.profiling.starts import Start, gateway_starts, operator_starts
 from benchmarks.scale.process import processor_seconds, resident_mib
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.settings import Settings
@@ -168,10 +168,14 @@ def starts(bed: Cluster, count: int) -> dict[str, list[Start]]:
         account = write_account_kubeconfig(bed, NAMESPACE, folder / "kubeconfig")
         credentials = write_credentials(folder / "credentials", plain=("admin", "secret"))
         found = {
-            "operator": operator_starts(count, kubeconfig=bed.kubeconfig, namespace=NAMESPACE, settings=settings),
-            "gateway": gateway_starts(
-                count, kubeconfig=account, namespace=NAMESPACE, settings=settings, credentials=credentials
-            ),
+            "operator": [
+                start_operator_once(kubeconfig=bed.kubeconfig, namespace=NAMESPACE, settings=settings)
+                for _ in range(count)
+            ],
+            "gateway": [
+                start_gateway_once(kubeconfig=account, namespace=NAMESPACE, settings=settings, credentials=credentials)
+                for _ in range(count)
+            ],
         }
     _remove_namespace(bed)
     return found
@@ -189,7 +193,7 @@ def _alive(folder: Path, name: str, pid: int) -> Counter[str]:
 
 
 def _spread(starts: Sequence[Start]) -> str:
-    clock, processor = ([one[column] for one in starts] for column in (0, 1))
+    clock, processor = zip(*starts, strict=True)
     return " and ".join(
         f"{min(values):.2f} / {median(values):.2f} / {max(values):.2f} s {what}"
         for values, what in ((clock, "on the clock"), (processor, "of processor time"))

@@ -4,6 +4,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from ingestion_operator.gateway.paths import ENDPOINTS, OTHER
+
+_CODES: Final = ("200", "400", "404", "500", "503")
+"""What endpoints answer after the credentials were found good; `answers` has all codes."""
+
 _BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 
 
@@ -19,6 +24,10 @@ class Metrics:
             ["endpoint", "code"],
             registry=self.registry,
         )
+        # A series that begins with its first error is no increase for Prometheus: the alert would miss that one.
+        for endpoint in (*sorted(ENDPOINTS), OTHER):
+            for code in _CODES:
+                self.requests.labels(endpoint, code)
         self.seconds = Histogram(
             "ingestion_gateway_request_seconds",
             "Time from a request's first byte to the end of its answer.",

@@ -15,6 +15,7 @@ import pytest
 from ingestion_operator.errors import OperatorError, Unavailable
 from ingestion_operator.gateway import operating
 from ingestion_operator.gateway.credentials import Credentials
+from ingestion_operator.gateway.paths import ENDPOINTS
 from ingestion_operator.gateway.server import Gateway, listen
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.models.service import ServiceStatus
@@ -160,6 +161,11 @@ class TestSecondPort:
         assert 'ingestion_gateway_requests_total{code="404",endpoint="other"} 1.0' in text
         assert 'ingestion_gateway_request_seconds_count{endpoint="kill"} 2.0' in text
         assert "some/path" not in text
+
+    def test_errors_are_counted_from_zero_so_that_the_first_one_is_an_increase(self, own: Running) -> None:
+        _, text = _manage(own, "/metrics")
+        for endpoint in ENDPOINTS:
+            assert f'ingestion_gateway_requests_total{{code="503",endpoint="{endpoint}"}} 0.0' in text
 
     def test_status_names_what_is_missing(self, own: Running, service: RecordingService) -> None:
         code, text = _manage(own, "/status")

@@ -1,0 +1,66 @@
+"""How long operator and gateway take from their first instruction until they do their work."""
+
+import subprocess
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from benchmarks.scale.process import processor_seconds
+from tests.cluster.errors import TestBedError
+from tests.support.gateway_process import free_ports, gateway_command
+from tests.support.operator_process import environment, operator_command
+
+_BOUND_SECONDS: Final = 60
+_PAUSE_SECONDS: Final = 0.005
+_END_SECONDS: Final = 40
+_LEADS: Final = b"\ningestion_operator_leader 1.0\n"
+
+
+class Start(NamedTuple):
+    """One start."""
+
+    seconds: float
+    processor_seconds: float
+
+
+def start_operator_once(*, kubeconfig: Path, namespace: str, settings: Path) -> Start:
+    """Start an operator and end it; it is there once it holds the Lease, which must be free. Raises TestBedError."""
+    port = free_ports()[0]
+    command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings)
+    command.append(f"--liveness=http://127.0.0.1:{port}/healthz")
+    return _start(command, f"http://127.0.0.1:{port}/metrics", sign=_LEADS)
+
+
+def start_gateway_once(*, kubeconfig: Path, namespace: str, settings: Path, credentials: Path) -> Start:
+    """Start a gateway and end it; it is there once it says that it is ready. Raises TestBedError."""
+    ports = free_ports()
+    command = gateway_command(
+        ports, kubeconfig=kubeconfig, namespace=namespace, settings=settings, credentials=credentials
+    )
+    return _start(command, f"http://127.0.0.1:{ports[1]}/readyz")
+
+
+def _start(command: Sequence[str], url: str, *, sign: bytes = b"") -> Start:
+    """Measure until the URL is answered with 200 and the sign."""
+    begin = time.perf_counter()
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as process:
+        try:
+            while (answer := _read(url)) is None or sign not in answer:
+                if process.poll() is not None or time.perf_counter() - begin > _BOUND_SECONDS:
+                    raise TestBedError(f"{' '.join(command)} does not answer at {url}")
+                time.sleep(_PAUSE_SECONDS)
+            return Start(round(time.perf_counter() - begin, 3), processor_seconds(process.pid))
+        finally:
+            process.terminate()
+            process.wait(_END_SECONDS)
+
+
+def _read(url: str) -> bytes | None:
+    """Return what is answered with 200; None while there is no such answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  the program's own port
+            return bytes(answer.read())
+    except OSError:
+        return None
