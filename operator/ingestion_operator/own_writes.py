@@ -9,7 +9,7 @@ _LIMIT: Final = 10_000
 class OwnWrites:
     """Versions of objects by uid; for all threads.
 
-    An event that comes before the answer to its write is taken for news, which costs a look and does no harm.
+    An event that is asked about before the answer to its write has come is taken for news: a look more, and no harm.
     """
 
     def __init__(self) -> None:

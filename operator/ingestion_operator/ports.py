@@ -33,7 +33,7 @@ Propagation = Literal["Background", "Foreground"]
 
 
 class ClusterApi(Protocol):
-    """Kubernetes objects as plain dicts.
+    """Kubernetes objects as plain dicts, each with its apiVersion and kind, listed ones too.
 
     Every call is bounded in time and raises the ClusterErrors of `errors`; absence is None, not an error.
     """

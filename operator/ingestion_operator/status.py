@@ -23,6 +23,7 @@ _TICK_GRACE = timedelta(seconds=10)
 """How long after a tick its Job may take to appear before the status is looked at again."""
 
 
+_RECONCILED = "Reconciled"
 _MISSED = "MissedSchedule"
 _SKIPPED = "SkippedWhileRunning"
 _VERSION = "ServerVersionMatches"
@@ -134,7 +135,7 @@ def _ready(pipeline: Pipeline, findings: Findings, now: datetime) -> Condition:
         message += _idle_memory_steps(pipeline.spec.retry.on_out_of_memory.max_memory, findings.cronjob)
     if pipeline.ineffective:
         message += f"; without effect here: {pipeline.ineffective}"
-    return _of(pipeline, "Ready", True, "Reconciled", message, now)
+    return _of(pipeline, "Ready", True, _RECONCILED, message, now)
 
 
 def _version(pipeline: Pipeline, finding: VersionFinding | None, now: datetime) -> Condition | None:
@@ -256,10 +257,14 @@ def _next_schedule_time(cronjob: dict[str, Any] | None, now: datetime) -> dateti
 
 
 def announcements(before: PipelineStatus, after: PipelineStatus) -> list[Announcement]:
-    """Return the Events for what changed: readiness, and runs that began or ended."""
+    """Return the Events for what changed: readiness, and runs that began or ended.
+
+    A pipeline that is ready from the start gets none: its condition says so, and thousands may come at once.
+    """
     events = []
     ready, was = _by_type(after, "Ready"), _by_type(before, "Ready")
-    if ready is not None and (was is None or (ready.status, ready.reason) != (was.status, was.reason)):
+    expected = (was.status, was.reason) if was is not None else ("True", _RECONCILED)
+    if ready is not None and (ready.status, ready.reason) != expected:
         events.append(Announcement("Normal" if ready.status == "True" else "Warning", ready.reason, ready.message))
     events += missed_tick(before, after) + _wrong_kill(before, after) + _new_mismatch(before, after)
     known = {run.id: run.state for run in before.runs}

@@ -49,8 +49,8 @@ def test_an_object_is_created_read_and_listed(either: ClusterApi, namespace: str
     name = fresh()
     created = either.create(CONFIG_MAPS, config_map(namespace, name, labels={"x": name}, a="1"))
     assert either.get(CONFIG_MAPS, namespace, name) == created
-    (listed,) = either.list(CONFIG_MAPS, namespace, {"x": name})
-    assert listed["metadata"]["uid"] == created["metadata"]["uid"]
+    assert either.list(CONFIG_MAPS, namespace, {"x": name}) == [created]
+    assert created in [body for page in either.pages(CONFIG_MAPS, namespace, size=1) for body in page]
     assert either.list(CONFIG_MAPS, namespace, {"x": name, "y": "z"}) == []
     assert [
         found["metadata"]["name"] for found in either.list(CONFIG_MAPS, namespace, {}, fields={"metadata.name": name})

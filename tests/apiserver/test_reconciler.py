@@ -192,26 +192,37 @@ class _Clock:
         return self.moment
 
 
-def test_a_look_writes_status_and_event_once_and_then_nothing(cluster: CountingCluster, namespace: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "is_ready", "told"),
+    [
+        ({}, "True", []),
+        ({"connectionSecretRef": {"name": "missing", "key": "connection"}}, "False", ["SecretNotFound"]),
+    ],
+    ids=["ready", "not ready"],
+)
+def test_a_look_writes_status_and_event_once_and_then_nothing(
+    cluster: CountingCluster, namespace: str, changes: Any, is_ready: str, told: list[str]
+) -> None:
     clock = _Clock(NOW)
     reporter = reporter_over(cluster, FakeSink(), lambda: SETTINGS, clock)
     refresher = Refresher(cluster, lambda: SETTINGS, clock, reporter)
-    store(cluster, namespace, "looked-at")
-    key = PipelineKey(namespace, "looked-at")
+    name = f"looked-at-{is_ready.lower()}"
+    store(cluster, namespace, name, **changes)
+    key = PipelineKey(namespace, name)
     cluster.writes.clear()
     refresher.refresh(key, [])
-    assert cluster.writes == ["apply cronjobs", "apply ingestionpipelines status", "create events"]
+    assert cluster.writes == ["apply cronjobs", "apply ingestionpipelines status", *("create events" for _ in told)]
     cluster.writes.clear()
     for _ in range(2):
         clock.moment += timedelta(minutes=1)
         refresher.refresh(key, [])
     assert cluster.writes == []
-    body = cluster.get(PIPELINES, namespace, "looked-at")
+    body = cluster.get(PIPELINES, namespace, name)
     assert body is not None
     conditions = {condition["type"]: condition["status"] for condition in body["status"]["conditions"]}
-    assert conditions == {"Ready": "True", "Scheduled": "True"}
-    events = [event for event in cluster.list(EVENTS, namespace, {}) if event["involvedObject"]["name"] == "looked-at"]
-    assert [event["reason"] for event in events] == ["Reconciled"]
+    assert conditions == {"Ready": is_ready, "Scheduled": "True"}
+    events = [event for event in cluster.list(EVENTS, namespace, {}) if event["involvedObject"]["name"] == name]
+    assert [event["reason"] for event in events] == told
 
 
 def test_a_schedule_that_is_resumed_gets_its_floor_before_it_may_fire(cluster: CountingCluster, namespace: str) -> None:

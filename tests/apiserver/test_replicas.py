@@ -122,7 +122,8 @@ def test_a_leader_that_is_killed_at_a_tick_loses_and_doubles_nothing(
     replicas: list[Replica], api: KubernetesCluster, namespace: str
 ) -> None:
     leader, other = replicas
-    body = pipeline(namespace, "ticking", schedule={"cron": "* * * * *"})
+    missing = {"name": "missing", "key": "connection"}  # runs start all the same; that it is told is told once
+    body = pipeline(namespace, "ticking", schedule={"cron": "* * * * *"}, connectionSecretRef=missing)
     api.create(PIPELINES, body)
     wait_for("the CronJob", lambda: api.get(CRONJOBS, namespace, "ticking"), timeout=30)
     assert not other.acts
@@ -142,12 +143,12 @@ def test_a_leader_that_is_killed_at_a_tick_loses_and_doubles_nothing(
     assert len(runs) == len(set(runs))
     ticks = [job["metadata"]["name"] for job in api.list(JOBS, namespace, {})]
     assert sorted(runs) == sorted(ticks)
-    reconciled = [
+    told = [
         event
         for event in api.list(EVENTS, namespace, {})
-        if event["reason"] == "Reconciled" and event["involvedObject"]["name"] == "ticking"
+        if event["reason"] == "SecretNotFound" and event["involvedObject"]["name"] == "ticking"
     ]
-    assert len(reconciled) == 1
+    assert len(told) == 1
     api.delete(PIPELINES, namespace, "ticking", propagation="Background")
 
 

@@ -40,7 +40,7 @@ def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", "ReportPending")
     assert "http://openmetadata:8585/api does not answer" in condition.message
-    assert events(ended) == ["Reconciled", "RunFailed"]
+    assert events(ended) == ["RunFailed"]
     ended.calls.clear()
     for _ in range(600):
         clock.forward(seconds=1)

@@ -227,7 +227,8 @@ def test_readiness_is_announced_when_it_changes_or_its_reason_does() -> None:
     ready = pipeline_status(found, findings(found), NOW)
     refused = pipeline_status(found, Findings(None, [], REFUSED), NOW)
     other = pipeline_status(found, Findings(None, [], Rejected("NameTaken", "x")), NOW)
-    assert said(PipelineStatus(), ready) == [("Normal", "Reconciled")]
+    assert said(PipelineStatus(), ready) == []  # thousands may come at once
+    assert said(PipelineStatus(), refused) == [("Warning", "UnknownTimeZone")]
     assert said(ready, refused) == [("Warning", "UnknownTimeZone")]
     assert said(refused, other) == [("Warning", "NameTaken")]
     assert said(other, ready) == [("Normal", "Reconciled")]

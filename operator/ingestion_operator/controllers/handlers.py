@@ -3,8 +3,9 @@
 Pods are shown to the log archive too, which follows those that run.
 """
 
+import asyncio
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
@@ -14,6 +15,12 @@ from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.first_round import FirstSight
 from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.refresh import PipelineKey
+
+METADATA_ONLY: Final = frozenset({constants.PLURAL, "cronjobs", "jobs"})
+"""Resources of which events need no more: the log archive and the queue look at the status of pods."""
+
+_ANSWER_SECONDS: Final = 0.1
+"""By how much the event of a write may overtake the write's own answer, which tells that the event is no news."""
 
 
 def register(
@@ -51,7 +58,10 @@ def register(
                 archiver.forget(body)
             else:
                 archiver.observe(body)
-        is_known = sight.knows(resource.plural, body) if event["type"] is None else own_writes.knows(body)
+        if event["type"] is None:
+            is_known = sight.knows(resource.plural, body)
+        else:
+            is_known = resource.plural == "cronjobs" and await is_own_write(own_writes, body)
         if (key := _pipeline_of(body)) is not None and not is_known:
             pod = body if resource.plural == "pods" else None
             queue.mark(key, pod=pod, is_urgent=is_urgent(event["type"], resource.plural))
@@ -61,6 +71,12 @@ def register(
             group, version, plural, labels={constants.LABEL_PIPELINE: kopf.PRESENT}, id=plural, registry=registry
         )(child_changed)
     return seen_before.keys()
+
+
+async def is_own_write(own_writes: OwnWrites, body: dict[str, Any]) -> bool:
+    """Tell whether an event is of a write of this process, whose answer may still be on its way."""
+    await asyncio.sleep(_ANSWER_SECONDS)
+    return own_writes.knows(body)
 
 
 def is_urgent(event_type: str | None, plural: str) -> bool:

@@ -119,7 +119,9 @@ class KubernetesCluster:
     def _pages(self, kind: Kind, namespace: str, query: dict[str, Any]) -> Iterator[builtins.list[dict[str, Any]]]:
         while True:
             page = self._repeated("GET", _path(kind, namespace), query)
-            yield page.get("items", [])
+            # Lists of Kubernetes' own kinds do not repeat in each object what it is.
+            named = {"apiVersion": kind.api_version, "kind": kind.kind}
+            yield [named | item for item in page.get("items") or []]
             if not (token := page.get("metadata", {}).get("continue")):
                 return
             query = {**query, "continue": token}
