@@ -89,6 +89,7 @@ def custom_resource_definition() -> dict[str, Any]:
         ("Type", "string", ".spec.pipelineType", 1),
         ("Next", "string", ".status.nextScheduleTime", 1),
         ("Reason", "string", f"{ready}.reason", 1),
+        (constants.COLUMN_FULL_NAME, "string", ".spec.fullyQualifiedName", 1),
     ]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

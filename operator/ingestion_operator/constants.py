@@ -13,6 +13,9 @@ PLURAL: Final = "ingestionpipelines"
 SINGULAR: Final = "ingestionpipeline"
 SHORT_NAME: Final = "omip"
 CATEGORY: Final = "openmetadata"
+COLUMN_FULL_NAME: Final = "Full-Name"
+"""Of `kubectl get -o wide`: spec.fullyQualifiedName, by which the gateway finds pipelines that somebody applied."""
+
 
 FIELD_MANAGER: Final = "ingestion-operator"
 """Owner of the fields of CronJobs in server-side apply."""

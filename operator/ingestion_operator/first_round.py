@@ -168,6 +168,9 @@ class _Snapshot:
     def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[Sequence[Body]]:
         return self._cluster.pages(kind, namespace, size=size)
 
+    def rows(self, kind: Kind, namespace: str, *, without: str) -> Sequence[Body]:
+        return self._cluster.rows(kind, namespace, without=without)
+
     def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
         return self._cluster.may(verb, kind, namespace, subresource=subresource)
 

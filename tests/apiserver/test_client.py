@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kubernetes.client import Configuration
 
-from ingestion_operator.constants import FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
+from ingestion_operator.constants import COLUMN_FULL_NAME, FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from ingestion_operator.kube import client as module
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
@@ -55,6 +55,18 @@ def test_an_object_is_created_read_and_listed(either: ClusterApi, namespace: str
     assert [
         found["metadata"]["name"] for found in either.list(CONFIG_MAPS, namespace, {}, fields={"metadata.name": name})
     ] == [name]
+
+
+def test_rows_name_pipelines_as_wide_columns_do(either: ClusterApi, namespace: str) -> None:
+    names = {fresh(): full_name for full_name in ('shop."the.nightly"', None)}
+    for name, full_name in names.items():
+        either.create(PIPELINES, manifest(name, namespace, **({"fullyQualifiedName": full_name} if full_name else {})))
+    left_out = manifest(fresh(), namespace)
+    left_out["metadata"]["labels"] = {"x": "y"}
+    either.create(PIPELINES, left_out)
+    rows = {row["Name"]: row[COLUMN_FULL_NAME] for row in either.rows(PIPELINES, namespace, without="x")}
+    assert rows.items() >= names.items()
+    assert left_out["metadata"]["name"] not in rows
 
 
 @pytest.mark.parametrize("kind", [PIPELINES, CRONJOBS, JOBS, PODS, SECRETS, EVENTS], ids=lambda kind: kind.plural)

@@ -9,7 +9,7 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Rejected
-from ingestion_operator.kube.client import APPLY_PATCH, MERGE_PATCH, KubernetesCluster
+from ingestion_operator.kube.client import APPLY_PATCH, JSON, MERGE_PATCH, KubernetesCluster
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
@@ -34,12 +34,14 @@ class CountingCluster(KubernetesCluster):
         super().__init__(api._api)
         self.writes: list[str] = []
 
-    def _call(self, method: str, path: str, query: Mapping[str, Any], body: Body | None, content_type: str) -> Body:
+    def _call(
+        self, method: str, path: str, query: Mapping[str, Any], body: Body | None, content_type: str, accept: str = JSON
+    ) -> Body:
         if method != "GET":
             verb = {APPLY_PATCH: "apply", MERGE_PATCH: "merge_patch"}.get(content_type, "create")
             plural, _, *subresource = path.split("/namespaces/")[1].split("/")[1:] + [""] * (verb == "create")
             self.writes.append(" ".join([verb, plural, *subresource]))
-        return super()._call(method, path, query, body, content_type)
+        return super()._call(method, path, query, body, content_type, accept)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from ingestion_operator.threads import WatchedThreads
 
 _logger = logging.getLogger(__name__)
 
-WORKERS: Final = 8
+WORKERS: Final = 16
 _SETTLE_SECONDS: Final = 0.1
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 60.0

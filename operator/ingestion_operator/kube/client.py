@@ -30,6 +30,7 @@ _ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 0.3
 _PAGE_SIZE: Final = 500
 JSON: Final = "application/json"
+_TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -117,14 +118,27 @@ class KubernetesCluster:
         return self._pages(kind, namespace, {"limit": size})
 
     def _pages(self, kind: Kind, namespace: str, query: dict[str, Any]) -> Iterator[builtins.list[dict[str, Any]]]:
-        while True:
-            page = self._repeated("GET", _path(kind, namespace), query)
-            # Lists of Kubernetes' own kinds do not repeat in each object what it is.
-            named = {"apiVersion": kind.api_version, "kind": kind.kind}
+        # Lists of Kubernetes' own kinds do not repeat in each object what it is.
+        named = {"apiVersion": kind.api_version, "kind": kind.kind}
+        for page in self._answers(_path(kind, namespace), query):
             yield [named | item for item in page.get("items") or []]
+
+    def _answers(self, path: str, query: dict[str, Any], *, accept: str = JSON) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._repeated("GET", path, query, accept=accept)
+            yield page
             if not (token := page.get("metadata", {}).get("continue")):
                 return
             query = {**query, "continue": token}
+
+    def rows(self, kind: Kind, namespace: str, *, without: str) -> builtins.list[dict[str, Any]]:
+        """Return the cells of the API server's own table, page by page."""
+        query: dict[str, Any] = {"labelSelector": f"!{without}", "includeObject": "None", "limit": _PAGE_SIZE}
+        found = []
+        for table in self._answers(_path(kind, namespace), query, accept=_TABLE):
+            names = [column["name"] for column in table["columnDefinitions"]]
+            found += [dict(zip(names, row["cells"], strict=True)) for row in table.get("rows") or []]
+        return found
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object."""
@@ -190,11 +204,13 @@ class KubernetesCluster:
         query: Mapping[str, Any] | None = None,
         body: dict[str, Any] | None = None,
         content_type: str = JSON,
+        *,
+        accept: str = JSON,
     ) -> dict[str, Any]:
         patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
         for attempt in range(1, self._attempts):
             try:
-                return self._call(method, path, query or {}, body, content_type)
+                return self._call(method, path, query or {}, body, content_type, accept)
             except Unavailable as error:
                 pause = random.uniform(0.5, 1.0) * _BACKOFF_SECONDS * 2**attempt  # noqa: S311  jitter
                 if error.retry_after:
@@ -204,14 +220,20 @@ class KubernetesCluster:
                     raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
-        return self._call(method, path, query or {}, body, content_type)
+        return self._call(method, path, query or {}, body, content_type, accept)
 
     def _call(
-        self, method: str, path: str, query: Mapping[str, Any], body: dict[str, Any] | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: dict[str, Any] | None,
+        content_type: str,
+        accept: str = JSON,
     ) -> dict[str, Any]:
         if method != "GET" and not self._may_write():
             raise Unavailable(f"{method} {path} was not sent: the Lease of this replica has not been renewed in time")
-        headers = {"Accept": JSON}
+        headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
         begun, code = time.monotonic(), 0
