@@ -52,6 +52,10 @@ class FirstSight:
         version, _ = self._versions.pop(_identity(plural, body), ("", None))
         return bool(version == body["metadata"]["resourceVersion"])
 
+    def expects(self, key: PipelineKey) -> bool:
+        """Tell whether a pipeline was looked at, and no watch has listed it so far."""
+        return (PIPELINES.plural, key.namespace, key.name) in self._versions
+
     @property
     def unheard_of(self) -> int:
         """How many objects no watch has listed so far."""

@@ -190,7 +190,7 @@ def test_kubectl_shows_the_columns_and_knows_short_name_and_category(
     assert row.split()[6:8] == ["false", "True"]
     assert row.split()[9] == "partialSuccess"
     wide, *_ = bed.kubectl("get", "ingestionpipelines", "--namespace", namespace, "--output=wide").splitlines()
-    assert wide.split()[-3:] == ["TYPE", "NEXT", "REASON"]
+    assert wide.split()[-4:] == ["TYPE", "NEXT", "REASON", "FULL-NAME"]
     assert "shown" in bed.kubectl("get", "openmetadata", "--namespace", namespace)
 
 

@@ -169,7 +169,7 @@ def test_a_leader_that_ends_in_order_hands_over_at_once(
     assert acts - ended < HAND_OVER_SECONDS
     wait_for(
         "the other to have looked at it",
-        lambda: other.sample("ingestion_operator_reconcile_seconds_count") or None,
+        lambda: other.sample('ingestion_pipelines{ready="true",reason="Reconciled"}'),
         timeout=30,
     )
     assert api.get(PIPELINES, namespace, "quiet") == before

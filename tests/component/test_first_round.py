@@ -127,6 +127,20 @@ def test_what_the_watch_lists_is_known_once_and_only_as_it_was_looked_at(
     assert not sight.knows(PODS.plural, new)
 
 
+def test_a_pipeline_is_expected_until_a_watch_has_listed_it_or_it_is_given_up(
+    many: FakeCluster, look: Callable[..., FirstSight]
+) -> None:
+    sight = look(NAMESPACE)
+    assert sight.expects(key(1))
+    assert not sight.expects(PipelineKey(NAMESPACE, "unknown"))
+    body = many.get(PIPELINES, NAMESPACE, name(1))
+    assert body is not None
+    sight.knows(PIPELINES.plural, body)
+    assert not sight.expects(key(1))
+    sight.take_unheard_of()
+    assert not sight.expects(key(2))
+
+
 def test_what_no_watch_lists_any_more_is_looked_at_again(many: FakeCluster, look: Callable[..., FirstSight]) -> None:
     sight = look(NAMESPACE)
     for kind in (PIPELINES, CRONJOBS, JOBS):

@@ -27,7 +27,7 @@ def start(cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settin
 
     def begin() -> tuple[OperatorMetrics, Refresher]:
         metrics = OperatorMetrics()
-        metrics.exists([KEY])
+        metrics.exists(lambda key: key == KEY)
         return metrics, Refresher(cluster, lambda: settings_in_force[-1], clock, reporter, observers=[metrics])
 
     return begin
@@ -113,7 +113,7 @@ def test_series_of_a_pipeline_go_with_it(cluster: FakeCluster, start: Start) -> 
     cluster.put(PIPELINES, manifest())
     refresher.refresh(KEY, [])
     assert NAME in metrics.text().decode()
-    metrics.exists([])
+    metrics.exists(lambda _: False)
     assert f'pipeline="{NAME}"' not in metrics.text().decode()
 
 

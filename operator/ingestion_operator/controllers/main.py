@@ -71,7 +71,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 300  # an int in text form; load balancers drop idle watches after minutes
     settings.watching.client_timeout = 310  # a little longer than the server's, so that the server ends it
     settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 500  # a list in pieces keeps the peak of memory low
+    settings.watching.chunk_size = 100  # a list in pieces keeps the peak of memory low, and what stays of it
     settings.networking.request_timeout = 30
     # kopf's own pauses grow to 21 s: so long after the API server is back nobody would see how runs end.
     settings.networking.error_backoffs = [pause * random.uniform(0.8, 1.2) for pause in _BACKOFF_SECONDS]  # noqa: S311  jitter
@@ -79,7 +79,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.scanning.disabled = True  # no rights on CRDs and namespaces of the whole cluster
     settings.peering.standalone = True  # the Lease elects who acts; peering is no lock
     settings.persistence.diffbase_storage = NoDifferences()
-    settings.queueing.idle_timeout = 0.5  # a task and a timer for each object that had an event; at a start, for all
+    settings.queueing.idle_timeout = 0.05  # a task and a timer for each object that had an event; at a start, for all
     settings.process.ultimate_exiting_timeout = 20  # below the pod's grace period
 
 
@@ -251,7 +251,7 @@ class Operator:
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         configure(kopf_settings)
         pipelines = register(registry, queue, archiver, sight, own_writes)
-        metrics.exists(pipelines)
+        metrics.exists(lambda key: key in pipelines or sight.expects(key))
         metrics.follow_queue(lambda: queue.depth, lambda: queue.busy)
         liveness.check(lambda: _slowness(queue.threads))
 

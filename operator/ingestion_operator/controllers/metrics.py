@@ -118,9 +118,9 @@ class OperatorMetrics:
         """Return all of it in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def exists(self, pipelines: Collection[PipelineKey]) -> None:
-        """Name the collection, kept up to date, of the pipelines that are there: others lose their series."""
-        self._pipelines.existing = pipelines
+    def exists(self, exists: Callable[[PipelineKey], bool]) -> None:
+        """Let `exists` tell which pipelines are there at the moment: others lose their series."""
+        self._pipelines.exists = exists
 
     def follow_queue(self, depth: Callable[[], int], busy: Callable[[], int]) -> None:
         """Take the queue's figures from these."""
@@ -221,7 +221,7 @@ class _Pipelines(Collector):
     """Gauges over all pipelines."""
 
     def __init__(self) -> None:
-        self.existing: Collection[PipelineKey] | None = None
+        self.exists: Callable[[PipelineKey], bool] = lambda _: True
         self._seen: dict[PipelineKey, _Seen] = {}
         self._lock = Lock()
 
@@ -232,7 +232,7 @@ class _Pipelines(Collector):
     def collect(self) -> Iterable[Metric]:
         with self._lock:
             # A look that ended after its pipeline's end has put it back: so it is asked here what is there.
-            self._seen = {k: v for k, v in self._seen.items() if self.existing is None or k in self.existing}
+            self._seen = {key: seen for key, seen in self._seen.items() if self.exists(key)}
             seen = dict(self._seen)
         yield _by_readiness(seen.values())
         active = GaugeMetricFamily("ingestion_runs_active", "Runs that have not ended.", labels=["state"])
