@@ -10,6 +10,7 @@ last line one JSON object. Exits with 1 if anything was missing.
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from benchmarks.machine import facts
@@ -27,8 +28,8 @@ from tests.support.installation import install_definition
 _LEAST: Final = 10
 
 
-def measure(bed: Cluster, size: int) -> Measured:
-    """Take all figures of one size, in two namespaces that are removed again."""
+def measure(bed: Cluster, size: int, taken: Callable[[Measured], None]) -> None:
+    """Take all figures of one size, in two namespaces that are removed again; they are `taken` before that."""
     ours, raw = f"scale-{size}", f"scale-raw-{size}"
     try:
         with open_scene(bed, raw) as scene:
@@ -39,7 +40,7 @@ def measure(bed: Cluster, size: int) -> Measured:
         with open_scene(bed, ours) as scene:
             measured = Measuring(scene, size).all()
         measured.figures |= floor
-        return measured
+        taken(measured)
     finally:
         for namespace in (raw, ours):
             _remove(bed, namespace)
@@ -54,19 +55,24 @@ def main() -> int:
     """Run the benchmark; 0 only if nothing was missing."""
     largest = int(os.environ.get("N", "5000"))
     sizes = sorted({max(_LEAST, largest // 50), max(_LEAST, largest // 5), max(_LEAST, largest)})
-    begin, found = time.monotonic(), []
+    begin = time.monotonic()
+    found: list[Measured] = []
+    folder = document.COMMITTED if os.environ.get("WRITE") else document.RESULTS
+
+    def taken(measured: Measured) -> None:
+        found.append(measured)
+        document.write_results(found, machine, folder)
+
     try:
         bed = testbed.up()
         machine = facts(bed)
         install_definition(bed)
         for size in sizes:
             say(f"measuring {size:,} pipelines")
-            found.append(measure(bed, size))
+            measure(bed, size, taken)
     except (TestBedError, AssertionError) as error:
         say(f"scale: {error}")
         return 1
-    folder = document.COMMITTED if os.environ.get("WRITE") else document.RESULTS
-    document.write_results(found, machine, folder)
     if folder is document.COMMITTED:
         document.write(found, machine)
     print(table(found))

@@ -1,7 +1,7 @@
 """The first look at all pipelines after a start, from lists of many: a look at one takes five calls of its own.
 
-A pipeline at rest is done with: no run of it is active or unreported, and nothing about it has to be written. All
-others are left to ordinary looks, and so is whatever changes between this round and the first events of the watches.
+A pipeline at rest is done with: no run of it is unreported, and nothing about it has to be written. All others are left
+to ordinary looks, and so is whatever changes between this round and the first events of the watches.
 """
 
 import logging
@@ -15,7 +15,6 @@ from typing import Any, Final, Never
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError
 from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.naming import cronjob_name
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS, ClusterApi, Kind, Propagation
 from ingestion_operator.refresh import PipelineKey, Refresher
@@ -118,7 +117,7 @@ def _look_at_page(page: Sequence[Body], snapshot: "_Snapshot", refresher: Refres
 def _may_be_at_rest(body: Body) -> bool:
     if body["metadata"].get("deletionTimestamp"):
         return False
-    return all(run.state in FINISHED_STATES and not run.is_unreported for run in parse_status(body).runs)
+    return not any(run.is_unreported for run in parse_status(body).runs)
 
 
 def _identity(plural: str, body: Body) -> _Identity:

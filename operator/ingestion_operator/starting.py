@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_ALLOCATIONS: Final = 50_000
-"""New containers between two collections; Python's 700 are a tenth of one Job, and each collection finds nothing."""
+_ALLOCATIONS: Final = 200_000
+"""New containers between two collections; Python's 700 are less than ten Jobs, and each collection finds nothing."""
 
 
 @contextmanager

@@ -4,8 +4,12 @@ import asyncio
 
 import pytest
 
-from ingestion_operator.controllers.handlers import is_own_write, is_urgent
+from ingestion_operator.controllers.handlers import is_own_write, is_urgent, last_word, news_among_listed
+from ingestion_operator.first_round import FirstSight
 from ingestion_operator.own_writes import OwnWrites
+from ingestion_operator.ports import JOBS, PIPELINES, PODS
+from ingestion_operator.refresh import PipelineKey
+from tests.support.objects import NAME, NAMESPACE, job, manifest, pod
 
 
 @pytest.mark.parametrize("event_type", ["ADDED", "MODIFIED", "DELETED"])
@@ -30,3 +34,26 @@ def test_an_own_write_is_known_though_its_event_comes_before_its_answer(written:
         return await asked
 
     assert asyncio.run(play()) is known
+
+
+def test_of_what_is_listed_only_the_unknown_is_news_but_pipelines_all_are() -> None:
+    bodies = {PIPELINES: manifest(), JOBS: job(), PODS: pod(exit_code=0)}
+    for body in bodies.values():
+        body["metadata"]["resourceVersion"] = "7"
+    sight = FirstSight()
+    sight.add(PipelineKey(NAMESPACE, NAME), None, {kind: [body] for kind, body in bodies.items()})
+    is_news = news_among_listed(None, sight)
+    assert [is_news(kind.plural, body) for kind, body in bodies.items()] == [True, False, False]
+    changed = job()
+    changed["metadata"]["resourceVersion"] = "8"
+    assert is_news("jobs", changed)
+
+
+@pytest.mark.parametrize("event_type", ["ADDED", "MODIFIED", "DELETED"])
+def test_a_pod_that_changes_is_kept_for_the_look_since_it_may_be_gone_by_then(event_type: str) -> None:
+    assert last_word(event_type, "pods", pod()) == pod()
+    assert last_word(event_type, "jobs", job()) is None
+
+
+def test_thousands_of_pods_in_a_list_are_not_kept() -> None:
+    assert last_word(None, "pods", pod()) is None

@@ -4,7 +4,7 @@ Pods are shown to the log archive too, which follows those that run.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import kopf
@@ -32,7 +32,7 @@ def register(
 ) -> Collection[PipelineKey]:
     """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date.
 
-    What the watches list first and `sight` knows was looked at already; so was what the operator itself has written.
+    What the watches list must have gone through `news_among_listed`; what the operator itself has written is no news.
     """
     seen_before: dict[PipelineKey, tuple[str, int, str]] = {}
 
@@ -52,18 +52,16 @@ def register(
             queue.mark(key)
 
     async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
-        body = dict(event["object"])
-        if archiver is not None and resource.plural == "pods":
+        body, is_listed = dict(event["object"]), event["type"] is None
+        if archiver is not None and resource.plural == "pods" and not is_listed:
             if event["type"] == "DELETED":
                 archiver.forget(body)
             else:
                 archiver.observe(body)
-        if event["type"] is None:
-            is_known = sight.knows(resource.plural, body)
-        else:
-            is_known = resource.plural == "cronjobs" and await is_own_write(own_writes, body)
-        if (key := _pipeline_of(body)) is not None and not is_known:
-            pod = body if resource.plural == "pods" else None
+        if not is_listed and resource.plural == "cronjobs" and await is_own_write(own_writes, body):
+            return
+        if (key := _pipeline_of(body)) is not None:
+            pod = last_word(event["type"], resource.plural, body)
             queue.mark(key, pod=pod, is_urgent=is_urgent(event["type"], resource.plural))
 
     for group, version, plural in (("batch", "v1", "cronjobs"), ("batch", "v1", "jobs"), ("", "v1", "pods")):
@@ -73,10 +71,33 @@ def register(
     return seen_before.keys()
 
 
+def news_among_listed(archiver: LogArchiver | None, sight: FirstSight) -> Callable[[str, dict[str, Any]], bool]:
+    """Return what tells of a resource and an object that a watch has listed whether its handler has to know.
+
+    What `sight` knows was looked at already. Of tens of thousands of objects that is nearly all, and for each that kopf
+    hears of it makes a task. Pipelines are all noted.
+    """
+
+    def is_news(plural: str, body: dict[str, Any]) -> bool:
+        if plural == "pods" and archiver is not None:
+            archiver.observe(body)
+        return plural == constants.PLURAL or not sight.knows(plural, body)
+
+    return is_news
+
+
 async def is_own_write(own_writes: OwnWrites, body: dict[str, Any]) -> bool:
     """Tell whether an event is of a write of this process, whose answer may still be on its way."""
     await asyncio.sleep(_ANSWER_SECONDS)
     return own_writes.knows(body)
+
+
+def last_word(event_type: str | None, plural: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a pod that may be gone by the time of the look, None for all else.
+
+    What is listed is there to be read; and a list has thousands.
+    """
+    return body if plural == "pods" and event_type is not None else None
 
 
 def is_urgent(event_type: str | None, plural: str) -> bool:

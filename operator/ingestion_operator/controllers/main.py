@@ -16,7 +16,7 @@ from ingestion_operator import constants
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.controllers.election import end_at_once, hold, identity, stand_by
 from ingestion_operator.controllers.forgetful import NoDifferences, NoMemories
-from ingestion_operator.controllers.handlers import METADATA_ONLY, register
+from ingestion_operator.controllers.handlers import METADATA_ONLY, news_among_listed, register
 from ingestion_operator.controllers.heartbeat import beat
 from ingestion_operator.controllers.liveness import CALL_SECONDS, Liveness
 from ingestion_operator.controllers.management import serve_management
@@ -258,9 +258,8 @@ class Operator:
         @kopf.on.login(registry=registry, retries=3)
         async def login(**_: Any) -> kopf.AiohttpSession:
             found = await asyncio.to_thread(read_login, self._kubeconfig)
-            return kopf.AiohttpSession(
-                server=found.server, aiohttp_session=watch_session(found, metrics.watched, METADATA_ONLY)
-            )
+            session = watch_session(found, metrics.watched, METADATA_ONLY, news_among_listed(archiver, sight))
+            return kopf.AiohttpSession(server=found.server, aiohttp_session=session)
 
         taking_over = asyncio.create_task(_take_over(sight, queue, self._clock))
         tasks = [

@@ -106,9 +106,13 @@ class KubernetesCluster:
         without: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the objects that carry all the labels and not the one `without`, page by page."""
+        """Return the objects that carry all the labels and not the one `without`; without labels page by page."""
         selector = [_requirement(key, value) for key, value in labels.items()] + ([f"!{without}"] if without else [])
-        query: dict[str, Any] = {"labelSelector": ",".join(selector), "limit": _PAGE_SIZE}
+        query: dict[str, Any] = {"labelSelector": ",".join(selector)}
+        if not labels:
+            query["limit"] = (
+                _PAGE_SIZE  # else not: before Kubernetes 1.34 a limit makes the server search etcd, not its cache
+            )
         if fields:
             query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
         return [item for page in self._pages(kind, namespace, query) for item in page]

@@ -18,13 +18,19 @@ _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{0};g=meta.k8s
 Watched = Callable[[str], None]
 """Is told the resource, such as jobs."""
 
+News = Callable[[str, dict[str, Any]], bool]
+"""Is given the resource and an object of a list; tells whether somebody has to hear of it."""
+
 _READ_BYTES: Final = 2**17
 
 
-def watch_session(login: Login, watched: Watched, metadata_of: Collection[str]) -> aiohttp.ClientSession:
+def watch_session(
+    login: Login, watched: Watched, metadata_of: Collection[str], is_news: News = lambda *_: True
+) -> aiohttp.ClientSession:
     """Return a session that logs in as `login` says; each list and each piece of a watch is told to `watched`.
 
-    Of the resources `metadata_of`, such as jobs, it asks for the metadata alone.
+    Of the resources `metadata_of`, such as jobs, it asks for the metadata alone. From lists it leaves out what is no
+    news.
     """
 
     async def ask_for_metadata(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
@@ -45,8 +51,10 @@ def watch_session(login: Login, watched: Watched, metadata_of: Collection[str]) 
 
         async def json(self, **options: Any) -> Any:
             document = await super().json(**options)
-            if "items" in document and document["items"] is None:
-                document["items"] = []  # an empty list of metadata, which kopf does not expect
+            if "items" in document:
+                resource = self.url.path.rpartition("/")[2]
+                # An empty list of metadata has null, which kopf does not expect.
+                document["items"] = [item for item in document["items"] or [] if is_news(resource, item)]
             return document
 
     connector = aiohttp.TCPConnector(limit=0, ssl=tls(login))
