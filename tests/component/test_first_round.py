@@ -13,6 +13,7 @@ from ingestion_operator.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAMESPACE, Body, job, manifest, pod
 
 MANY = 75
@@ -98,10 +99,22 @@ def test_what_needs_a_write_is_left_to_an_ordinary_look(
 
 
 def test_a_run_that_the_server_has_not_been_told_of_is_left_to_an_ordinary_look(
-    many: FakeCluster, look: Callable[..., FirstSight]
+    many: FakeCluster, look: Callable[..., FirstSight], sink: FakeSink
 ) -> None:
+    sink.calls.clear()
     many.edit(PIPELINES, NAMESPACE, name(3), lambda body: body["status"]["runs"][0].update(report="Pending"))
     assert key(3) not in look(NAMESPACE).again_at
+    assert sink.calls == []  # a round over thousands must not wait for another server
+
+
+def test_an_active_run_about_which_nothing_is_to_be_written_is_looked_at_in_the_round(
+    many: FakeCluster, look: Callable[..., FirstSight], refresher: Refresher
+) -> None:
+    add_run(many, 3, 2, condition=None)
+    refresher.refresh(key(3), [])
+    many.calls.clear()
+    assert key(3) in look(NAMESPACE).again_at
+    assert many.writes == []
 
 
 def test_an_api_server_that_fails_leaves_the_rest_to_ordinary_looks(

@@ -82,8 +82,9 @@ def test_a_second_one_of_a_name_is_noticed_by_a_deploy_at_once_and_by_others_whe
     cluster.put(PIPELINES, manifest("twin", fullyQualifiedName="crm.plain"))
     assert directory.find("plain")["metadata"]["name"] == "plain"
     clock.forward(seconds=31)
-    with pytest.raises(Rejected, match="plain, twin"):
-        directory.find("plain")
+    for _ in range(2):
+        with pytest.raises(Rejected, match="plain, twin"):
+            directory.find("plain")
     with pytest.raises(Rejected, match="plain, twin"):
         directory.find_fresh("plain")
 
