@@ -109,10 +109,8 @@ class KubernetesCluster:
         """Return the objects that carry all the labels and not the one `without`; without labels page by page."""
         selector = [_requirement(key, value) for key, value in labels.items()] + ([f"!{without}"] if without else [])
         query: dict[str, Any] = {"labelSelector": ",".join(selector)}
-        if not labels:
-            query["limit"] = (
-                _PAGE_SIZE  # else not: before Kubernetes 1.34 a limit makes the server search etcd, not its cache
-            )
+        if not labels:  # before Kubernetes 1.34 a limit makes the API server search etcd instead of its cache
+            query["limit"] = _PAGE_SIZE
         if fields:
             query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
         return [item for page in self._pages(kind, namespace, query) for item in page]
