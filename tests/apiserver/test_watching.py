@@ -38,7 +38,7 @@ def ask(bed: Cluster, kind: Kind, namespace: str, *, watch: bool = False) -> Any
         root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
         url = f"{login.server}{root}/namespaces/{namespace}/{kind.plural}"
         async with (
-            watch_session(login, lambda _: None, METADATA_ONLY) as session,
+            watch_session(login, lambda _: None, METADATA_ONLY, lambda *_: True) as session,
             session.get(url, params={"watch": "true", "timeoutSeconds": "1"} if watch else {}) as answer,
         ):
             assert answer.status == 200, await answer.text()

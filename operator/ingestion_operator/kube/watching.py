@@ -24,9 +24,7 @@ News = Callable[[str, dict[str, Any]], bool]
 _READ_BYTES: Final = 2**17
 
 
-def watch_session(
-    login: Login, watched: Watched, metadata_of: Collection[str], is_news: News = lambda *_: True
-) -> aiohttp.ClientSession:
+def watch_session(login: Login, watched: Watched, metadata_of: Collection[str], is_news: News) -> aiohttp.ClientSession:
     """Return a session that logs in as `login` says; each list and each piece of a watch is told to `watched`.
 
     Of the resources `metadata_of`, such as jobs, it asks for the metadata alone. From lists it leaves out what is no
@@ -34,7 +32,7 @@ def watch_session(
     """
 
     async def ask_for_metadata(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
-        if request.method == "GET" and request.url.path.rpartition("/")[2] in metadata_of:
+        if request.method == "GET" and request.url.name in metadata_of:
             is_watch = request.url.query.get("watch") == "true"
             request.headers["Accept"] = _METADATA_ONLY.format("" if is_watch else "List")
         return await send(request)
@@ -42,7 +40,7 @@ def watch_session(
     class Response(aiohttp.ClientResponse):
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
             await super().start(connection)
-            resource = self.url.path.rpartition("/")[2]
+            resource = self.url.name
             if self.status == 200:  # noqa: PLR2004  OK
                 watched(resource)
                 if self.url.query.get("watch") == "true":
@@ -52,9 +50,8 @@ def watch_session(
         async def json(self, **options: Any) -> Any:
             document = await super().json(**options)
             if "items" in document:
-                resource = self.url.path.rpartition("/")[2]
                 # An empty list of metadata has null, which kopf does not expect.
-                document["items"] = [item for item in document["items"] or [] if is_news(resource, item)]
+                document["items"] = [item for item in document["items"] or [] if is_news(self.url.name, item)]
             return document
 
     connector = aiohttp.TCPConnector(limit=0, ssl=tls(login))
