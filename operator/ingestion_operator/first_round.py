@@ -1,7 +1,8 @@
 """The first look at all pipelines after a start, from lists of many: a look at one takes five calls of its own.
 
 A pipeline at rest is done with: no run of it is unreported, and nothing about it has to be written. All others are left
-to ordinary looks, and so is whatever changes between this round and the first events of the watches.
+to ordinary looks, and so is whatever changes between this round and the first events of the watches. The same is done
+when a watch had to list anew.
 """
 
 import logging

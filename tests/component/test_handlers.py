@@ -5,11 +5,22 @@ import asyncio
 import pytest
 
 from ingestion_operator.controllers.handlers import is_own_write, is_urgent, last_word, news_among_listed
+from ingestion_operator.controllers.inventory import Inventory
 from ingestion_operator.first_round import FirstSight
+from ingestion_operator.kube.watching import Page
 from ingestion_operator.own_writes import OwnWrites
-from ingestion_operator.ports import JOBS, PIPELINES, PODS
+from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
 from ingestion_operator.refresh import PipelineKey
-from tests.support.objects import NAME, NAMESPACE, job, manifest, pod
+from tests.support.objects import NAME, NAMESPACE, Body, job, manifest, pod
+
+
+def page(kind: Kind, *items: Body) -> Page:
+    return Page(kind.plural, NAMESPACE, list(items), is_first=True, is_last=True)
+
+
+def versioned(body: Body, version: str) -> Body:
+    body["metadata"]["resourceVersion"] = version
+    return body
 
 
 @pytest.mark.parametrize("event_type", ["ADDED", "MODIFIED", "DELETED"])
@@ -38,15 +49,26 @@ def test_an_own_write_is_known_though_its_event_comes_before_its_answer(written:
 
 def test_of_what_is_listed_only_the_unknown_is_news_but_pipelines_all_are() -> None:
     bodies = {PIPELINES: manifest(), JOBS: job(), PODS: pod(exit_code=0)}
-    for body in bodies.values():
-        body["metadata"]["resourceVersion"] = "7"
+    listed = {kind: [versioned(body, "7")] for kind, body in bodies.items()}
     sight = FirstSight()
-    sight.add(PipelineKey(NAMESPACE, NAME), None, {kind: [body] for kind, body in bodies.items()})
-    is_news = news_among_listed(None, sight)
-    assert [is_news(kind.plural, body) for kind, body in bodies.items()] == [True, False, False]
-    changed = job()
-    changed["metadata"]["resourceVersion"] = "8"
-    assert is_news("jobs", changed)
+    sight.add(PipelineKey(NAMESPACE, NAME), None, listed)
+    news = news_among_listed(None, sight, Inventory(lambda _: None))
+    assert [len(news(page(kind, *items))) for kind, items in listed.items()] == [1, 0, 0]
+
+
+def test_what_has_changed_before_it_is_listed_is_news() -> None:
+    sight = FirstSight()
+    sight.add(PipelineKey(NAMESPACE, NAME), None, {JOBS: [versioned(job(), "7")]})
+    news = news_among_listed(None, sight, Inventory(lambda _: None))
+    assert news(page(JOBS, versioned(job(), "8"))) == [versioned(job(), "8")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(JOBS, versioned(job(), "7")), (PODS, versioned(pod(), "7"))], ids=["jobs", "pods"]
+)
+def test_what_is_listed_again_is_left_to_the_look_at_all(kind: Kind, body: Body) -> None:
+    news = news_among_listed(None, FirstSight(), Inventory(lambda _: None))
+    assert [news(page(kind, body)) for _ in range(2)] == [[body], []]
 
 
 @pytest.mark.parametrize("event_type", ["ADDED", "MODIFIED", "DELETED"])

@@ -5,8 +5,10 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final, Self
 
+from tests.soak.ledger import WATCHED
 from tests.soak.programs import Program
 from tests.support.double_client import DoubleClient
 from tests.support.fault_proxy import Fault, FaultProxy, Rule
@@ -69,6 +71,7 @@ class Faults:
         }
         others: dict[str, Callable[[], None]] = {
             "watches cut": self._cut_watches,
+            "watches cut for too long": self._miss_watches,
             "API errors for the operator": lambda: self._api_errors("operator"),
             "API errors for the gateway": lambda: self._api_errors("gateway"),
             "OpenMetadata refuses": lambda: self._refuse(self._chance.choice((500, 503, 401))),
@@ -98,6 +101,15 @@ class Faults:
 
     def _cut_watches(self) -> None:
         self._proxies["operator"].cut_watches()
+
+    def _miss_watches(self) -> None:
+        """Cut the watches, and let each list anew, as an API server does that has been started anew."""
+        proxy = self._proxies["operator"]
+        with ExitStack() as stack:
+            for kind in WATCHED:
+                stack.enter_context(proxy.failing(Rule(Fault("gone"), target=f"/{kind.plural}[?].*watch=true")))
+            proxy.cut_watches()
+            self._last()
 
     def _api_errors(self, whose: str) -> None:
         """Let calls fail, all of them or every one of a method."""

@@ -37,12 +37,13 @@ _HOP_BY_HOP: Final = {"connection", "content-encoding", "content-length", "host"
 class Fault:
     """What becomes of a call.
 
-    `outcome` is the code of an answer of the proxy's own, "cut" for a connection that ends without one, or "pass"
-    for the API server's answer. It comes after `delay` seconds; with `after_effect` the API server has done its
-    part before them, else it gets the call after them ("pass") or never.
+    `outcome` is the code of an answer of the proxy's own, "cut" for a connection that ends without one, "gone" for what
+    an API server tells a watch that comes back too late, or "pass" for the API server's answer. It comes after `delay`
+    seconds; with `after_effect` the API server has done its part before them, else it gets the call after them ("pass")
+    or never.
     """
 
-    outcome: int | Literal["cut", "pass"]
+    outcome: int | Literal["cut", "gone", "pass"]
     after_effect: bool = False
     delay: float = 0
 
@@ -206,7 +207,7 @@ class FaultProxy:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()  # to nobody
-        return _failure(fault.outcome)
+        return _gone() if fault.outcome == "gone" else _failure(fault.outcome)
 
     def _rule_for(self, call: Call, body: bytes) -> Rule | None:
         with self._lock:
@@ -259,5 +260,13 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _failure(code: int) -> web.Response:
     """Answer as an API server does that has failed or is overloaded."""
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "a fault, as ordered"}
-    return web.json_response(status, status=code, headers={"Retry-After": "1"} if code in (429, 503) else {})
+    return web.json_response(_status(code), status=code, headers={"Retry-After": "1"} if code in (429, 503) else {})
+
+
+def _gone() -> web.Response:
+    """Answer a watch as an API server does that does not remember so far back: the watch opens, and ends at once."""
+    return web.json_response({"type": "ERROR", "object": _status(410)})
+
+
+def _status(code: int) -> dict[str, Any]:
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "a fault, as ordered"}

@@ -4,15 +4,17 @@ Pods are shown to the log archive too, which follows those that run.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Final
 
 import kopf
 
 from ingestion_operator import constants
 from ingestion_operator.archiving import LogArchiver
+from ingestion_operator.controllers.inventory import Inventory
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.first_round import FirstSight
+from ingestion_operator.kube.watching import Page
 from ingestion_operator.own_writes import OwnWrites
 from ingestion_operator.refresh import PipelineKey
 
@@ -28,31 +30,30 @@ def register(
     queue: RefreshQueue,
     archiver: LogArchiver | None,
     sight: FirstSight,
+    inventory: Inventory,
     own_writes: OwnWrites,
-) -> Collection[PipelineKey]:
-    """Put the watches of the operator into `registry`; return the pipelines seen, kept up to date.
+) -> None:
+    """Put the watches of the operator into `registry`.
 
     What the watches list must have gone through `news_among_listed`; what the operator itself has written is no news.
     """
-    seen_before: dict[PipelineKey, tuple[str, int, str]] = {}
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
     async def pipeline_changed(event: kopf.RawEvent, **_: Any) -> None:
-        body: dict[str, Any] = dict(event["object"])
+        body = _object_of(event)
         metadata = body["metadata"]
         key = PipelineKey(metadata["namespace"], metadata["name"])
         kill = metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, "")
-        seen = (metadata["uid"], metadata["generation"], kill)
-        before, seen_before[key] = seen_before.get(key), seen
         if event["type"] == "DELETED":
-            seen_before.pop(key)
-            queue.forget(key)
-        elif not sight.knows(constants.PLURAL, body) if event["type"] is None else before != seen:
-            # The generation leaves out the status, so that our own writes do not come back as work.
+            inventory.remove(key)
+            return
+        # The generation leaves out the status, so that our own writes do not come back as work.
+        is_news = inventory.note(key, (metadata["uid"], metadata["generation"], kill))
+        if is_news and not (event["type"] is None and sight.knows(constants.PLURAL, body)):
             queue.mark(key)
 
     async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
-        body, is_listed = dict(event["object"]), event["type"] is None
+        body, is_listed = _object_of(event), event["type"] is None
         if archiver is not None and resource.plural == "pods" and not is_listed:
             if event["type"] == "DELETED":
                 archiver.forget(body)
@@ -68,22 +69,27 @@ def register(
         kopf.on.event(
             group, version, plural, labels={constants.LABEL_PIPELINE: kopf.PRESENT}, id=plural, registry=registry
         )(child_changed)
-    return seen_before.keys()
 
 
-def news_among_listed(archiver: LogArchiver | None, sight: FirstSight) -> Callable[[str, dict[str, Any]], bool]:
-    """Return what tells of a resource and an object that a watch has listed whether its handler has to know.
+def news_among_listed(
+    archiver: LogArchiver | None, sight: FirstSight, inventory: Inventory
+) -> Callable[[Page], list[dict[str, Any]]]:
+    """Return what tells of a page that a watch has listed which objects its handler has to know.
 
-    What `sight` knows was looked at already. Of tens of thousands of objects that is nearly all, and for each that kopf
-    hears of it makes a task. Pipelines are all noted.
+    What `sight` knows was looked at already, and what is listed again will be (`follow_relists`). Of tens of thousands
+    of objects that is nearly all, and for each that kopf hears of it makes a task. Pipelines are all noted.
     """
 
-    def is_news(plural: str, body: dict[str, Any]) -> bool:
-        if plural == "pods" and archiver is not None:
-            archiver.observe(body)
-        return plural == constants.PLURAL or not sight.knows(plural, body)
+    def news(page: Page) -> list[dict[str, Any]]:
+        is_again = inventory.listed(page)
+        if page.plural == constants.PLURAL:
+            return page.items
+        if page.plural == "pods" and archiver is not None:
+            for pod in page.items:
+                archiver.observe(pod)
+        return [] if is_again else [body for body in page.items if not sight.knows(page.plural, body)]
 
-    return is_news
+    return news
 
 
 async def is_own_write(own_writes: OwnWrites, body: dict[str, Any]) -> bool:
@@ -106,6 +112,16 @@ def is_urgent(event_type: str | None, plural: str) -> bool:
     At a start everything is listed, with events that have no type.
     """
     return event_type is not None and plural != "cronjobs"
+
+
+def _object_of(event: kopf.RawEvent) -> dict[str, Any]:
+    """Return the object without the larger part of it, which nobody reads.
+
+    kopf has a cycle around each object: what is in there stays until the garbage collector comes by.
+    """
+    body: dict[str, Any] = dict(event["object"])
+    body["metadata"].pop("managedFields", None)
+    return body
 
 
 def _pipeline_of(body: dict[str, Any]) -> PipelineKey | None:

@@ -5,7 +5,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,6 +18,7 @@ from ingestion_operator.controllers.election import end_at_once, hold, identity,
 from ingestion_operator.controllers.forgetful import NoDifferences, NoMemories
 from ingestion_operator.controllers.handlers import METADATA_ONLY, news_among_listed, register
 from ingestion_operator.controllers.heartbeat import beat
+from ingestion_operator.controllers.inventory import Inventory, follow_relists
 from ingestion_operator.controllers.liveness import CALL_SECONDS, Liveness
 from ingestion_operator.controllers.management import serve_management
 from ingestion_operator.controllers.metrics import OperatorMetrics
@@ -36,7 +37,7 @@ from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.object_store import ObjectStore
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.own_writes import OwnWrites
-from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, LogStore
+from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogFollower, LogStore, StatusObserver
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.schedule import duration_seconds
@@ -232,25 +233,33 @@ class Operator:
         versions = ServerVersions(sink.version)
         own_writes = OwnWrites()
 
-        def refresher_over(cluster: ClusterApi) -> Refresher:
+        def refresher_over(cluster: ClusterApi, observers: Sequence[StatusObserver] = ()) -> Refresher:
             return Refresher(
                 cluster,
                 settings.current,
                 self._clock,
                 reporter,
-                observers=(metrics, self._tracer),
+                observers=observers,
                 versions=versions,
                 own_writes=own_writes,
             )
 
-        refresher = refresher_over(self._cluster)
-        sight = await asyncio.to_thread(first_round, self._cluster, self._namespaces, refresher_over)
+        def observed_over(cluster: ClusterApi) -> Refresher:
+            return refresher_over(cluster, (metrics, self._tracer))
+
+        def look_at_all_again(namespaces: Collection[str]) -> FirstSight:
+            # Unobserved: by ordinary looks, which go on meanwhile, metrics may know more by now than the lists do.
+            return first_round(self._cluster, namespaces, refresher_over)
+
+        refresher = observed_over(self._cluster)
+        sight = await asyncio.to_thread(first_round, self._cluster, self._namespaces, observed_over)
         queue = RefreshQueue(metrics.timed(refresher.refresh), self._clock, liveness.loop("queue"))
         follower = KubernetesLogFollower(self._kubeconfig)
         archiver = _archiver(store, archive, settings, follower, self._clock) if store and archive else None
         registry, kopf_settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
         configure(kopf_settings)
-        pipelines = register(registry, queue, archiver, sight, own_writes)
+        pipelines = Inventory(queue.forget)
+        register(registry, queue, archiver, sight, pipelines, own_writes)
         metrics.exists(lambda key: key in pipelines or sight.expects(key))
         metrics.follow_queue(lambda: queue.depth, lambda: queue.busy)
         liveness.check(lambda: _slowness(queue.threads))
@@ -258,13 +267,15 @@ class Operator:
         @kopf.on.login(registry=registry, retries=3)
         async def login(**_: Any) -> kopf.AiohttpSession:
             found = await asyncio.to_thread(read_login, self._kubeconfig)
-            session = watch_session(found, metrics.watched, METADATA_ONLY, news_among_listed(archiver, sight))
+            news = news_among_listed(archiver, sight, pipelines)
+            session = watch_session(found, metrics.watched, METADATA_ONLY, news)
             return kopf.AiohttpSession(server=found.server, aiohttp_session=session)
 
         taking_over = asyncio.create_task(_take_over(sight, queue, self._clock))
         tasks = [
             asyncio.create_task(queue.run()),
             asyncio.create_task(_follow_settings(settings, queue, pipelines, liveness.loop("settings"))),
+            asyncio.create_task(follow_relists(pipelines, queue, self._clock, look_at_all_again)),
             asyncio.create_task(_follow_servers(reporter, versions, queue, liveness.loop("servers"))),
         ]
         tasks.append(

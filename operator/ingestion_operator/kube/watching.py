@@ -5,9 +5,11 @@ objects, of which the operator needs names, labels, annotations and versions alo
 """
 
 from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 from ingestion_operator.kube.log_follower import authorization, tls
 from ingestion_operator.kube.login import Login
@@ -18,17 +20,29 @@ _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{0};g=meta.k8s
 Watched = Callable[[str], None]
 """Is told the resource, such as jobs."""
 
-News = Callable[[str, dict[str, Any]], bool]
-"""Is given the resource and an object of a list; tells whether somebody has to hear of it."""
+
+@dataclass(frozen=True)
+class Page:
+    """A piece of what a watch lists before it begins."""
+
+    plural: str
+    namespace: str
+    """"" for the whole cluster."""
+    items: list[dict[str, Any]]
+    is_first: bool
+    is_last: bool
+
+
+News = Callable[[Page], list[dict[str, Any]]]
+"""Returns what of a page somebody has to hear of."""
 
 _READ_BYTES: Final = 2**17
 
 
-def watch_session(login: Login, watched: Watched, metadata_of: Collection[str], is_news: News) -> aiohttp.ClientSession:
+def watch_session(login: Login, watched: Watched, metadata_of: Collection[str], news: News) -> aiohttp.ClientSession:
     """Return a session that logs in as `login` says; each list and each piece of a watch is told to `watched`.
 
-    Of the resources `metadata_of`, such as jobs, it asks for the metadata alone. From lists it leaves out what is no
-    news.
+    Of the resources `metadata_of`, such as jobs, it asks for the metadata alone. Of lists it returns the `news` alone.
     """
 
     async def ask_for_metadata(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
@@ -50,8 +64,7 @@ def watch_session(login: Login, watched: Watched, metadata_of: Collection[str], 
         async def json(self, **options: Any) -> Any:
             document = await super().json(**options)
             if "items" in document:
-                # An empty list of metadata has null, which kopf does not expect.
-                document["items"] = [item for item in document["items"] or [] if is_news(self.url.name, item)]
+                document["items"] = news(_page(self.url, document))
             return document
 
     connector = aiohttp.TCPConnector(limit=0, ssl=tls(login))
@@ -61,6 +74,17 @@ def watch_session(login: Login, watched: Watched, metadata_of: Collection[str], 
         response_class=Response,
         read_bufsize=_READ_BYTES,
         middlewares=[ask_for_metadata],
+    )
+
+
+def _page(url: URL, document: dict[str, Any]) -> Page:
+    *_, parent, namespace, plural = url.parts
+    return Page(
+        plural,
+        namespace if parent == "namespaces" else "",
+        document["items"] or [],  # an empty list of metadata has null, which kopf does not expect
+        is_first="continue" not in url.query,
+        is_last=not document["metadata"].get("continue"),
     )
 
 

@@ -1,0 +1,71 @@
+"""The operator as a program whose watches come back too late, and what it has missed meanwhile."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import yaml
+
+from ingestion_operator import constants
+from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.ports import JOBS, PIPELINES
+from tests.cluster.handle import Cluster
+from tests.support import objects
+from tests.support.fault_proxy import Fault, FaultProxy, Rule
+from tests.support.gateway_process import write_account_kubeconfig
+from tests.support.operator_process import start_operator
+from tests.support.waiting import wait_for
+
+NAME = "left-alone"
+
+
+def endless_job(namespace: str, uid: str) -> objects.Body:
+    """A run whose pod no node takes."""
+    metadata = objects.job("left-alone-1", scheduled=False, pipeline_name=NAME)["metadata"]
+    labels = {constants.LABEL_PIPELINE: metadata["labels"][constants.LABEL_PIPELINE]}
+    pod = {"restartPolicy": "Never", "containers": [{"name": "ingestion", "image": "localhost/none:1"}]}
+    owner = {"apiVersion": f"{constants.GROUP}/{constants.VERSION}", "kind": "IngestionPipeline", "name": NAME}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": metadata["annotations"],
+            "ownerReferences": [owner | {"uid": uid, "controller": True}],
+        },
+        "spec": {"template": {"metadata": {"labels": labels}, "spec": pod | {"schedulerName": "nobody"}}},
+    }
+
+
+def test_a_run_whose_job_is_deleted_while_the_watches_are_cut_for_too_long_is_ended(
+    bed: Cluster, api: KubernetesCluster, namespace: str, tmp_path: Path
+) -> None:
+    def run() -> tuple[str, str]:
+        status = (api.get(PIPELINES, namespace, NAME) or {}).get("status", {})
+        return next(((one["state"], one["reason"]) for one in status.get("runs", [])), ("", ""))
+
+    def gone(plural: str) -> Rule:
+        return Rule(Fault("gone"), target=f"/{plural}[?].*watch=true", times=None)
+
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump(objects.SETTINGS))
+    account = write_account_kubeconfig(
+        bed, namespace, tmp_path / "account", manifest="rbac.yaml", account="ingestion-operator"
+    )
+    with FaultProxy(account) as proxy:
+        through = proxy.write_kubeconfig(tmp_path / "proxied")
+        with start_operator(
+            tmp_path, kubeconfig=through, namespace=namespace, settings=settings, observer=bed.kubeconfig
+        ):
+            created = api.create(PIPELINES, objects.manifest(NAME, namespace, schedule=None))
+            api.create(JOBS, endless_job(namespace, created["metadata"]["uid"]))
+            wait_for("the run", lambda: run()[0] == "queued", timeout=30)
+            # The watch of pipelines goes on where it was: nothing is listed that would tell of the run.
+            with ExitStack() as stack:
+                rules = [stack.enter_context(proxy.failing(gone(plural))) for plural in ("jobs", "pods")]
+                proxy.cut_watches()
+                wait_for("the watches to be too late", lambda: all(one.struck.is_set() for one in rules), timeout=30)
+                api.delete(JOBS, namespace, "left-alone-1", propagation="Background")
+                wait_for("the end of the run", lambda: run() == ("failed", "JobDeleted"), timeout=30)
+    assert "Watches had to list anew" in (tmp_path / "operator.log").read_text()
