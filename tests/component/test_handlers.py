@@ -1,10 +1,11 @@
 """What an event of the cluster means to the queue."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from ingestion_operator.controllers.handlers import is_own_write, is_urgent, last_word, news_among_listed
+from ingestion_operator.controllers.handlers import is_own_write, is_urgent, last_word, news_among_listed, object_of
 from ingestion_operator.controllers.inventory import Inventory
 from ingestion_operator.first_round import FirstSight
 from ingestion_operator.kube.watching import Page
@@ -79,3 +80,10 @@ def test_a_pod_that_changes_is_kept_for_the_look_since_it_may_be_gone_by_then(ev
 
 def test_thousands_of_pods_in_a_list_are_not_kept() -> None:
     assert last_word(None, "pods", pod()) is None
+
+
+def test_of_the_object_of_an_event_nothing_stays_that_nobody_reads() -> None:
+    whole: Any = pod()
+    whole["metadata"]["managedFields"] = [{"fieldsV1": {"f:spec": {}}}]
+    assert object_of({"type": "MODIFIED", "object": whole}) == pod()
+    assert whole == pod()  # kopf keeps the object itself

@@ -6,8 +6,9 @@ from typing import Final
 Lives = dict[int, list[tuple[float, float]]]
 """Samples (seconds, value) of a process by its life: it is ended and started again meanwhile."""
 
-WARM_UP_SECONDS: Final = 120.0
-"""The beginning of each life does not count: pools fill, caches and the allocator's arenas grow."""
+WARM_UP_SECONDS: Final = 900.0
+"""The beginning of each life does not count: pools fill, and memory grows to what the most answers that come together
+take, of which a thread for each may. Ever larger ones come ever more rarely."""
 
 LEAST_SECONDS: Final = 300.0
 """Less than that, beyond the warm-up, says nothing about growth."""

@@ -48,7 +48,7 @@ class Scale:
     """How often each way to end a program comes, beside 1 for each other fault: growth needs long lives."""
 
 
-LONG: Final = Scale(pipelines=24, seconds_between_steps=0.5, mean_seconds_between_faults=20, ends_of_programs=0.1)
+LONG: Final = Scale(pipelines=24, seconds_between_steps=0.5, mean_seconds_between_faults=20, ends_of_programs=0.02)
 SHORT: Final = Scale(pipelines=6, seconds_between_steps=0.1, mean_seconds_between_faults=3, ends_of_programs=1)
 
 

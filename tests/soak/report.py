@@ -23,8 +23,8 @@ class Bound:
 
 
 BOUNDS: Final = {
-    "operator": {"memory_mib": Bound(120, 4, 1.5), "threads": Bound(40, 0.5, 1), "files": Bound(80, 1, 3)},
-    "gateway": {"memory_mib": Bound(110, 4, 1.5), "threads": Bound(60, 0.5, 1), "files": Bound(80, 1, 3)},
+    "operator": {"memory_mib": Bound(110, 4, 1.5), "threads": Bound(40, 0.5, 1), "files": Bound(80, 1, 3)},
+    "gateway": {"memory_mib": Bound(90, 4, 1.5), "threads": Bound(60, 0.5, 1), "files": Bound(80, 1, 3)},
 }
 
 

@@ -30,8 +30,9 @@ def operator_command(
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of this checkout's programs."""
-    return {**os.environ, "PYTHONPATH": str(CHECKOUT / "operator"), "NO_PROXY": "*", "no_proxy": "*"}
+    """Return the environment of this checkout's programs: heaps as in their image."""
+    own = {"PYTHONPATH": str(CHECKOUT / "operator"), "MALLOC_ARENA_MAX": "2"}
+    return {**os.environ, **own, "NO_PROXY": "*", "no_proxy": "*"}
 
 
 @contextmanager

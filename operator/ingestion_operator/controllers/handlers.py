@@ -40,7 +40,7 @@ def register(
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
     async def pipeline_changed(event: kopf.RawEvent, **_: Any) -> None:
-        body = _object_of(event)
+        body = object_of(event)
         metadata = body["metadata"]
         key = PipelineKey(metadata["namespace"], metadata["name"])
         kill = metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, "")
@@ -53,7 +53,7 @@ def register(
             queue.mark(key)
 
     async def child_changed(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
-        body, is_listed = _object_of(event), event["type"] is None
+        body, is_listed = object_of(event), event["type"] is None
         if archiver is not None and resource.plural == "pods" and not is_listed:
             if event["type"] == "DELETED":
                 archiver.forget(body)
@@ -114,7 +114,7 @@ def is_urgent(event_type: str | None, plural: str) -> bool:
     return event_type is not None and plural != "cronjobs"
 
 
-def _object_of(event: kopf.RawEvent) -> dict[str, Any]:
+def object_of(event: kopf.RawEvent) -> dict[str, Any]:
     """Return the object without the larger part of it, which nobody reads.
 
     kopf has a cycle around each object: what is in there stays until the garbage collector comes by.

@@ -41,7 +41,7 @@ def test_too_short_a_life_tells_nothing_about_growth_but_has_a_peak() -> None:
     found = result({1: line(500, 9000, seconds=300)})
     (each,) = report.judged(found)
     assert each.growth_per_hour is None
-    assert report.violations(found) == ["memory_mib of the operator reached 1250, more than 120"]
+    assert report.violations(found) == ["memory_mib of the operator reached 1250, more than 110"]
     assert "too short" in report.table(found)
 
 
