@@ -1,8 +1,9 @@
 """Airflow with the real plugin, and this operator with its gateway, on one machine in one run: `make bench`.
 
-First Airflow alone; then the cluster is brought up, and ours is measured alone; then, with ours down, what Kubernetes
-takes for the same. Both contenders are called by the same client in the same order. Writes the samples, a table and a
-plot to benchmarks/results/; the last line is one JSON object. Exits with 1 if a figure is missing.
+First Airflow alone, with this checkout's cluster down; then that is brought up, and ours is measured alone; then, with
+ours down, what Kubernetes takes for the same. Both contenders are called by the same client in the same order. Writes
+the samples, a table and a plot to benchmarks/results/; the last line is one JSON object. Exits with 1 if a figure is
+missing.
 
 RUNS=3 says how often what takes seconds is repeated.
 """
@@ -38,6 +39,7 @@ def measure(runs: int) -> tuple[Facts, dict[str, Samples]]:
     """Take all samples, one contender after the other."""
     samples = {name: Samples() for name in CONTENDERS}
     idle = _IDLE_SECONDS if runs > 1 else _SHORT_IDLE_SECONDS
+    testbed.down()  # beside Airflow it would cost processor time, and after other work it has much memory
     load = round(os.getloadavg()[0], 2)
     say("Airflow with the plugin")
     with airflow.open_airflow() as contender:

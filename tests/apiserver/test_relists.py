@@ -5,7 +5,6 @@ from pathlib import Path
 
 import yaml
 
-from ingestion_operator import constants
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import JOBS, PIPELINES
 from tests.cluster.handle import Cluster
@@ -15,27 +14,7 @@ from tests.support.gateway_process import write_account_kubeconfig
 from tests.support.operator_process import start_operator
 from tests.support.waiting import wait_for
 
-NAME = "left-alone"
-
-
-def endless_job(namespace: str, uid: str) -> objects.Body:
-    """A run whose pod no node takes."""
-    metadata = objects.job("left-alone-1", scheduled=False, pipeline_name=NAME)["metadata"]
-    labels = {constants.LABEL_PIPELINE: metadata["labels"][constants.LABEL_PIPELINE]}
-    pod = {"restartPolicy": "Never", "containers": [{"name": "ingestion", "image": "localhost/none:1"}]}
-    owner = {"apiVersion": f"{constants.GROUP}/{constants.VERSION}", "kind": "IngestionPipeline", "name": NAME}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": metadata["name"],
-            "namespace": namespace,
-            "labels": labels,
-            "annotations": metadata["annotations"],
-            "ownerReferences": [owner | {"uid": uid, "controller": True}],
-        },
-        "spec": {"template": {"metadata": {"labels": labels}, "spec": pod | {"schedulerName": "nobody"}}},
-    }
+NAME, JOB = "left-alone", "left-alone-1"
 
 
 def test_a_run_whose_job_is_deleted_while_the_watches_are_cut_for_too_long_is_ended(
@@ -59,13 +38,14 @@ def test_a_run_whose_job_is_deleted_while_the_watches_are_cut_for_too_long_is_en
             tmp_path, kubeconfig=through, namespace=namespace, settings=settings, observer=bed.kubeconfig
         ):
             created = api.create(PIPELINES, objects.manifest(NAME, namespace, schedule=None))
-            api.create(JOBS, endless_job(namespace, created["metadata"]["uid"]))
+            uid = created["metadata"]["uid"]
+            api.create(JOBS, objects.job_to_create(JOB, namespace, uid, pipeline_name=NAME))
             wait_for("the run", lambda: run()[0] == "queued", timeout=30)
             # The watch of pipelines goes on where it was: nothing is listed that would tell of the run.
             with ExitStack() as stack:
                 rules = [stack.enter_context(proxy.failing(gone(plural))) for plural in ("jobs", "pods")]
                 proxy.cut_watches()
                 wait_for("the watches to be too late", lambda: all(one.struck.is_set() for one in rules), timeout=30)
-                api.delete(JOBS, namespace, "left-alone-1", propagation="Background")
+                api.delete(JOBS, namespace, JOB, propagation="Background")
                 wait_for("the end of the run", lambda: run() == ("failed", "JobDeleted"), timeout=30)
     assert "Watches had to list anew" in (tmp_path / "operator.log").read_text()

@@ -7,7 +7,7 @@ from tests.soak import report
 from tests.soak.play import SHORT, soak
 
 SEED = 351
-"""Its faults: writes of the operator are cut off, its watches are for too long, it is killed."""
+"""Its faults: writes of the operator are cut off; its watches are cut for too long; it is killed."""
 
 
 def test_random_use_with_faults_loses_doubles_and_leaks_nothing(bed: Cluster, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from ingestion_operator.constants import ANNOTATION_REQUESTED_AT, ANNOTATION_STOP, LABEL_PIPELINE
+from ingestion_operator.constants import ANNOTATION_REQUESTED_AT, ANNOTATION_STOP
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES
@@ -22,27 +22,8 @@ NAME = "traced"
 def waiting_job(namespace: str, uid: str) -> objects.Body:
     """A run that was stopped while it waited."""
     now = format_timestamp(SystemClock().now())
-    body = objects.job("traced-1", scheduled=False, suspended=True, pipeline_name=NAME)
-    metadata = body["metadata"]
-    owner = {"apiVersion": "ingestion.openmetadata.org/v1alpha1", "kind": "IngestionPipeline", "name": NAME, "uid": uid}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": metadata["name"],
-            "namespace": namespace,
-            "labels": metadata["labels"],
-            "annotations": metadata["annotations"] | {ANNOTATION_REQUESTED_AT: now, ANNOTATION_STOP: now},
-            "ownerReferences": [owner],
-        },
-        "spec": {
-            "suspend": True,
-            "template": {
-                "metadata": {"labels": {LABEL_PIPELINE: metadata["labels"][LABEL_PIPELINE]}},
-                "spec": {"restartPolicy": "Never", "containers": [{"name": "ingestion", "image": "localhost/none:1"}]},
-            },
-        },
-    }
+    stopped = {ANNOTATION_REQUESTED_AT: now, ANNOTATION_STOP: now}
+    return objects.job_to_create("traced-1", namespace, uid, pipeline_name=NAME, suspend=True, annotations=stopped)
 
 
 def test_a_deploy_and_the_run_after_it_reach_a_collector(

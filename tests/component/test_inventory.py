@@ -14,10 +14,10 @@ from ingestion_operator.ports import JOBS, PIPELINES, PODS, ClusterApi, Kind
 from ingestion_operator.refresh import PipelineKey, Refresher
 from ingestion_operator.reporter import Reporter
 from ingestion_operator.settings import Settings
-from tests.support.archive_bed import until
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import NAMESPACE, job, manifest
+from tests.support.waiting import until
 
 A, B, ELSEWHERE = PipelineKey(NAMESPACE, "a"), PipelineKey(NAMESPACE, "b"), PipelineKey("elsewhere", "a")
 SEEN = ("uid", 1, "")
@@ -167,7 +167,7 @@ class Stage:
         for namespace in (*namespaces, *namespaces):
             inventory.listed(page(JOBS, namespace=namespace))
         # All are marked at once.
-        await until("all looks", lambda: bool(self.looked_at) and not queue.depth and not queue.busy)
+        await until("all were looked at", lambda: bool(self.looked_at) and not queue.depth and not queue.busy)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from ingestion_operator.archive.retention import sweep
 from ingestion_operator.errors import StoreError
 from ingestion_operator.object_store import ObjectStore
-from tests.support.archive_bed import ENDED, Bed, attempt, lines, play, pod, until, write
+from tests.support.archive_bed import ENDED, Bed, attempt, lines, play, pod, write
 from tests.support.s3_server import S3Server
+from tests.support.waiting import until
 
 LONG = 12_000
 """Lines that are more than two segments."""

@@ -1,7 +1,7 @@
 """The surroundings of an archiver: pods that write, a clock, a store, and any number of operators' lives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -78,14 +78,6 @@ class Bed:
 def play(scene: Coroutine[Any, Any, None]) -> None:
     """Run a scene in an event loop of its own, for a minute at most."""
     asyncio.run(asyncio.wait_for(scene, 60))
-
-
-async def until(what: str, is_so: Callable[[], bool], *, seconds: float = 10) -> None:
-    """Let the event loop go on until something is so. Raises AssertionError when that takes longer."""
-    end = asyncio.get_running_loop().time() + seconds
-    while not is_so():
-        assert asyncio.get_running_loop().time() < end, f"waited {seconds:.0f} s until {what}"
-        await asyncio.sleep(0.005)
 
 
 def write(log: FollowedLog, first: int, last: int) -> None:

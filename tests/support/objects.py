@@ -112,6 +112,28 @@ def job(
     return body
 
 
+def job_to_create(
+    name: str, namespace: str, owner: str, *, pipeline_name: str, suspend: bool = False, annotations: Body | None = None
+) -> Body:
+    """A run by hand as a client gives it to a real API server; `owner` is the pipeline's uid. No node takes its pod."""
+    labels = {constants.LABEL_PIPELINE: cronjob_name(pipeline_name)}
+    container = {"name": constants.RUNNER_CONTAINER, "image": "localhost/none:1"}
+    pod_spec = {"restartPolicy": "Never", "schedulerName": "nobody", "containers": [container]}
+    pipeline_reference = {"apiVersion": constants.API_VERSION, "kind": constants.KIND, "name": pipeline_name}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {constants.ANNOTATION_PIPELINE_NAME: pipeline_name} | (annotations or {}),
+            "ownerReferences": [pipeline_reference | {"uid": owner, "controller": True}],
+        },
+        "spec": {"suspend": suspend, "template": {"metadata": {"labels": labels}, "spec": pod_spec}},
+    }
+
+
 def growing(*sizes: str, memory: str = "512Mi", retries: int = 0, step: str = "", failed: int = 0, **more: Any) -> Body:
     """A Job whose run is repeated with `sizes` after `memory`; with a `step` it is suspended and gets that next."""
     body = job(backoff_limit=retries + len(sizes), suspended=bool(step), **more)

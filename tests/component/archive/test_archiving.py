@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from ingestion_operator import archiving, constants
 from ingestion_operator.object_store import ObjectStore
 from tests.support import objects
-from tests.support.archive_bed import BEGUN, ENDED, Bed, lines, play, pod, until, write
+from tests.support.archive_bed import BEGUN, ENDED, Bed, lines, play, pod, write
 from tests.support.memory_store import MemoryStore
+from tests.support.waiting import until
 
 
 @pytest.fixture

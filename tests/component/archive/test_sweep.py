@@ -3,9 +3,10 @@
 import pytest
 
 from tests.support import objects
-from tests.support.archive_bed import ENDED, Bed, play, pod, until, write
+from tests.support.archive_bed import ENDED, Bed, play, pod, write
 from tests.support.fake_clock import FakeClock
 from tests.support.memory_store import MemoryStore
+from tests.support.waiting import until
 
 
 def test_old_logs_go_and_the_log_tells_how_much(caplog: pytest.LogCaptureFixture) -> None:
