@@ -48,6 +48,10 @@ _GONE: Final = "the end of this log may be missing: its pod was gone before it w
 _MISSING_SECONDS: Final = 60.0
 """How long a log may be nowhere before its pod is taken to be gone though no watch said so."""
 
+MAX_DONE: Final = 20_000
+"""Pods whose logs are known to be complete, without a look into the store: 2 MiB. The oldest are forgotten first, since
+nobody tells of a pod that goes while the watch of pods is cut."""
+
 _STORE_THREADS: Final = 4
 _COMPLAINTS: Final = 5
 """How often the kubelet may fail to serve the log of a container that has ended, before that is taken as final."""
@@ -94,6 +98,7 @@ class LogArchiver:
         retention: Callable[[], timedelta],
         *,
         max_streams: int = MAX_STREAMS,
+        max_done: int = MAX_DONE,
         flush_seconds: float = FLUSH_SECONDS,
         first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
         missing_seconds: float = _MISSING_SECONDS,
@@ -104,6 +109,7 @@ class LogArchiver:
         self._clock = clock
         self._retention = retention
         self._max_streams = max_streams
+        self._max_done = max_done
         self._flush_seconds = flush_seconds
         self._first_pause_seconds = first_pause_seconds
         self._missing_seconds = missing_seconds
@@ -112,7 +118,7 @@ class LogArchiver:
         self._waiting: list[tuple[datetime, int, str]] = []
         self._order = itertools.count()
         self._streams: dict[str, asyncio.Task[None]] = {}
-        self._done: set[str] = set()
+        self._done: dict[str, None] = {}
         self._store_troubles, self._stream_troubles = _RareWarning(), _RareWarning()
 
     @property
@@ -143,7 +149,7 @@ class LogArchiver:
     def forget(self, pod: dict[str, Any]) -> None:
         """Take notice of a pod that has gone."""
         uid = pod["metadata"]["uid"]
-        self._done.discard(uid)
+        self._done.pop(uid, None)
         if (attempt := self._attempts.get(uid)) is not None:
             attempt.is_gone = True
             attempt.changed.set()
@@ -193,8 +199,13 @@ class LogArchiver:
         attempt = self._attempts.pop(uid)
         if not stream.cancelled():
             if not attempt.is_gone:
-                self._done.add(uid)
+                self._remember(uid)
             self._start_waiting()
+
+    def _remember(self, uid: str) -> None:
+        self._done[uid] = None
+        if len(self._done) > self._max_done:
+            del self._done[next(iter(self._done))]
 
     async def _archive(self, attempt: _Attempt) -> None:
         failures = 0

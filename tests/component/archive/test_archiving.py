@@ -99,6 +99,23 @@ def test_a_kubelet_that_has_just_started_and_does_not_know_its_pods_yet_costs_no
     play(scene())
 
 
+def test_only_the_last_complete_logs_are_known_without_a_look_into_the_store() -> None:
+    bed = Bed(MemoryStore(), max_done=1)
+
+    async def scene() -> None:
+        async with bed.archiver() as archiver:
+            for name in ("nightly-1-a", "nightly-2-a"):
+                bed.starts(name).is_running = False
+                archiver.observe(pod(name, **ENDED))
+                await until("the log is complete", lambda: not archiver.streams)
+            archiver.observe(pod("nightly-2-a", **ENDED))
+            assert archiver.streams == 0
+            archiver.observe(pod("nightly-1-a", **ENDED))
+            assert archiver.streams == 1
+
+    play(scene())
+
+
 def test_a_log_that_is_nowhere_for_long_is_closed_though_no_watch_said_that_its_pod_is_gone() -> None:
     bed = Bed(MemoryStore(), missing_seconds=0.05)
 
