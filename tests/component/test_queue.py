@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.refresh import PipelineKey
 from tests.support.fake_clock import FakeClock
 from tests.support.objects import NOW, Body, pod
+from tests.support.waiting import until
 
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
 BOUND = 10.0
@@ -72,17 +72,9 @@ async def running(look: Look, clock: FakeClock | None = None) -> AsyncIterator[R
         await asyncio.gather(worker, return_exceptions=True)
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for a condition, with a bound."""
-    end = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        await asyncio.sleep(0.002)
-
-
 async def idle(queue: RefreshQueue) -> None:
     """Wait until nothing is due or under way."""
-    await until(lambda: not queue._busy and not queue._due)
+    await until("nothing is due or under way", lambda: not queue._busy and not queue._due)
 
 
 def test_many_marks_before_a_look_are_one_look() -> None:
@@ -106,13 +98,13 @@ def test_marks_during_a_look_are_one_more_look_after_it() -> None:
     async def scene() -> None:
         async with running(looks) as queue:
             queue.mark(A)
-            await until(lambda: looks.running)
+            await until("a look is under way", lambda: looks.running)
             for _ in range(100):
                 queue.mark(A, after=0.01)
             await asyncio.sleep(0.1)  # time in which a second look could start
             assert looks.keys == [A]
             looks.gate.set()
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
             await idle(queue)
 
     asyncio.run(scene())
@@ -129,7 +121,7 @@ def test_different_pipelines_are_looked_at_side_by_side_by_a_bounded_number_of_w
         async with running(looks) as queue:
             for key in keys:
                 queue.mark(key)
-            await until(lambda: looks.running == WORKERS)
+            await until("every worker looks", lambda: looks.running == WORKERS)
             await asyncio.sleep(0.05)  # time in which one too many could start
             assert looks.running == WORKERS
             looks.gate.set()
@@ -154,8 +146,8 @@ def test_a_slow_pipeline_does_not_hold_up_the_others() -> None:
             queue.mark(A)
             for _ in range(3):
                 queue.mark(B)
-                await until(lambda: not queue._due)
-                await until(lambda: B not in queue._busy)
+                await until("nothing is due", lambda: not queue._due)
+                await until("B was looked at", lambda: B not in queue._busy)
             assert looks.keys == [B, B, B]
             slow.set()
             await idle(queue)
@@ -190,10 +182,10 @@ def test_pods_of_a_failed_look_are_handed_over_again_but_not_over_newer_ones() -
         async with running(looks) as queue:
             queue.mark(A, pod=early)
             queue.mark(A, pod=other)
-            await until(lambda: looks.running)
+            await until("a look is under way", lambda: looks.running)
             queue.mark(A, pod=late)
             looks.gate.set()
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
             await idle(queue)
 
     asyncio.run(scene())
@@ -207,7 +199,7 @@ def test_a_failing_look_is_repeated_with_growing_pauses_until_it_succeeds() -> N
     async def scene() -> None:
         async with running(looks) as queue:
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 5)
+            await until("there were five looks", lambda: len(looks.seen) == 5)
             await idle(queue)
             assert queue._failures == {}
 
@@ -227,7 +219,7 @@ def test_an_error_that_nobody_expected_is_repeated_too_and_logged_with_its_trace
     async def scene() -> None:
         async with running(looks) as queue:
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
             await idle(queue)
 
     asyncio.run(scene())
@@ -246,7 +238,7 @@ def test_a_first_conflict_is_repeated_at_once_and_quietly(
     async def scene() -> None:
         async with running(looks) as queue:
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
             await idle(queue)
 
     asyncio.run(scene())
@@ -261,7 +253,7 @@ def test_the_pause_after_failures_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     async def scene() -> None:
         async with running(looks) as queue:
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 31)
+            await until("it was looked at once more than it failed", lambda: len(looks.seen) == 31)
 
     asyncio.run(scene())
 
@@ -274,9 +266,9 @@ def test_a_mark_during_the_pause_of_a_failed_look_is_not_kept_waiting(monkeypatc
     async def scene() -> None:
         async with running(looks) as queue:
             queue.mark(A)
-            await until(lambda: queue._failures)
+            await until("a look has failed", lambda: queue._failures)
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
             await idle(queue)
 
     asyncio.run(scene())
@@ -289,7 +281,7 @@ def test_a_look_that_asks_for_another_gets_it_when_its_time_has_come_and_not_bef
     async def scene() -> None:
         async with running(looks, clock) as queue:
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
             await idle(queue)
 
     asyncio.run(scene())
@@ -303,7 +295,7 @@ def test_a_look_wanted_in_the_past_is_not_repeated_in_a_hot_loop() -> None:
     async def scene() -> None:
         async with running(looks, FakeClock(NOW)) as queue:
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 4)
+            await until("there were four looks", lambda: len(looks.seen) == 4)
 
     asyncio.run(scene())
     assert looks.times[3] - looks.times[0] >= 0.03
@@ -316,9 +308,9 @@ def test_a_mark_comes_before_a_look_that_is_due_much_later() -> None:
     async def scene() -> None:
         async with running(looks, FakeClock(NOW)) as queue:
             queue.mark(A)
-            await until(lambda: looks.seen and queue._due and not queue._busy)
+            await until("the first look is over", lambda: looks.seen and queue._due and not queue._busy)
             queue.mark(A)
-            await until(lambda: len(looks.seen) == 2)
+            await until("there were two looks", lambda: len(looks.seen) == 2)
 
     asyncio.run(scene())
 
@@ -331,7 +323,7 @@ def test_a_pipeline_that_is_gone_is_forgotten_with_all_that_was_due() -> None:
             queue.mark(A, pod=pod(), after=0.05)
             queue.mark(B, after=0.1)
             queue.forget(A)
-            await until(lambda: looks.seen)
+            await until("there was a look", lambda: looks.seen)
             assert dict(queue._pods) == {}
             await idle(queue)
 
@@ -347,7 +339,7 @@ def test_stopping_waits_for_the_looks_that_are_under_way_and_starts_no_other() -
         queue = RefreshQueue(looks, FakeClock())
         worker = asyncio.create_task(queue.run())
         queue.mark(A)
-        await until(lambda: looks.running)
+        await until("a look is under way", lambda: looks.running)
         queue.mark(B, after=0.2)
         worker.cancel()
         await asyncio.sleep(0.05)
@@ -368,10 +360,10 @@ async def _overtaken(mark: Callable[[RefreshQueue, PipelineKey], None]) -> list[
     async with running(looks) as queue:
         for key in crowd:
             queue.mark(key)
-        await until(lambda: looks.running == WORKERS)
+        await until("every worker looks", lambda: looks.running == WORKERS)
         mark(queue, A)
         looks.gate.set()
-        await until(lambda: len(looks.keys) > len(crowd))
+        await until("one more than those was looked at", lambda: len(looks.keys) > len(crowd))
     return looks.keys[WORKERS:]
 
 

@@ -1,8 +1,6 @@
 """Queue, looks and reports together: who waits for a server is woken when it answers again."""
 
 import asyncio
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -17,16 +15,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, job, manifest
-
-BOUND = 10.0
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, with a bound."""
-    end = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        await asyncio.sleep(0.01)
+from tests.support.waiting import until
 
 
 def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_else_happens(
@@ -50,11 +39,11 @@ def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_els
             asyncio.create_task(main._follow_servers(reporter, versions, queue, lambda: None)),
         ]
         queue.mark(PipelineKey(NAMESPACE, NAME))
-        await until(lambda: sink.calls and not queue._busy)
+        await until("the first try has failed", lambda: sink.calls and not queue._busy)
         assert not queue._due
         sink.down = None
         clock.forward(minutes=1)
-        await until(lambda: sink.rows)
+        await until("the server has the row", lambda: sink.rows)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,18 +4,15 @@ Most bad ones are made from the generated schema: for every enum, bound, pattern
 object there is one that differs from a good one in just that. The rules that span fields are written out by hand.
 """
 
-import re
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from ingestion_operator.models.pipeline import PipelineSpec
 from tests.support.objects import Body, spec
+from tests.support.schema_walk import nodes, replaced, value_at, violations
 from tools.generate_crds import structural_schema
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -332,89 +329,10 @@ def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one b
 
 
 def _from_schema(base: Body, only: str) -> Iterator[Case]:
-    for path, node in _nodes(schema(), base, ()):
+    for path, node in nodes(schema(), base):
         if only and only not in path:
             continue
-        value, where = _value(base, path), ".".join(str(part) for part in path)
-        for what, bad, fix in _violations(node, value):
+        where = ".".join(str(part) for part in path)
+        for what, bad, fix in violations(node, value_at(base, path)):
             field = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
-            yield Case(f"{where or 'spec'}: {what}", _replaced(base, path, bad), field, fix, field or ": ")
-
-
-def _nodes(node: Body, value: Any, path: Path) -> Iterator[tuple[Path, Body]]:
-    """Every node of the schema that a value reaches, with the path to it."""
-    yield path, node
-    if isinstance(value, dict):
-        for key, child in value.items():
-            below = node.get("properties", {}).get(key) or node.get("additionalProperties")
-            if below is not None:
-                yield from _nodes(below, child, (*path, key))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _nodes(node["items"], child, (*path, index))
-
-
-def _violations(node: Body, value: Any) -> Iterator[tuple[str, Any, str]]:  # noqa: C901  one branch per keyword
-    """What breaks one constraint of a node: its name, a bad value, what the API server must say."""
-    kind = node.get("type", "")
-    quantity = "x-kubernetes-int-or-string" in node
-    if quantity:
-        yield "a wrong type", True, "must be of type integer,string"
-    elif kind:
-        expected = node.get("format", kind)
-        yield "a wrong type", 7 if kind in ("string", "array", "object") else "7", f"must be of type {expected}"
-    if "enum" in node:
-        yield "an unknown value", "NoSuchValue", f'supported values: "{node["enum"][0]}"'
-    if "minimum" in node:
-        yield "too small", node["minimum"] - 1, f"should be greater than or equal to {node['minimum']}"
-    if "maximum" in node:
-        yield "too large", node["maximum"] + 1, f"should be less than or equal to {node['maximum']}"
-    if isinstance(value, str):
-        yield from _bad_texts(node, value)
-    if isinstance(value, list):
-        if "minItems" in node:
-            yield "no item", [], "should have at least 1 items"
-        if "maxItems" in node:
-            yield "too many items", value * (node["maxItems"] + 1), f"must have at most {node['maxItems']} items"
-    if isinstance(value, dict):
-        yield from _bad_objects(node, value)
-
-
-def _bad_texts(node: Body, value: str) -> Iterator[tuple[str, Any, str]]:
-    pattern = node.get("pattern", "")
-    if "minLength" in node:
-        yield "empty", "", "should be at least 1 chars long"
-    if pattern:
-        bad = next(text for text in ("!\n", "!") if len(text) <= node.get("maxLength", 99))
-        yield "another shape", bad, "should match '^"
-        if not re.fullmatch(pattern, f"{value}\n".replace("\n", "\n\n")):
-            yield "a line break at the end", f"{value}\n", "should match '^"
-    if "maxLength" in node:
-        long = value[:1] * (node["maxLength"] + 1 - len(value)) + value
-        if re.fullmatch(pattern or ".*", long, re.DOTALL):
-            yield "too long", long, f"may not be more than {node['maxLength']}"
-
-
-def _bad_objects(node: Body, value: Body) -> Iterator[tuple[str, Any, str]]:
-    for key in node.get("required", []):
-        yield f"no {key}", {k: v for k, v in value.items() if k != key}, f"{key}: Required value"
-    if "maxProperties" in node:
-        example = next(iter(value.values()))
-        many = {f"key-{number}": example for number in range(node["maxProperties"] + 1)}
-        yield "too many entries", many, f"must have at most {node['maxProperties']} items"
-    if "properties" in node:
-        yield "an unknown field", {**value, "noSuchField": "x"}, "unknown field"
-
-
-def _value(body: Any, path: Path) -> Any:
-    for part in path:
-        body = body[part]
-    return body
-
-
-def _replaced(base: Body, path: Path, value: Any) -> Body:
-    if not path:
-        return deepcopy(value)
-    body = deepcopy(base)
-    _value(body, path[:-1])[path[-1]] = value
-    return body
+            yield Case(f"{where or 'spec'}: {what}", replaced(base, path, bad), field, fix, field or ": ")

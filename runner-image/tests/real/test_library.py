@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from metadata.generated.schema.entity.automations.workflow import Workflow
 from metadata.generated.schema.entity.services.connections.database.postgresConnection import PostgresConnection
 from metadata.generated.schema.entity.services.ingestionPipelines.ingestionPipeline import PipelineStatus
 from metadata.generated.schema.metadataIngestion.application import OpenMetadataApplicationConfig
@@ -21,21 +20,18 @@ from metadata.ingestion.api.parser import (
 from metadata.utils.class_helper import get_service_type_from_source_type
 from metadata.utils.logger import ingestion_logger
 from metadata.utils.ssl_manager import SSLManager, check_ssl_and_init
-from pydantic import ValidationError
 
-from ingestion_runner.automation_status import closing_patch
 from ingestion_runner.inputs import run_input
 from ingestion_runner.outcomes import ConfigurationError, Outcome, Reason, RunError, State
 from ingestion_runner.pipeline_status import ROW_FIELDS, closed_row
 from ingestion_runner.workflow.application import require_runner_class
-from ingestion_runner.workflow.automation import parsed
 from ingestion_runner.workflow.certificates import use_certificate_files
 from ingestion_runner.workflow.config import WORKFLOW_CLASSES, WorkflowInputs, build_config
 from ingestion_runner.workflow.failures import StartLog, explain_start_failure
 from ingestion_runner.workflow.packages import require_extra, require_language_models
 from ingestion_runner.workflow.test_suite import with_connection
 from runner_testing.child import STEPS
-from runner_testing.pod import RUN_ID, TOKEN, WORKFLOW_ID, automation_document, pipeline_document, server_connection
+from runner_testing.pod import RUN_ID, pipeline_document
 
 CONNECTION = {
     "config": {
@@ -196,90 +192,6 @@ def test_class_that_is_no_application_is_refused_by_name(name: str) -> None:
         require_runner_class(name)
 
 
-def test_automation_is_what_the_server_sent() -> None:
-    automation = parsed(automation_document(HOST_PORT))
-
-    assert str(automation.id.root) == WORKFLOW_ID
-    assert automation.openMetadataServerConnection.securityConfig.jwtToken.get_secret_value() == TOKEN
-
-
-def test_automation_of_a_newer_server_is_read_without_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
-    server = server_connection(HOST_PORT, inventedHere=1)
-
-    parsed(automation_document(HOST_PORT, openMetadataServerConnection=server, inventedToo=[]))
-
-    log = capsys.readouterr().out
-    assert "openMetadataServerConnection.inventedHere" in log
-    assert "inventedToo" in log
-
-
-@pytest.mark.parametrize(
-    ("provider", "given", "used"),
-    [("db", "airflow", "noop"), ("aws", "airflow", "env"), ("aws", "noop", "noop"), ("db", "env", "env")],
-)
-def test_automation_reads_no_credentials_from_airflow(provider: str, given: str, used: str) -> None:
-    server = server_connection(HOST_PORT, secretsManagerProvider=provider, secretsManagerLoader=given)
-
-    automation = parsed(automation_document(HOST_PORT, openMetadataServerConnection=server))
-
-    assert automation.openMetadataServerConnection.secretsManagerLoader.value == used
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        (("connection", "config", "database"), ["hunter2"], "invalid PostgresConnection: database: Input should be"),
-        (("connection", "config", "invented"), "hunter2", "invalid PostgresConnection: invented: Extra inputs"),
-        (("serviceType",), ["hunter2"], "invalid Workflow: request.TestServiceConnectionRequest.serviceType: "),
-        ((), None, "invalid Workflow: request: Field required"),
-    ],
-)
-def test_invalid_automation_is_explained_by_its_field_without_its_value(
-    path: tuple[str, ...], value: object, message: str
-) -> None:
-    request = automation_document(HOST_PORT)["request"]
-    changed = request
-    for name in path[:-1]:
-        changed = changed[name]
-    changed |= {path[-1]: value} if path else {}
-
-    with pytest.raises((ValidationError, ParsingConfigurationError, KeyError)) as raised:
-        parsed(automation_document(HOST_PORT, request=request if path else None))
-    failure = explain_start_failure(raised.value, StartLog(), ask_server=lambda: None)
-
-    assert failure.reason is Reason.INVALID_CONFIGURATION
-    assert failure.message.startswith(message)
-    assert "hunter2" not in failure.message
-
-
-def test_automation_for_an_unknown_type_is_explained_by_the_type() -> None:
-    request = automation_document(HOST_PORT)["request"]
-    request["connection"]["config"]["type"] = "Nonsense"
-
-    with pytest.raises(RunError, match="'Nonsense'") as refused:
-        parsed(automation_document(HOST_PORT, request=request))
-
-    assert refused.value.reason is Reason.UNKNOWN_SOURCE_TYPE
-
-
-@pytest.mark.parametrize("log_tail", ["", "the end"])
-def test_closed_automation_is_valid(log_tail: str) -> None:
-    automation = automation_document(HOST_PORT)
-    patch = closing_patch(
-        automation,
-        Outcome.failed(Reason.INTERRUPTED, "asked to stop"),
-        definition=[],
-        started=1,
-        ended=2,
-        log_tail=log_tail,
-    )
-
-    closed = Workflow.model_validate(automation | {part["path"].removeprefix("/"): part["value"] for part in patch})
-
-    assert (closed.status.value, closed.response.status.value) == ("Failed", "Failed")
-    assert closed.response.steps[0].passed is False
-
-
 @pytest.mark.parametrize(
     "outcome",
     [
@@ -349,10 +261,6 @@ def test_exception_that_is_known_by_name_exists(module: str, name: str) -> None:
 def test_exception_of_an_answer_that_is_no_json_exists() -> None:
     client = importlib.import_module("metadata.ingestion.ometa.client")
     assert issubclass(client.HtmlResponseError, Exception)
-
-
-def test_automation_has_the_entry_that_the_runner_calls() -> None:
-    assert callable(importlib.import_module("metadata.automations.execute_runner").execute)
 
 
 def test_source_type_that_is_unknown_is_refused_by_the_library() -> None:
