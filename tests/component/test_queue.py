@@ -2,23 +2,20 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
 
 from ingestion_operator.controllers import queue as module
-from ingestion_operator.controllers.queue import WORKERS, Look, RefreshQueue
+from ingestion_operator.controllers.queue import WORKERS, RefreshQueue
 from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.refresh import PipelineKey
 from tests.support.fake_clock import FakeClock
+from tests.support.looks import BOUND_SECONDS, Looks, running
 from tests.support.objects import NOW, Body, pod
 from tests.support.waiting import until
 
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
-BOUND = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -26,50 +23,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses a tenth as long, so that the tests wait less."""
     monkeypatch.setattr(module, "_SETTLE_SECONDS", 0.01)
     monkeypatch.setattr(module, "_FIRST_RETRY_SECONDS", 0.05)
-
-
-class Looks:
-    """Records looks; `gate` holds them until it is set, `answers` are what they return or raise."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[PipelineKey, list[Body]]] = []
-        self.times: list[float] = []
-        self.running = 0
-        self.most = 0
-        self.gate = threading.Event()
-        self.gate.set()
-        self.answers: list[datetime | Exception | None] = []
-        self._lock = threading.Lock()
-
-    def __call__(self, key: PipelineKey, pods: list[Body]) -> datetime | None:
-        with self._lock:
-            self.seen.append((key, pods))
-            self.times.append(time.monotonic())
-            self.running += 1
-            self.most = max(self.most, self.running)
-            answer = self.answers.pop(0) if self.answers else None
-        assert self.gate.wait(BOUND)
-        with self._lock:
-            self.running -= 1
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    @property
-    def keys(self) -> list[PipelineKey]:
-        return [key for key, _ in self.seen]
-
-
-@asynccontextmanager
-async def running(look: Look, clock: FakeClock | None = None) -> AsyncIterator[RefreshQueue]:
-    """A queue at work, stopped in the end."""
-    queue = RefreshQueue(look, clock or FakeClock())
-    worker = asyncio.create_task(queue.run())
-    try:
-        yield queue
-    finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
 
 
 async def idle(queue: RefreshQueue) -> None:
@@ -138,7 +91,7 @@ def test_a_slow_pipeline_does_not_hold_up_the_others() -> None:
 
     def look(key: PipelineKey, pods: list[Body]) -> datetime | None:
         if key == A:
-            assert slow.wait(BOUND)
+            assert slow.wait(BOUND_SECONDS)
         return looks(key, pods)
 
     async def scene() -> None:
@@ -345,44 +298,8 @@ def test_stopping_waits_for_the_looks_that_are_under_way_and_starts_no_other() -
         await asyncio.sleep(0.05)
         assert not worker.done()
         looks.gate.set()
-        await asyncio.wait([worker], timeout=BOUND)
+        await asyncio.wait([worker], timeout=BOUND_SECONDS)
         assert worker.cancelled()
 
     asyncio.run(scene())
     assert (looks.keys, looks.running) == ([A], 0)
-
-
-async def _overtaken(mark: Callable[[RefreshQueue, PipelineKey], None]) -> list[PipelineKey]:
-    """Let all workers be busy and many pipelines wait, mark one more, and return what is looked at after that."""
-    looks = Looks()
-    looks.gate.clear()
-    crowd = [PipelineKey("data", f"crowd-{number:02}") for number in range(3 * WORKERS)]
-    async with running(looks) as queue:
-        for key in crowd:
-            queue.mark(key)
-        await until("every worker looks", lambda: looks.running == WORKERS)
-        mark(queue, A)
-        looks.gate.set()
-        await until("one more than those was looked at", lambda: len(looks.keys) > len(crowd))
-    return looks.keys[WORKERS:]
-
-
-def test_a_pipeline_whose_run_has_changed_goes_before_all_that_wait() -> None:
-    later = asyncio.run(_overtaken(lambda queue, key: queue.mark(key, after=0, is_urgent=True)))
-    assert A in later[:WORKERS]
-
-
-def test_a_pipeline_that_is_not_urgent_waits_its_turn() -> None:
-    later = asyncio.run(_overtaken(lambda queue, key: queue.mark(key, after=0)))
-    assert A not in later[:WORKERS]
-
-
-def test_an_urgent_mark_outlives_marks_that_are_not() -> None:
-    def mark(queue: RefreshQueue, key: PipelineKey) -> None:
-        queue.mark(key, after=0)
-        queue.mark(key, after=0, is_urgent=True)
-        queue.mark(key, after=0)
-
-    later = asyncio.run(_overtaken(mark))
-    assert A in later[:WORKERS]
-    assert later.count(A) == 1

@@ -31,6 +31,7 @@ _SETTLE_SECONDS: Final = 0.1
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 60.0
 _ROUND_SECONDS: Final = 30.0
+_FEW_ENTRIES: Final = 64
 
 _AT_ITS_END: Final = float("-inf")
 """When a pipeline is due that was marked while it is being looked at."""
@@ -59,7 +60,7 @@ class RefreshQueue:
         self.threads = WatchedThreads(WORKERS, "refresh")
         self._due: dict[PipelineKey, _Due] = {}
         self._lanes: dict[bool, list[tuple[float, PipelineKey]]] = {True: [], False: []}
-        """What is urgent, and what is not; each the earliest first."""
+        """What is urgent, and what is not; each the earliest first, among entries that do not count any more."""
         self._pods: defaultdict[PipelineKey, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._failures: dict[PipelineKey, int] = {}
         self._busy: dict[PipelineKey, asyncio.Task[None]] = {}
@@ -91,6 +92,7 @@ class RefreshQueue:
         if wanted < self._due.get(key, _NEVER):
             self._due[key] = wanted
             heapq.heappush(self._lanes[is_urgent], (wanted.moment, key))
+            self._tidy(is_urgent)
             self._changed.set()
 
     def forget(self, key: PipelineKey) -> None:
@@ -98,6 +100,13 @@ class RefreshQueue:
         self._due.pop(key, None)
         self._pods.pop(key, None)
         self._failures.pop(key, None)
+
+    def _tidy(self, is_urgent: bool) -> None:
+        """Leave out what was superseded, once that is most: what was due in a year would stay for a year."""
+        if len(self._lanes[is_urgent]) > 2 * len(self._due) + _FEW_ENTRIES:
+            mine = ((due.moment, key) for key, due in self._due.items() if due.is_patient is not is_urgent)
+            self._lanes[is_urgent] = [entry for entry in mine if entry[0] != _AT_ITS_END]
+            heapq.heapify(self._lanes[is_urgent])
 
     async def run(self) -> None:
         """Work until cancelled; looks that are under way then come to their end."""
