@@ -23,6 +23,8 @@ class _Job:
     run: str
     owner: str
     admitted_at: str = ""
+    admitted_in: int = 0
+    """The version of the Job that was seen first with its admission."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class _Pod:
     job: str
     pipeline: str
     created: str
+    version: int
+    """The first that was seen."""
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Ledger:
     _jobs: dict[str, _Job] = field(default_factory=dict)
     _alive: dict[str, _Pod] = field(default_factory=dict)
     _together: set[tuple[_Pod, _Pod]] = field(default_factory=set)
+    _pod_versions: dict[str, int] = field(default_factory=dict)
 
     def note(self, kind: Kind, change: str, body: Body) -> None:
         """Take notice of an object that was ADDED, MODIFIED or DELETED."""
@@ -117,6 +122,8 @@ class Ledger:
             return
         job = self._jobs.setdefault(metadata["uid"], _Job(metadata["name"], run_id(body), _owner(body)))
         job.admitted_at = metadata.get("annotations", {}).get(constants.ANNOTATION_ADMITTED_AT, "")
+        if job.admitted_at and not job.admitted_in:
+            job.admitted_in = int(metadata["resourceVersion"])
 
     def _note_pod(self, change: str, body: Body) -> None:
         metadata = body["metadata"]
@@ -127,15 +134,21 @@ class Ledger:
             self._alive.pop(metadata["uid"], None)
         elif metadata["uid"] not in self._alive:
             job, pipeline = labels[constants.LABEL_JOB_UID], labels[constants.LABEL_PIPELINE]
-            pod = _Pod(metadata["name"], job, pipeline, metadata["creationTimestamp"])
+            version = self._pod_versions.setdefault(metadata["uid"], int(metadata["resourceVersion"]))
+            pod = _Pod(metadata["name"], job, pipeline, metadata["creationTimestamp"], version)
             others = [other for other in self._alive.values() if other.pipeline == pipeline and other.job != job]
             self._together.update((other, pod) for other in others)
             self._alive[metadata["uid"]] = pod
 
     def _was_admitted(self, pod: _Pod) -> bool:
-        """Tell whether the operator had admitted the pod's run before: one by hand or by schedule starts unasked."""
+        """Tell whether the operator had admitted the pod's run before: one by hand or by schedule starts unasked.
+
+        Times have whole seconds, in which a scheduled run may start, be put back and be admitted; versions tell.
+        """
         job = self._jobs.get(pod.job)
-        return job is not None and bool(job.admitted_at) and job.admitted_at <= pod.created
+        if job is None or not job.admitted_at or job.admitted_at > pod.created:
+            return False
+        return job.admitted_at < pod.created or job.admitted_in < pod.version
 
     def _root_of(self, pod: _Pod) -> str:
         return self._root(self._jobs[pod.job].owner)

@@ -25,16 +25,18 @@ def record(run: str = "run-1", state: str = "success", report: str = "Done") -> 
     return {"id": run, "state": state, "reason": state, "report": report}
 
 
-def job(name: str, *, run: str = "", owner: str = UID, admitted: str = "12:00:05") -> dict[str, Any]:
+def job(name: str, *, run: str = "", owner: str = UID, admitted: str = "12:00:05", version: int = 5) -> dict[str, Any]:
     annotations = {constants.ANNOTATION_ADMITTED_AT: admitted} if admitted else {}
-    body = owned(name, owner, labels={constants.LABEL_PIPELINE: NAME}, annotations=annotations)
+    body = owned(
+        name, owner, labels={constants.LABEL_PIPELINE: NAME}, annotations=annotations, resourceVersion=str(version)
+    )
     body["spec"] = {"template": {"metadata": {"annotations": {constants.ANNOTATION_RUN_ID: run or name}}}}
     return body
 
 
-def pod(job_name: str, *, phase: str = "Running", created: str = "12:00:06") -> dict[str, Any]:
+def pod(job_name: str, *, phase: str = "Running", created: str = "12:00:06", version: int = 6) -> dict[str, Any]:
     labels = {constants.LABEL_PIPELINE: NAME, constants.LABEL_JOB_UID: job_name}
-    body = owned(f"{job_name}-pod", job_name, labels=labels, creationTimestamp=created)
+    body = owned(f"{job_name}-pod", job_name, labels=labels, creationTimestamp=created, resourceVersion=str(version))
     return body | {"status": {"phase": phase}}
 
 
@@ -70,6 +72,19 @@ def test_a_scheduled_run_that_was_put_back_began_before_it_was_admitted(ledger: 
     ledger.note(PODS, "ADDED", pod("tick", created="12:00:01"))
     ledger.note(JOBS, "MODIFIED", job("tick", owner="cronjob-uid", admitted="12:00:09"))
     assert ledger.doubled() == []
+
+
+@pytest.mark.parametrize(("admitted_in", "is_doubled"), [(9, False), (7, True)])
+def test_within_one_second_the_versions_tell_whether_a_pod_came_before_its_admission(
+    ledger: Ledger, admitted_in: int, is_doubled: bool
+) -> None:
+    ledger.note(JOBS, "ADDED", job("a"))
+    ledger.note(PODS, "ADDED", pod("a"))
+    ledger.note(JOBS, "ADDED", job("tick", owner="cronjob-uid", admitted="", version=7))
+    ledger.note(PODS, "ADDED", pod("tick", version=8))
+    ledger.note(JOBS, "MODIFIED", job("tick", owner="cronjob-uid", admitted="12:00:06", version=admitted_in))
+    ledger.note(JOBS, "MODIFIED", job("tick", owner="cronjob-uid", admitted="12:00:06", version=10))
+    assert bool(ledger.doubled()) is is_doubled
 
 
 def test_two_jobs_of_one_run_are_doubled_whatever_they_belong_to(ledger: Ledger) -> None:
