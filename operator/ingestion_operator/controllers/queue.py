@@ -32,6 +32,7 @@ _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 60.0
 _ROUND_SECONDS: Final = 30.0
 _FEW_ENTRIES: Final = 64
+"""Not worth tidying: else the marks of one pipeline would do so every other time."""
 
 _AT_ITS_END: Final = float("-inf")
 """When a pipeline is due that was marked while it is being looked at."""

@@ -3,23 +3,16 @@
 import asyncio
 import threading
 import tracemalloc
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion_operator import archiving, constants
-from ingestion_operator.object_store import ObjectStore
 from tests.support import objects
 from tests.support.archive_bed import BEGUN, ENDED, Bed, lines, play, pod, write
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def bed(tmp_path: Path) -> Bed:
-    return Bed(ObjectStore(f"file://{tmp_path}/archive", create=True))
 
 
 def test_a_log_is_archived_while_it_is_written_and_complete_when_the_container_has_ended(bed: Bed) -> None:

@@ -1,20 +1,11 @@
 """LogArchiver where a pod, its node or its log is lost before it was read to the end."""
 
 import asyncio
-from pathlib import Path
 
-import pytest
-
-from ingestion_operator.object_store import ObjectStore
 from tests.support import objects
 from tests.support.archive_bed import ENDED, Bed, lines, play, pod, write
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def bed(tmp_path: Path) -> Bed:
-    return Bed(ObjectStore(f"file://{tmp_path}/archive", create=True))
 
 
 def test_a_pod_that_is_gone_before_its_end_was_read_is_said_to_be(bed: Bed) -> None:
