@@ -61,6 +61,10 @@ ANNOTATION_FINGERPRINT: Final = f"{GROUP}/fingerprint"
 """On CronJobs: hash of what the operator wants, so that an unchanged pipeline costs no write. On Jobs of the warm pool:
 hash of what the gateway wants, so that outdated ones are known."""
 
+ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
+"""On CronJobs: metadata.generation as the operator's last write left it. Another one: another client has changed the
+spec."""
+
 ANNOTATION_OPENS_AT: Final = f"{GROUP}/opens-at"
 """On a CronJob that waits for its startDate: that date. Tells an opening window from somebody's un-pause."""
 

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from ingestion_operator.constants import ATTEMPTS_LIMIT, MESSAGE_LIMIT_BYTES, RUN_ID_LIMIT, STATUS_RUNS_LIMIT
 from ingestion_operator.models.base import KubernetesModel
+from ingestion_operator.models.pipeline import Service, SslVerification
+from ingestion_operator.models.references import KeyReference
 from ingestion_operator.models.types import Timestamp
 
 RunState = Literal["queued", "running", "success", "partialSuccess", "failed", "stopped"]
@@ -49,6 +51,23 @@ class RunSummary(KubernetesModel):
     errors: int = 0
 
 
+class RunTarget(KubernetesModel):
+    """Where a run reports: what its Job was rendered with, whatever the pipeline's spec says now."""
+
+    host_port: Annotated[str, Field(max_length=2048)]
+    """Base URL of the OpenMetadata API."""
+    version: Annotated[str, Field(max_length=7)] | None = None
+    """Version of the server as major.minor; default: from the settings."""
+    verify_ssl: SslVerification = Field(alias="verifySSL")
+    """How the certificate of the server is checked."""
+    token_secret_ref: KeyReference | None = None
+    """Where the bot's token is."""
+    service: Service
+    """The OpenMetadata service whose metadata the run ingests."""
+    fully_qualified_name: Annotated[str, Field(max_length=3072)]
+    """The pipeline's name in OpenMetadata."""
+
+
 class Run(KubernetesModel):
     """One run, over all its attempts; outlives its Job."""
 
@@ -64,6 +83,10 @@ class Run(KubernetesModel):
     """Since when nothing but the start of a pod is missing."""
     attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT)] = []
     summary: RunSummary | None = None
+    target: RunTarget | None = None
+    """Where the run reports, as its Job was rendered."""
+    disruptions: Annotated[int, Field(ge=0)] | None = None
+    """How many pods of the run were evicted, drained, preempted or lost with their node; None for none."""
     report: Report | None = None
     """Whether OpenMetadata has the run's end: Pending, Done, or Refused (it does not take it); None before the end."""
 

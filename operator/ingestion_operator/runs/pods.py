@@ -1,14 +1,16 @@
 """What a pod says about its attempt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from sys import intern
 from typing import Any, Final
 
+from ingestion_operator import constants
 from ingestion_operator.constants import RUNNER_CONTAINER
+from ingestion_operator.k8s.objects import Job, Owner, controller_of, created_at, read_time
 from ingestion_operator.memory_sizes import is_quantity, limit_of
 from ingestion_operator.models.status import Attempt
-from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs.causes import PENDING, SIDECAR_NOT_STARTED, SILENT
 from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
@@ -16,91 +18,116 @@ from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
 _INTERRUPTED: Final = "Interrupted"
 """The runner's word for a run that was asked to stop."""
 
+Body = dict[str, Any]
 
-@dataclass(frozen=True)
-class PodAttempt:
-    """One attempt with what the pod told about it."""
 
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of a run: whose it is, and what it says about its attempt."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    created: datetime
+    is_deleting: bool
+    owner: Owner | None
+    pipeline: str
+    """The value of the pipeline label: the name of the pipeline's CronJob."""
+    run_id: str
+    """The caller's run id, else the UID of the Job; empty for a pod that belongs to no run."""
     attempt: Attempt
     is_running: bool
     is_finished: bool
-    is_disrupted: bool
-    """The pod was drained, preempted or the like, which the Job does not count as a failure."""
+    disruption: str
+    """Why Kubernetes ended the pod without the Job counting a failure (drain, preemption, eviction); empty if not."""
+    status_message: str
+    """What the kubelet says of a pod that it ended."""
     outcome: RunnerOutcome | None
     waiting_reason: str
     waiting_message: str
     lost_since: datetime | None = None
-    """Since when its node tells nothing about it: Kubernetes takes the condition Ready from it then, without a word."""
+    """Since when its node is unreachable: Kubernetes takes the condition Ready from it then, without a reason."""
+
+    @property
+    def is_disrupted(self) -> bool:
+        """Whether the pod was drained, preempted or the like, which the Job does not count as a failure."""
+        return bool(self.disruption)
 
     @property
     def is_reachable(self) -> bool:
-        """Tell whether its node is heard of."""
+        """Whether its node reports its status."""
         return self.lost_since is None
 
     @property
     def is_ending(self) -> bool:
-        """Tell whether a container that is asked to end may still say how it did."""
+        """Whether a container that is asked to end may still report how it did."""
         return self.is_running and self.is_reachable
 
     @property
     def has_succeeded(self) -> bool:
-        """Tell whether the runner said itself that its work was done."""
+        """Whether the runner reported itself that its work was done."""
         is_success = self.outcome is not None and self.outcome.state in ("success", "partialSuccess")
         return is_success and self.attempt.exit_code == 0
 
     @property
     def has_ended_by_itself(self) -> bool:
-        """Tell whether the runner said how the run ended, and not that somebody asked it to stop."""
+        """Whether the runner reported how the run ended, and not that it was asked to stop."""
         return self.outcome is not None and self.outcome.reason != _INTERRUPTED
 
+    @property
+    def age(self) -> tuple[datetime, str]:
+        """What pods are sorted by, the oldest first."""
+        return self.created, self.name
 
-def own_pods(pods: Iterable[dict[str, Any]], job: dict[str, Any]) -> list[dict[str, Any]]:
+
+def own_pods(pods: Iterable[Pod], job: Job) -> list[Pod]:
     """Return the pods that belong to a Job, oldest first."""
-    uid = job["metadata"]["uid"]
-    own = (pod for pod in pods if any(owner["uid"] == uid for owner in _owners(pod)))
-    return sorted(own, key=creation)
+    return sorted((pod for pod in pods if pod.owner is not None and pod.owner.uid == job.uid), key=lambda pod: pod.age)
 
 
-def count_leftovers(jobs: Iterable[dict[str, Any]], pods: Iterable[dict[str, Any]]) -> int:
-    """Return how many runs have a container that works, on a node that is heard of, though their Job is gone."""
-    known = {job["metadata"]["uid"] for job in jobs}
-    owners = {owner["uid"] for pod in pods if read_pod(pod).is_ending for owner in _owners(pod)}
+def count_leftovers(jobs: Iterable[Job], pods: Iterable[Pod]) -> int:
+    """Return how many runs have a container that works, on a reachable node, though their Job is gone."""
+    known = {job.uid for job in jobs}
+    owners = {pod.owner.uid for pod in pods if pod.is_ending and pod.owner is not None}
     return len(owners - known)
 
 
-def _owners(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    owners: list[dict[str, Any]] = pod["metadata"].get("ownerReferences", [])
-    return owners
-
-
-def creation(body: dict[str, Any]) -> tuple[str, str]:
-    """Return what pods and Jobs are sorted by, so that the oldest is the first."""
-    return body["metadata"]["creationTimestamp"], body["metadata"]["name"]
-
-
-def read_pod(pod: dict[str, Any]) -> PodAttempt:
-    """Return the attempt that a pod is."""
-    status = pod.get("status", {})
-    containers: list[dict[str, Any]] = status.get("containerStatuses", [])
+def read_pod(pod: Mapping[str, Any]) -> Pod:
+    """Return the record of a pod as the API server returned it."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    labels = metadata.get("labels") or {}
+    containers: list[Body] = status.get("containerStatuses") or []
     container = next((c for c in containers if c.get("name") == RUNNER_CONTAINER), {})
-    state = container.get("state", {})
+    state = container.get("state") or {}
     terminated, running = state.get("terminated"), state.get("running")
     phase = status.get("phase")
     outcome = parse_outcome(terminated.get("message")) if terminated else None
     reason, message = _waiting(pod, state)
-    return PodAttempt(
+    run_id = (metadata.get("annotations") or {}).get(constants.ANNOTATION_RUN_ID) or labels.get(constants.LABEL_JOB_UID)
+    return Pod(
+        namespace=intern(metadata["namespace"]),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata.get("resourceVersion", ""),
+        created=created_at(metadata),
+        is_deleting=bool(metadata.get("deletionTimestamp")),
+        owner=controller_of(metadata),
+        pipeline=intern(labels.get(constants.LABEL_PIPELINE, "")),
+        run_id=str(run_id or "")[: constants.RUN_ID_LIMIT],
         attempt=Attempt(
-            pod=pod["metadata"]["name"],
-            node=pod.get("spec", {}).get("nodeName"),
-            start_time=parse_timestamp((terminated or running or {}).get("startedAt")),
-            end_time=parse_timestamp((terminated or {}).get("finishedAt")),
+            pod=metadata["name"],
+            node=(pod.get("spec") or {}).get("nodeName"),
+            start_time=read_time((terminated or running or {}).get("startedAt")),
+            end_time=read_time((terminated or {}).get("finishedAt")),
             exit_code=terminated.get("exitCode") if terminated else None,
             reason=_end_reason(status, terminated, outcome),
             memory=_memory(pod),
         ),
         is_running=running is not None,
         is_finished=terminated is not None or phase in ("Succeeded", "Failed"),
-        is_disrupted=bool(_condition(status, "DisruptionTarget")),
+        disruption=_disruption(status),
+        status_message=str(status.get("message") or ""),
         outcome=outcome,
         waiting_reason=reason,
         waiting_message=message,
@@ -108,18 +135,23 @@ def read_pod(pod: dict[str, Any]) -> PodAttempt:
     )
 
 
-def _lost_since(status: dict[str, Any]) -> datetime | None:
+def _disruption(status: Body) -> str:
+    disruption = _condition(status, "DisruptionTarget")
+    return intern(str(disruption.get("reason") or "DisruptionTarget")[:64]) if disruption else ""
+
+
+def _lost_since(status: Body) -> datetime | None:
     ready = _condition(status, "Ready", "False")
     # The kubelet gives a reason with it, as for a sidecar that is not ready.
-    return parse_timestamp(ready.get("lastTransitionTime")) if not ready.get("reason") else None
+    return read_time(ready.get("lastTransitionTime")) if not ready.get("reason") else None
 
 
-def _end_reason(status: dict[str, Any], terminated: dict[str, Any] | None, outcome: RunnerOutcome | None) -> str | None:
+def _end_reason(status: Body, terminated: Body | None, outcome: RunnerOutcome | None) -> str | None:
     """Return why the attempt ended: what the kubelet did to the pod, else the kernel, else the runner's word."""
     if status.get("reason"):
         return str(status["reason"])[:64]  # Evicted, DeadlineExceeded, NodeLost, Preempting
-    if disruption := _condition(status, "DisruptionTarget"):
-        return str(disruption.get("reason", "DisruptionTarget"))[:64]
+    if disruption := _disruption(status):
+        return disruption
     if terminated is None:
         return None
     if terminated.get("reason") == "OOMKilled":
@@ -129,13 +161,13 @@ def _end_reason(status: dict[str, Any], terminated: dict[str, Any] | None, outco
     return "Completed" if terminated.get("exitCode") == 0 else str(terminated.get("reason", "Error"))[:64]
 
 
-def _memory(pod: dict[str, Any]) -> str | None:
-    limit = limit_of(pod.get("spec", {}))
+def _memory(pod: Mapping[str, Any]) -> str | None:
+    limit = limit_of((pod.get("spec") or {}))
     return limit if limit is not None and is_quantity(limit) else None
 
 
-def _waiting(pod: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:
-    status = pod.get("status", {})
+def _waiting(pod: Mapping[str, Any], state: Body) -> tuple[str, str]:
+    status = (pod.get("status") or {})
     if "running" not in state and (of_sidecar := _waiting_sidecar(pod)):
         return of_sidecar
     if waiting := state.get("waiting"):
@@ -146,11 +178,11 @@ def _waiting(pod: dict[str, Any], state: dict[str, Any]) -> tuple[str, str]:
     return PENDING, ""
 
 
-def _waiting_sidecar(pod: dict[str, Any]) -> tuple[str, str] | None:
+def _waiting_sidecar(pod: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return why the first sidecar that is not up is not; None if all are, or if nothing is said of it."""
-    containers = pod.get("spec", {}).get("initContainers", [])
+    containers = (pod.get("spec") or {}).get("initContainers", [])
     sidecars = {container["name"] for container in containers if container.get("restartPolicy") == "Always"}
-    for container in pod.get("status", {}).get("initContainerStatuses", []):
+    for container in (pod.get("status") or {}).get("initContainerStatuses", []):
         state = container.get("state", {})
         if waiting := state.get("waiting"):
             reason = str(waiting.get("reason", PENDING))
@@ -160,7 +192,7 @@ def _waiting_sidecar(pod: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def _condition(status: dict[str, Any], kind: str, value: str = "True") -> dict[str, Any]:
+def _condition(status: Body, kind: str, value: str = "True") -> Body:
     for condition in status.get("conditions", []):
         if condition.get("type") == kind and condition.get("status") == value:
             return dict(condition)

@@ -1,0 +1,1 @@
+"""Kubernetes objects as this program reads them; pure functions."""
