@@ -46,6 +46,14 @@ _ANNOTATIONS: Final = frozenset(
 """Annotations of CronJobs and Jobs that decisions read."""
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class PipelineKey:
+    """Namespace and name of an IngestionPipeline."""
+
+    namespace: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """The controller of an object."""
