@@ -167,7 +167,7 @@ def _memory(pod: Mapping[str, Any]) -> str | None:
 
 
 def _waiting(pod: Mapping[str, Any], state: Body) -> tuple[str, str]:
-    status = (pod.get("status") or {})
+    status = pod.get("status") or {}
     if "running" not in state and (of_sidecar := _waiting_sidecar(pod)):
         return of_sidecar
     if waiting := state.get("waiting"):
