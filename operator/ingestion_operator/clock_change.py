@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -50,22 +51,27 @@ def clock_change(cron: str, time_zone: str, now: datetime) -> ClockChange | None
     Args:
         cron: Five fields as in the CronJob.
         time_zone: IANA name.
-        now: Clock changes are looked for from this local day on, for 30 days.
+        now: The search covers this local day and the 30 days from its start.
 
     Returns:
         None where no run is affected, where the schedule runs by interval (every few hours), or where the expression
         cannot be read.
 
     """
+    place = zone(time_zone)
+    midnight = now.astimezone(place).replace(hour=0, minute=0, second=0, microsecond=0)
+    return _first(cron, place, midnight.astimezone(UTC))
+
+
+@lru_cache(maxsize=4096)  # milliseconds, for an answer that stays for a day
+def _first(cron: str, place: ZoneInfo, midnight: datetime) -> ClockChange | None:
     try:
         expression = parse(cron)
     except ValueError:
         return None
     if expression.hours in _EVERY_FEW_HOURS:
         return None
-    place = zone(time_zone)
-    midnight = now.astimezone(place).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
-    changes = (_affected(cron, expression, place, at) for at in _changes(place, midnight, now + AHEAD))
+    changes = (_affected(cron, expression, place, at) for at in _changes(place, midnight, midnight + AHEAD))
     return next((change for change in changes if change is not None), None)
 
 
@@ -111,10 +117,11 @@ def _affected(cron: str, expression: CronExpression, place: ZoneInfo, at: dateti
 
 def _by_constant_clocks(expression: CronExpression, first: datetime, last: datetime) -> list[datetime]:
     """Return the local times from `first` to before `last` that an unchanged clock would give."""
-    walls, tick = [], expression.next_after(first.replace(tzinfo=UTC) - _SECOND, _UTC)
-    while tick is not None and (wall := tick.replace(tzinfo=None)) < last:
-        walls.append(wall)
-        tick = expression.next_after(tick, _UTC)
+    until = last.replace(tzinfo=UTC) - _SECOND
+    walls, tick = [], expression.next_after(first.replace(tzinfo=UTC) - _SECOND, _UTC, until)
+    while tick is not None:
+        walls.append(tick.replace(tzinfo=None))
+        tick = expression.next_after(tick, _UTC, until)
     return walls
 
 
@@ -122,11 +129,11 @@ def _by_the_controller(
     cron: str, expression: CronExpression, place: ZoneInfo, at: datetime, last: datetime
 ) -> Iterator[datetime]:
     """Yield the local times at which the CronJob controller starts runs, from some days before the change on."""
-    start = at - 4 * _DAY
-    tick = expression.next_after(last_tick(cron, place.key, start) or start, place)
+    start, until = at - 4 * _DAY, at + 4 * _DAY
+    tick = expression.next_after(last_tick(cron, place.key, start) or start, place, until)
     while tick is not None and (wall := tick.astimezone(place).replace(tzinfo=None)) < last:
         yield wall
-        tick = expression.next_after(tick, place)
+        tick = expression.next_after(tick, place, until)
 
 
 def _offset(moment: datetime, place: ZoneInfo) -> timedelta:

@@ -150,9 +150,9 @@ def last_tick(cron: str, time_zone: str, until: datetime, since: datetime | None
     if expression is None:
         return None
     for start in _starts(until, since, place):
-        last, tick = None, expression.next_after(start, place)
-        while tick is not None and tick <= until:
-            last, tick = tick, expression.next_after(tick, place)
+        last, tick = None, expression.next_after(start, place, until)
+        while tick is not None:
+            last, tick = tick, expression.next_after(tick, place, until)
         if last is not None:
             return last
     return None

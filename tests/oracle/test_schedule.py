@@ -60,7 +60,8 @@ def ticks(cron: str, zone: str, after: int, count: int) -> list[int]:
         "every second day and a weekday", "a range of all days and a weekday", "a day and every second weekday",
         "a day and a star with step 1", "weekdays", "a day or a weekday", "a day that is not, or a weekday",
         "a value with a step", "a name with a step", "29 February", "29 February over 2100", "skipped", "doubled",
-        "doubled half hours", "skipped midnight", "a weekday whose midnight is skipped", "half an hour", "skipped month",
+        "doubled half hours", "skipped midnight",
+        "a weekday whose midnight is skipped", "half an hour", "skipped month",
     ],
 )  # fmt: skip
 def test_known_difficult_schedules_agree(robfig: Robfig, cron: str, zone: str, after: str) -> None:
@@ -105,10 +106,9 @@ def test_without_a_last_run_the_walk_starts_early_enough(robfig: Robfig, cron: s
 def test_what_the_definition_accepts_kubernetes_accepts_or_is_rejected(robfig: Robfig, text: str) -> None:
     try:
         normal = normalise_cron(text)
-    except Rejected as error:
-        assert repr(text) in error.message
+    except Rejected:
         never_fires = robfig.accepts(text) and robfig.next(text, "UTC", int(NOW.timestamp()), 1) == []
-        has_7 = "7" in text.split()[-1]  # Kubernetes knows 0 alone
+        has_7 = "7" in text.rsplit(maxsplit=1)[-1]  # Kubernetes knows 0 alone
         assert never_fires or has_7 or not robfig.accepts(text)
         return
     assert robfig.accepts(normal)
