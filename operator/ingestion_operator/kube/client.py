@@ -16,7 +16,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from ingestion_operator.errors import ClusterError, NotFound, Unavailable
+from ingestion_operator.errors import ClusterError, Conflict, Invalid, NotFound, Unavailable
 from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.kube.translation import error_of, seconds_to_wait
 from ingestion_operator.ports import Kind, Propagation
@@ -33,6 +33,9 @@ JSON: Final = "application/json"
 _TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+
+Document = dict[str, Any] | builtins.list[dict[str, Any]]
 
 CallObserver = Callable[[str, str, int, float], None]
 """Is told of each request: verb, resource, HTTP code (0: none came), seconds."""
@@ -147,10 +150,48 @@ class KubernetesCluster:
         query = {"fieldManager": field_manager} if field_manager else {}
         return self._call("POST", _path(kind, body["metadata"]["namespace"]), query, body, JSON)
 
-    def apply(self, kind: Kind, body: dict[str, Any], *, field_manager: str, subresource: str = "") -> dict[str, Any]:
+    def apply(
+        self,
+        kind: Kind,
+        body: dict[str, Any],
+        *,
+        field_manager: str,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
         """Server-side apply with force."""
         path = _path(kind, body["metadata"]["namespace"], body["metadata"]["name"], subresource)
-        return self._repeated("PATCH", path, {"fieldManager": field_manager, "force": "true"}, body, APPLY_PATCH)
+        query = {"fieldManager": field_manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        return self._repeated("PATCH", path, query, body, APPLY_PATCH)
+
+    def replace_spec(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        spec: dict[str, Any],
+        *,
+        uid: str,
+        annotations: Mapping[str, str],
+        field_manager: str,
+    ) -> dict[str, Any]:
+        """Replace the whole spec and set annotations, by JSON patch."""
+        patch: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "replace", "path": "/spec", "value": spec},
+            *(
+                {"op": "add", "path": f"/metadata/annotations/{_pointer(key)}", "value": value}
+                for key, value in annotations.items()
+            ),
+        ]
+        try:
+            return self._repeated(
+                "PATCH", _path(kind, namespace, name), {"fieldManager": field_manager}, patch, JSON_PATCH
+            )
+        except Invalid as error:
+            if "testing value" in str(error) or "test operation" in str(error).lower():
+                raise Conflict(str(error), code=409) from error  # the object was replaced by another of its name
+            raise
 
     def merge_patch(
         self,
@@ -204,7 +245,7 @@ class KubernetesCluster:
         method: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        body: dict[str, Any] | None = None,
+        body: Document | None = None,
         content_type: str = JSON,
         *,
         accept: str = JSON,
@@ -229,7 +270,7 @@ class KubernetesCluster:
         method: str,
         path: str,
         query: Mapping[str, Any],
-        body: dict[str, Any] | None,
+        body: Document | None,
         content_type: str,
         accept: str = JSON,
     ) -> dict[str, Any]:
@@ -270,6 +311,11 @@ class KubernetesCluster:
 
 def _requirement(key: str, value: str | Collection[str]) -> str:
     return f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})"
+
+
+def _pointer(key: str) -> str:
+    """Return a key as a part of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:

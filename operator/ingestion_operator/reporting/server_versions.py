@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Final
 
-from ingestion_operator.breaker import Caller
+from ingestion_operator.reporting.circuit_breaker import Caller
 from ingestion_operator.errors import ClusterError
 from ingestion_operator.ports import ServerAccess
 

@@ -1,8 +1,8 @@
-"""Circuit breakers: who may call a server now, and who is to be woken once it may be called again.
+"""Circuit breakers: which pipelines may call a server now, and which are enqueued once it may be called again.
 
-While a server fails, one caller at a time tries it, after pauses that grow; all others are sent away at once and
+While a server fails, one caller at a time tries it, after pauses that grow; all others are refused at once and
 remembered. So neither workers nor the API server pay for its absence, however many pipelines wait. Once it has
-answered they are woken a few at a time, which spares a server that has just come back.
+answered they are enqueued a few at a time, which spares a server that has just come back.
 """
 
 import random
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from ingestion_operator.status import Obstacle
+from ingestion_operator.reporting.results import ReportBlocker
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -25,9 +25,9 @@ Caller = tuple[str, str]
 
 @dataclass(frozen=True)
 class Refused:
-    """No call may be made now: the server fails (the obstacle), or has enough callers (None)."""
+    """No call may be made now: the server fails (the blocker), or has enough callers (None)."""
 
-    obstacle: Obstacle | None
+    blocker: ReportBlocker | None
 
 
 @dataclass
@@ -36,7 +36,7 @@ class _Breaker:
     """In a row; 0 while the server is well."""
     shut_until: float = 0.0
     callers: int = 0
-    obstacle: Obstacle | None = None
+    blocker: ReportBlocker | None = None
     waiting: dict[Caller, float] = field(default_factory=dict)
     """Since they came, oldest first: not to be woken before."""
     strikes: dict[Caller, int] = field(default_factory=dict)
@@ -66,22 +66,22 @@ class Breakers:
             for breaker in breakers:
                 if breaker.free(now) < 1:
                     breaker.waiting.setdefault(caller, now)
-                    return Refused(breaker.obstacle)
+                    return Refused(breaker.blocker)
             for breaker in breakers:
                 breaker.waiting.pop(caller, None)
                 breaker.callers += 1
             return None
 
-    def leave(self, verdicts: Mapping[str, Obstacle | bool], caller: Caller) -> None:
+    def leave(self, verdicts: Mapping[str, ReportBlocker | bool], caller: Caller) -> None:
         """Say for each that was entered how it went: True for well, False for unknown, or what was in the way."""
         with self._lock:
             for name, verdict in verdicts.items():
                 breaker = self._breakers[name]
                 breaker.callers -= 1
-                if isinstance(verdict, Obstacle):
+                if isinstance(verdict, ReportBlocker):
                     self._fail(breaker, verdict, caller)
                 elif verdict:
-                    breaker.failures, breaker.shut_until, breaker.obstacle = 0, 0.0, None
+                    breaker.failures, breaker.shut_until, breaker.blocker = 0, 0.0, None
                     breaker.strikes.pop(caller, None)
 
     def due(self) -> list[Caller]:
@@ -96,7 +96,7 @@ class Breakers:
                     woken.append(caller)
         return woken
 
-    def _fail(self, breaker: _Breaker, obstacle: Obstacle, caller: Caller) -> None:
+    def _fail(self, breaker: _Breaker, blocker: ReportBlocker, caller: Caller) -> None:
         now = self._monotonic()
         strikes = breaker.strikes[caller] = breaker.strikes.get(caller, 0) + 1
         breaker.waiting[caller] = now + _pause(strikes)
@@ -104,7 +104,7 @@ class Breakers:
             return  # called before another one failed: the same fault must not count twice
         breaker.failures += 1
         breaker.shut_until = now + _pause(breaker.failures)
-        breaker.obstacle = breaker.obstacle or obstacle
+        breaker.blocker = breaker.blocker or blocker
 
 
 def _pause(failures: int) -> float:
