@@ -10,7 +10,7 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.validation import describe_error
-from ingestion_operator.naming import cronjob_name
+from ingestion_operator.naming import cronjob_name, quoted_part
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,12 @@ class Pipeline:
     @property
     def fully_qualified_name(self) -> str:
         """The pipeline's name in OpenMetadata."""
-        return self.spec.fully_qualified_name or f"{_quoted(self.spec.service.name)}.{_quoted(self.name)}"
+        return self.spec.fully_qualified_name or f"{quoted_part(self.spec.service.name)}.{quoted_part(self.name)}"
 
     @property
     def cronjob_name(self) -> str:
         """The name of the CronJob, which is the value of the pipeline label too."""
         return cronjob_name(self.name)
-
-
-def _quoted(name: str) -> str:
-    """Write one part of a fully qualified name as OpenMetadata does: in quotes when it holds a dot."""
-    return f'"{name}"' if "." in name and not name.startswith('"') else name
 
 
 def parse_status(body: dict[str, Any]) -> PipelineStatus:
