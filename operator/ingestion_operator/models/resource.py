@@ -11,7 +11,7 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.validation import describe_error
-from ingestion_operator.naming import cronjob_name
+from ingestion_operator.naming import cronjob_name, quoted_part
 
 
 _UNREADABLE: Final[dict[str, Any]] = {
@@ -79,7 +79,7 @@ class Pipeline:
     @property
     def fully_qualified_name(self) -> str:
         """The pipeline's name in OpenMetadata."""
-        return self.spec.fully_qualified_name or f"{_quoted(self.spec.service.name)}.{_quoted(self.name)}"
+        return self.spec.fully_qualified_name or f"{quoted_part(self.spec.service.name)}.{quoted_part(self.name)}"
 
     @property
     def cronjob_name(self) -> str:
@@ -103,11 +103,6 @@ def _read_spec(raw: dict[str, Any]) -> tuple[PipelineSpec, Rejected | None]:
         except ValidationError:
             continue  # fields that are wrong together
     raise invalid
-
-
-def _quoted(name: str) -> str:
-    """Write one part of a fully qualified name as OpenMetadata does: in quotes when it holds a dot."""
-    return f'"{name}"' if "." in name and not name.startswith('"') else name
 
 
 def parse_status(body: dict[str, Any]) -> PipelineStatus:

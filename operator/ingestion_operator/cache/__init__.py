@@ -1,0 +1,1 @@
+"""The cache of facts: what reflectors read of the cluster, as frozen records in a store."""
