@@ -1,7 +1,7 @@
 """Builds Kubernetes, containerd, CoreDNS, kube-router, an S3 server and Helm from their Go modules into the cache.
 
 Each go.mod below ``go/`` pins one family of programs; they disagree on dependencies, hence a file
-for each. The result is keyed by go.mod, go.sum and the flags, so a fresh checkout on the same
+for each. The result is keyed by go.mod, go.sum, own sources and the flags, so a fresh checkout on the same
 machine finds everything built.
 """
 
@@ -72,8 +72,8 @@ class Module:
     @property
     def key(self) -> str:
         digest = hashlib.sha256()
-        for part in ("go.mod", "go.sum"):
-            digest.update((self.source / part).read_bytes())
+        for part in (self.source / "go.mod", self.source / "go.sum", *sorted(self.source.glob("*.go"))):
+            digest.update(part.read_bytes())
         digest.update(json.dumps([build.command(Path()) for build in self.builds]).encode())
         return digest.hexdigest()[:16]
 
@@ -157,6 +157,9 @@ HELM = Module(
 )
 """Helm, and what checks a chart."""
 
+CRON_ORACLE = Module("robfig", (Build((".",), output="robfig"),), folder=CHECKOUT / "tests" / "oracle")
+"""The library by which the CronJob controller computes schedules, as a program; its source is of this repository."""
+
 
 @dataclass(frozen=True)
 class Binaries:
@@ -202,6 +205,13 @@ def ensure_kube_router() -> str:
     if not _folder(KUBE_ROUTER).is_dir():
         prerequisites.check((), go=True, root=False)
     return str(_ensure(KUBE_ROUTER) / "kube-router")
+
+
+def ensure_cron_oracle() -> str:
+    """The path of the program that answers when a cron expression fires. Raises TestBedError without Go."""
+    if not _folder(CRON_ORACLE).is_dir():
+        prerequisites.check((), go=True, root=False)
+    return str(_ensure(CRON_ORACLE) / "robfig")
 
 
 def ensure_helm() -> Path:

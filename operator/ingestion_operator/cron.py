@@ -1,0 +1,206 @@
+"""The five fields of a cron expression, and when they fire: as Kubernetes' CronJob controller computes it.
+
+The controller asks the `Next` of robfig/cron v3, whose answers nothing else gives: which of the two day fields decide,
+and what happens to a local time that a clock change skips or repeats, follow from the way in which it searches. This
+module searches in the same way; tests/oracle compares it with that library (docs/adr/0031-schedules-as-kubernetes.md).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+_LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_YEARS: Final = 5
+"""The search ends this many years later."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
+_SECOND: Final = timedelta(seconds=1)
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_NOON: Final = 12
+
+
+@dataclass(frozen=True)
+class CronExpression:
+    """The values at which each field matches; weekdays count from Sunday, which is 0."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    both_days: bool
+    """Whether day of month and weekday must both match: if one of them has a `*` without a step. Else one is enough."""
+
+    @property
+    def ever_fires(self) -> bool:
+        """Return whether any year has a day that matches."""
+        if not self.both_days or len(self.weekdays) < len(WEEKDAYS):
+            return True
+        return any(day <= _LONGEST_MONTHS[month - 1] for month in self.months for day in self.days)
+
+    def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        """Return the first time after `moment` in UTC, or None where there is none within five years."""
+        return _Search(self, moment, zone).run()
+
+    def is_day(self, wall: datetime) -> bool:
+        """Return whether the day fields match a local time."""
+        matches = (wall.day in self.days, wall.isoweekday() % 7 in self.weekdays)
+        return all(matches) if self.both_days else any(matches)
+
+
+def parse(text: str) -> CronExpression:
+    """Return the expression of five fields.
+
+    Raises ValueError, with field, value and fix, for what Kubernetes does not accept.
+    """
+    fields = text.split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(f"{text!r} has {len(fields)} fields: use five, such as '0 4 * * *'")
+    (minutes, _), (hours, _), (days, any_day), (months, _), (weekdays, any_weekday) = (
+        field.parse(value) for field, value in zip(_FIELDS, fields, strict=True)
+    )
+    return CronExpression(minutes, hours, days, months, weekdays, any_day or any_weekday)
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    low: int
+    high: int
+    names: Sequence[str] = ()
+    """Of the values from `low` on."""
+
+    def parse(self, text: str) -> tuple[frozenset[int], bool]:
+        """Return the values, and whether one item is a `*` without a step (other than 1)."""
+        items = [self._item(item) for item in text.split(",")]
+        return frozenset().union(*(values for values, _ in items)), any(is_star for _, is_star in items)
+
+    def _item(self, item: str) -> tuple[range, bool]:
+        span, slash, step_text = item.partition("/")
+        first, dash, last = span.partition("-")
+        step = self._number(step_text, item) if slash else 1
+        if step == 0:
+            raise ValueError(f"{self.name} {item!r} has the step 0: use 1 or more")
+        if span == "*":
+            return range(self.low, self.high + 1, step), step == 1
+        start = self._value(first, item)
+        end = self._value(last, item) if dash else self.high if slash else start
+        if start > end:
+            fix = f"{first}-{self.high},{self.low}-{last}"
+            raise ValueError(f"{self.name} {item!r} ends before it starts: write two ranges, such as {fix!r}")
+        return range(start, end + 1, step), False
+
+    def _value(self, text: str, item: str) -> int:
+        if text.lower() in self.names:
+            return self.low + self.names.index(text.lower())
+        value = self._number(text, item)
+        if not self.low <= value <= self.high:
+            raise ValueError(f"{self.name} {item!r} has {value}: use {self.low} to {self.high}")
+        return value
+
+    def _number(self, text: str, item: str) -> int:
+        if not (text.isascii() and text.isdecimal()):
+            raise ValueError(f"{self.name} {item!r} has {text!r}: use a number")
+        return int(text)
+
+
+_FIELDS: Final = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of month", 1, 31),
+    _Field("month", 1, 12, MONTHS),
+    _Field("weekday", 0, 6, WEEKDAYS),
+)
+
+
+class _Search:
+    """One search for the next time; every step of it is that of the library, also where that loses a run.
+
+    Hours and smaller units are added to the instant, days and months to the local time. Whenever a larger unit may
+    have changed, the search starts again from the month.
+    """
+
+    def __init__(self, expression: CronExpression, after: datetime, zone: ZoneInfo) -> None:
+        self._expression = expression
+        self._zone = zone
+        self._is_aligned = False  # whether the units below the one that is searched are at their start
+        self._go_to((after - _EPOCH) // _SECOND + 1)
+
+    def run(self) -> datetime | None:
+        last_year = self._wall.year + _YEARS
+        # Each answers whether its unit is found without a change of a larger one.
+        units: tuple[Callable[[], bool], ...] = (self._month, self._day, self._hour, self._minute, self._second)
+        while self._wall.year <= last_year:
+            if all(find() for find in units):
+                return _EPOCH + timedelta(seconds=self._instant)
+        return None
+
+    def _month(self) -> bool:
+        while self._wall.month not in self._expression.months:
+            self._align(self._wall.replace(day=1, hour=0, minute=0, second=0))
+            years, month = divmod(self._wall.month, 12)
+            first = self._wall.replace(year=self._wall.year + years, month=month + 1, day=1)
+            self._go_to_wall(first + timedelta(days=self._wall.day - 1))
+            if self._wall.month == 1:
+                return False
+        return True
+
+    def _day(self) -> bool:
+        while not self._expression.is_day(self._wall):
+            self._align(self._wall.replace(hour=0, minute=0, second=0))
+            self._go_to_wall(self._wall + timedelta(days=1))
+            hour = self._wall.hour  # not 0 where there is no midnight
+            self._go_to(self._instant + (24 - hour if hour > _NOON else -hour) * _HOUR)
+            if self._wall.day == 1:
+                return False
+        return True
+
+    def _hour(self) -> bool:
+        while self._wall.hour not in self._expression.hours:
+            self._align(self._wall.replace(minute=0, second=0))
+            self._go_to(self._instant + _HOUR)
+            if self._wall.hour == 0:
+                return False
+        return True
+
+    def _minute(self) -> bool:
+        while self._wall.minute not in self._expression.minutes:
+            if not self._is_aligned:
+                self._is_aligned = True
+                self._instant -= self._instant % _MINUTE
+            self._go_to(self._instant + _MINUTE)
+            if self._wall.minute == 0:
+                return False
+        return True
+
+    def _second(self) -> bool:
+        if self._wall.second == 0:
+            return True
+        self._is_aligned = True
+        self._go_to(self._instant + _MINUTE - self._wall.second)
+        return False
+
+    def _align(self, wall: datetime) -> None:
+        if not self._is_aligned:
+            self._is_aligned = True
+            self._go_to_wall(wall)
+
+    def _go_to(self, instant: int) -> None:
+        self._instant = instant
+        self._wall = datetime.fromtimestamp(instant, self._zone).replace(tzinfo=None)
+
+    def _go_to_wall(self, wall: datetime) -> None:
+        # As Go's time.Date: a time that is skipped or repeated gets the offset that this guess finds.
+        as_utc = (wall - _NAIVE_EPOCH) // _SECOND
+        self._go_to(as_utc - self._offset(as_utc - self._offset(as_utc)))
+
+    def _offset(self, instant: int) -> int:
+        wall = datetime.fromtimestamp(instant, self._zone).replace(tzinfo=None)
+        return (wall - _NAIVE_EPOCH) // _SECOND - instant
