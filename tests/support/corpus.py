@@ -241,7 +241,12 @@ def accepted() -> list[Case]:
 
 def refused() -> list[Case]:
     """Specs that are bad, each in one thing."""
-    return [*_rules(), *_from_schema(full(), ""), *_from_schema(_with_secret_source(), "sourceConfigSecretRef")]
+    return [
+        *_rules(),
+        *_pod_template_rules(),
+        *_from_schema(full(), ""),
+        *_from_schema(_with_secret_source(), "sourceConfigSecretRef"),
+    ]
 
 
 def _schedule(**changes: Any) -> Body:
@@ -260,8 +265,8 @@ def _sidecar(**changes: Any) -> Body:
     return spec(podTemplate={"sidecars": [{"name": "proxy", "image": "x"} | changes]})
 
 
-def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one beside the other
-    """Rules in CEL, and duplicates, whose message is our own or names the value."""
+def _rules() -> Iterator[Case]:
+    """Rules in CEL whose message is our own, but for those of the pod template."""
     for cron in ("", "x", "0 2 * *", "60 2 * * *", "0 2 * * 8", "@reboot", "CRON_TZ=UTC 0 2 * * *", "0 2 * * \u017fun"):
         fix = "cron must have five fields such as '0 2 * * *', or be one of @yearly"
         if cron:
@@ -298,6 +303,10 @@ def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one b
     yield Case("two sources", spec(sourceConfigSecretRef=_REFERENCE), "sourceConfig", fix)
     double_colon = spec(service={"type": "databaseService", "name": "a::b"})
     yield Case("two colons in a service name", double_colon, "service", "service.name must not contain '::'")
+
+
+def _pod_template_rules() -> Iterator[Case]:
+    """Rules in CEL, and duplicates, whose message is our own or names the value."""
     fix = "set exactly one of value and valueFrom"
     yield Case("a variable without value", _container(env=[{"name": "A"}]), "env", fix)
     both = {"name": "A", "value": "x", "valueFrom": {"secretKeyRef": _REFERENCE}}

@@ -88,7 +88,7 @@ class Run(KubernetesModel):
     disruptions: Annotated[int, Field(ge=0)] | None = None
     """How many pods of the run were evicted, drained, preempted or lost with their node; absent for none."""
     report: Report | None = None
-    """Whether OpenMetadata has the run's end: Pending, Done, or Refused (it does not take it); absent before the end."""
+    """Whether OpenMetadata has the run's end: Pending, Done, or Refused (not accepted there); absent before the end."""
 
     @property
     def is_unreported(self) -> bool:

@@ -47,6 +47,10 @@ def _parse_timestamp(value: Any) -> Any:
         return datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
+def _zero_as_text(value: Any) -> Any:
+    return "0" if isinstance(value, int) and not isinstance(value, bool) and value == 0 else value
+
+
 def parse_timestamp(text: str | None) -> datetime | None:
     """Return the moment of a timestamp that Kubernetes wrote, None for none. Raises ValueError for other texts."""
     if not text:
@@ -87,7 +91,7 @@ class AtMost:
         return f"must be at most {self.limit}"
 
     def _check(self, text: str) -> str:
-        if duration_seconds(text) > duration_seconds(self.limit):
+        if text != "0" and duration_seconds(text) > duration_seconds(self.limit):
             raise ValueError(self._message)
         return text
 
@@ -114,6 +118,21 @@ Timestamp = Annotated[
 _DurationText = Annotated[str, StringConstraints(pattern=rf"^{DURATION_PATTERN}$", max_length=7)]
 Duration = Annotated[_DurationText, AtMost("365d")]
 """Kubernetes counts seconds in 32 bits, 24,855 days; no run, wait or Job has a use for more than a year."""
+DurationOrZero = Annotated[
+    str,
+    BeforeValidator(_zero_as_text),
+    StringConstraints(pattern=rf"^(0|{DURATION_PATTERN})$", max_length=7),
+    AtMost("365d"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": rf"^(0|{DURATION_PATTERN})$", "maxLength": 7},
+                {"type": "integer", "minimum": 0, "maximum": 0},
+            ]
+        }
+    ),
+]
+"""A duration, or 0 for none, which YAML reads as a number."""
 Retention = Annotated[_DurationText, AtMost("3650d")]
 """How long something is kept: up to ten years. Beyond some 2,000 years no date can be computed from it."""
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
