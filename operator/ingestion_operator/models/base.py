@@ -32,15 +32,16 @@ class KubernetesModel(BaseModel):
 def cel(rule: str, message: str, field_path: str | None = None, *, text: bool = False) -> dict[str, Any]:
     """Return one entry of x-kubernetes-validations; `message` must name the fix.
 
-    With a `field_path`, such as .cron, the API server names that field; if it is a `text`, it adds the value to
-    the message. (For other types the conversion alone would cost more than the API server allows.)
+    With a `field_path`, such as .cron, the API server names that field, else the one that has the rule; if it is a
+    `text`, it adds the value to the message. (For other types the conversion alone would cost more than the API
+    server allows.)
     """
     entry = {"rule": rule, "message": message}
     if field_path is not None:
         entry["fieldPath"] = field_path
     if text:
         quoted = message.replace("\\", "\\\\").replace('"', '\\"')
-        entry["messageExpression"] = f'"{quoted}, not \'" + self{field_path} + "\'"'
+        entry["messageExpression"] = f'"{quoted}, not \'" + self{field_path or ""} + "\'"'
     return entry
 
 
