@@ -147,6 +147,7 @@ class KubernetesCluster:
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object."""
+        self._check_fence("POST", kind.plural)
         query = {"fieldManager": field_manager} if field_manager else {}
         return self._call("POST", _path(kind, body["metadata"]["namespace"]), query, body, JSON)
 
@@ -250,6 +251,7 @@ class KubernetesCluster:
         *,
         accept: str = JSON,
     ) -> dict[str, Any]:
+        self._check_fence(method, path)
         patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
         for attempt in range(1, self._attempts):
             try:
@@ -263,7 +265,12 @@ class KubernetesCluster:
                     raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
+                self._check_fence(method, path)
         return self._call(method, path, query or {}, body, content_type, accept)
+
+    def _check_fence(self, method: str, path: str) -> None:
+        if method != "GET" and not self._may_write():
+            raise Unavailable(f"{method} {path} is not sent: this replica may not write, since its Lease is not renewed")
 
     def _call(
         self,
@@ -274,8 +281,6 @@ class KubernetesCluster:
         content_type: str,
         accept: str = JSON,
     ) -> dict[str, Any]:
-        if method != "GET" and not self._may_write():
-            raise Unavailable(f"{method} {path} was not sent: the Lease of this replica has not been renewed in time")
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type

@@ -19,6 +19,8 @@ import urllib3
 
 from ingestion_operator import __version__, constants
 from ingestion_operator.errors import OperatorError
+from ingestion_operator.k8s.objects import Job
+from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.openmetadata.tls import tls_context
 from ingestion_operator.ports import Clock
@@ -80,13 +82,13 @@ class TraceExporter:
         self._starting = threading.Lock()
         self._is_in_trouble = False
 
-    def saw(
-        self, pipeline: dict[str, Any], before: PipelineStatus, after: PipelineStatus, jobs: Sequence[dict[str, Any]]
+    def on_reconciled(
+        self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
         """Put what came to its end into the queue."""
         if self._settings().tracing.endpoint is None:
             return
-        if spans := new_spans(pipeline, before, after, jobs, self._clock.now()):
+        if spans := new_spans(_body(pipeline), pipeline.changed_at, before, after, jobs, self._clock.now()):
             self._start()
             try:
                 self._waiting.put_nowait(spans)
@@ -203,3 +205,16 @@ def _attributes(attributes: Mapping[str, str | int]) -> list[dict[str, Any]]:
 def _nanoseconds(moment: datetime) -> str:
     """64-bit integers are strings in JSON."""
     return str(int(moment.timestamp()) * _NANOSECONDS + moment.microsecond * 1000)
+
+
+def _body(pipeline: Pipeline) -> dict[str, Any]:
+    """Return what of a pipeline its spans name."""
+    return {
+        "metadata": {
+            "namespace": pipeline.namespace,
+            "name": pipeline.name,
+            "uid": pipeline.uid,
+            "generation": pipeline.generation,
+        },
+        "spec": {"pipelineType": pipeline.spec.pipeline_type},
+    }

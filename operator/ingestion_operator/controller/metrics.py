@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,21 +17,21 @@ from prometheus_client.registry import Collector
 
 from ingestion_operator import __version__, constants
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unavailable
+from ingestion_operator.k8s.objects import Job, PipelineKey
+from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
-from ingestion_operator.models.types import parse_timestamp
-from ingestion_operator.refresh import PipelineKey
+from ingestion_operator.reconcile.events import missed_schedule
 from ingestion_operator.runs import transitions
-from ingestion_operator.status import missed_tick
 
 _RUN_SECONDS: Final = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 _WAIT_SECONDS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400)
-_LOOK_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_RECONCILE_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _TRIGGERS: Final = ("scheduled", "manual")
 _UNEXPECTED: Final = "Unexpected"
 _ERRORS: Final = (ClusterError, NotFound, Conflict, Forbidden, Invalid, Unavailable)
 
-Look = Callable[[PipelineKey, list[dict[str, Any]]], datetime | None]
+Reconcile = Callable[[PipelineKey], datetime | None]
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,11 @@ class OperatorMetrics:
         self._out_of_memory = counter("ingestion_run_out_of_memory", "Attempts out of memory.", "type")
         self._kills = counter("ingestion_run_kills", "Runs that ended since somebody asked for it.", "type")
         self._reports = counter("ingestion_reports", "Ends of runs that the operator told OpenMetadata.", "outcome")
-        self._looks = histogram("ingestion_operator_reconcile_seconds", "Looks at a pipeline.", _LOOK_SECONDS)
-        self._errors = counter("ingestion_operator_reconcile_errors", "Looks that failed, to be repeated.", "error")
+        self._reconciles = histogram("ingestion_operator_reconcile_seconds", "Reconciliations of a pipeline.", _RECONCILE_SECONDS)
+        self._results = counter("ingestion_operator_reconcile", "Reconciliations, by their result.", "result")
+        for result in ("success", "requeue_after", "error"):
+            self._results.labels(result)
+        self._errors = counter("ingestion_operator_reconcile_errors", "Reconciliations that failed and are retried.", "error")
         self._calls = counter(
             "ingestion_operator_api_requests", "Answers of the API server.", "verb", "resource", "code"
         )
@@ -89,17 +92,19 @@ class OperatorMetrics:
             "ingestion_operator_api_request_seconds", "Calls to the API server.", _CALL_SECONDS, "verb", "resource"
         )
         self._watch = gauge(
-            "ingestion_operator_watch_age_seconds", "Since a watch last brought something, bookmarks too.", "resource"
+            "ingestion_operator_watch_age_seconds",
+            "Since a list or watch last brought something, bookmarks too.",
+            "resource",
+            "scope",
         )
         self._archived = counter("ingestion_operator_archive_written_bytes", "Compressed bytes put into the archive.")
         self._streams = gauge("ingestion_operator_archive_streams", "Logs that are followed.")
         self._streams_waiting = gauge("ingestion_operator_archive_streams_waiting", "Logs that wait to be followed.")
         self._spans = counter("ingestion_operator_spans", "Spans of traces, by what became of them.", "outcome")
-        self._depth = gauge(
-            "ingestion_operator_queue_depth", "Pipelines that are due for a look and wait for a worker."
-        )
-        self._busy = gauge("ingestion_operator_queue_busy_workers", "Pipelines that are being looked at.")
-        self.leader = gauge("ingestion_operator_leader", "1 in the replica that acts, 0 in one that stands by.")
+        self.queue = _QueueMetrics(registry)
+        self._depth = gauge("workqueue_depth", "Pipelines that are due and wait for a worker.")
+        self._busy = gauge("workqueue_busy_workers", "Pipelines that are being reconciled.")
+        self._leader = gauge("ingestion_operator_leader", "1 in the replica that leads, 0 in one that stands by.")
         build = gauge("ingestion_operator_build_info", "1, with the version.", "version")
         build.labels(__version__).set(1)
         for outcome in ("Done", "Refused"):
@@ -140,40 +145,46 @@ class OperatorMetrics:
         """Count what has become of spans."""
         self._spans.labels(outcome).inc(spans)
 
-    def watched(self, resource: str) -> None:
-        """Take notice of a sign of life of a watch."""
+    def watched(self, resource: str, scope: str) -> None:
+        """Take notice of a sign of life of a list or watch; an empty scope is the whole cluster."""
         now = time.monotonic()
-        self._watch.labels(resource).set_function(lambda: time.monotonic() - now)
+        self._watch.labels(resource, scope or "all").set_function(lambda: time.monotonic() - now)
+
+    def leads(self, leads: bool) -> None:
+        """Take notice of whether this replica leads."""
+        self._leader.set(leads)
 
     def called(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """Count a call to the API server."""
         self._calls.labels(verb, resource, str(code) if code else "none").inc()
         self._call_seconds.labels(verb, resource).observe(seconds)
 
-    def timed(self, look: Look) -> Look:
-        """Return `look`, timed, with its errors counted."""
+    def timed(self, reconcile: Reconcile) -> Reconcile:
+        """Return `reconcile`, timed, with its errors counted."""
 
-        def observed(key: PipelineKey, pods: list[dict[str, Any]]) -> datetime | None:
-            with self._looks.time():
+        def observed(key: PipelineKey) -> datetime | None:
+            with self._reconciles.time():
                 try:
-                    return look(key, pods)
+                    requeue_at = reconcile(key)
                 except Exception as error:
+                    self._results.labels("error").inc()
                     self._errors.labels(type(error).__name__ if isinstance(error, ClusterError) else _UNEXPECTED).inc()
                     raise
+            self._results.labels("success" if requeue_at is None else "requeue_after").inc()
+            return requeue_at
 
         return observed
 
-    def saw(
-        self, pipeline: dict[str, Any], before: PipelineStatus, after: PipelineStatus, jobs: Sequence[dict[str, Any]]
+    def on_reconciled(
+        self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
         """Count what is new; remember what is so."""
-        metadata = pipeline["metadata"]
-        self._pipelines.remember(PipelineKey(metadata["namespace"], metadata["name"]), _seen(after))
-        pipeline_type = str(pipeline.get("spec", {}).get("pipelineType", "unknown"))
+        self._pipelines.remember(PipelineKey(pipeline.namespace, pipeline.name), _seen(after))
+        pipeline_type = pipeline.spec.pipeline_type
         self._begin(pipeline_type)
-        for announcement in missed_tick(before, after):
-            self._missed.labels(announcement.reason).inc()
-        by_name = {job["metadata"]["name"]: job for job in jobs}
+        for event in missed_schedule(before, after):
+            self._missed.labels(event.reason).inc()
+        by_name = {job.name: job for job in jobs}
         for change in transitions.changes(before, after):
             self._count(change, pipeline_type)
             if (job := by_name.get(change[1].job)) is not None:
@@ -203,18 +214,44 @@ class OperatorMetrics:
             if run.end_time and (begun := _begun(run)):
                 self._duration.labels(pipeline_type, run.state).observe((run.end_time - begun).total_seconds())
 
-    def _time_start(self, change: transitions.Change, job: dict[str, Any]) -> None:
+    def _time_start(self, change: transitions.Change, job: Job) -> None:
         was, run = change
-        annotations = job["metadata"].get("annotations", {})
-        created = parse_timestamp(job["metadata"]["creationTimestamp"]) or run.start_time
-        tick = parse_timestamp(annotations.get(constants.ANNOTATION_SCHEDULED_AT))
+        created = job.created
+        tick = job.time(constants.ANNOTATION_SCHEDULED_AT)
         if was is None and tick is not None:
             self._lag.observe((created - tick).total_seconds())
         if (start := transitions.first_start(change)) is not None:
-            admitted = parse_timestamp(annotations.get(constants.ANNOTATION_ADMITTED_AT))
+            admitted = job.time(constants.ANNOTATION_ADMITTED_AT)
             if admitted is not None:
                 self._queue_wait.observe((admitted - created).total_seconds())
             self._start.observe((start - (admitted or created)).total_seconds())
+
+
+class _QueueMetrics:
+    """Implements the port QueueObserver, under the names that every controller uses."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._adds = Counter("workqueue_adds", "Pipelines that were enqueued.", registry=registry)
+        self._retries = Counter("workqueue_retries", "Pipelines that wait for a retry.", registry=registry)
+        self._waits = Histogram(
+            "workqueue_queue_duration_seconds", "From when a pipeline is due to its start.",
+            buckets=_RECONCILE_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._works = Histogram(
+            "workqueue_work_duration_seconds", "How long a worker took.", buckets=_RECONCILE_SECONDS, registry=registry
+        )
+
+    def added(self) -> None:
+        self._adds.inc()
+
+    def retried(self) -> None:
+        self._retries.inc()
+
+    def started(self, waited: float) -> None:
+        self._waits.observe(waited)
+
+    def finished(self, worked: float) -> None:
+        self._works.observe(worked)
 
 
 class _Pipelines(Collector):
@@ -231,7 +268,7 @@ class _Pipelines(Collector):
 
     def collect(self) -> Iterable[Metric]:
         with self._lock:
-            # A look that ended after its pipeline's end has put it back: so it is asked here what is there.
+            # A reconciliation that ended after its pipeline's end has added it again: so the cache is asked here.
             self._seen = {key: seen for key, seen in self._seen.items() if self.exists(key)}
             seen = dict(self._seen)
         yield _by_readiness(seen.values())
@@ -291,8 +328,8 @@ def _seen(status: PipelineStatus) -> _Seen:
     return _Seen(
         is_ready=ready is not None and ready.status == "True",
         reason=ready.reason if ready is not None else "Unknown",
-        queued=len(status.queued_runs),
-        running=len(status.active_runs),
+        queued=status.queued or 0,
+        running=status.active or 0,
         unreported=sum(run.is_unreported for run in status.runs),
         has_missed=scheduled is not None and scheduled.reason == "MissedSchedule",
         last_success=status.last_successful_time,
