@@ -11,14 +11,14 @@ import pytest
 
 from ingestion_operator.controllers import main as module
 from ingestion_operator.controllers.election import hold, stand_by
-from ingestion_operator.controllers.liveness import CALL_SECONDS, LOOP_SECONDS, Liveness
-from ingestion_operator.controllers.management import serve_management
-from ingestion_operator.controllers.metrics import OperatorMetrics
+from ingestion_operator.runtime.health import CALL_SECONDS, LOOP_SECONDS, Liveness
+from ingestion_operator.controller.http_server import serve_management
+from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import OperatorError, Unavailable
 from ingestion_operator.leadership import Leadership
 from ingestion_operator.log_lines import about
-from ingestion_operator.refresh import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.threads import WatchedThreads
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster

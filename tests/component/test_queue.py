@@ -9,7 +9,7 @@ import pytest
 from ingestion_operator.controllers import queue as module
 from ingestion_operator.controllers.queue import WORKERS, RefreshQueue
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.refresh import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey
 from tests.support.fake_clock import FakeClock
 from tests.support.looks import BOUND_SECONDS, Looks, running
 from tests.support.objects import NOW, Body, pod

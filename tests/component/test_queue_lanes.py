@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from ingestion_operator.controllers.queue import WORKERS, RefreshQueue
-from ingestion_operator.refresh import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey
 from tests.support.looks import Looks, running
 from tests.support.waiting import until
 

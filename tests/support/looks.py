@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from ingestion_operator.controllers.queue import Look, RefreshQueue
-from ingestion_operator.refresh import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey
 from tests.support.fake_clock import FakeClock
 from tests.support.objects import Body
 
