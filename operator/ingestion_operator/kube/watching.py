@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from ingestion_operator.kube.log_follower import authorization, tls
+from ingestion_operator.kube.api_session import authorization, tls
 from ingestion_operator.kube.login import Login
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.io;v=v1,application/json"
