@@ -50,8 +50,8 @@ class Reconciles:
 @asynccontextmanager
 async def running(reconcile: Reconcile, clock: FakeClock | None = None, **options: Any) -> AsyncIterator[WorkQueue]:
     """A queue at work with delays a tenth as long, shut down in the end."""
-    options = {"settle": 0.01, "retry": Backoff(0.05, 6.0)} | options
-    queue = WorkQueue(reconcile, clock or FakeClock(), **options)
+    delays: dict[str, Any] = {"settle": 0.01, "retry": Backoff(0.05, 6.0)}
+    queue = WorkQueue(reconcile, clock or FakeClock(), **(delays | options))
     dispatch = asyncio.create_task(queue.run())
     try:
         yield queue

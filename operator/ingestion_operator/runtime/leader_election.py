@@ -162,6 +162,7 @@ class LeaderElector:
                     log.failed(f"{self._name} was not renewed or acquired", error)
                 self._publish(changed)
                 await asyncio.sleep(pause)
+            self._publish(changed)
         finally:
             if deadline is not None:
                 deadline.cancel()

@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -123,12 +124,15 @@ def test_a_slow_pipeline_does_not_hold_up_the_others() -> None:
             assert slow.wait(BOUND_SECONDS)
         return reconciles(key)
 
+    def has_count(number: int) -> bool:
+        return len(reconciles.keys) == number
+
     async def scene() -> None:
         async with running(reconcile) as queue:
             queue.add(A)
             for number in range(1, 4):
                 queue.add(B)
-                await until("B was reconciled", lambda number=number: len(reconciles.keys) == number)
+                await until("B was reconciled", partial(has_count, number))
             assert reconciles.keys == [B, B, B]
             slow.set()
             await idle(queue)
