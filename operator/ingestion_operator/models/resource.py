@@ -28,14 +28,14 @@ class Pipeline:
     """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
 
     kill: str = ""
-    """Which runs somebody wants to end, as `runs.stopping` reads it."""
+    """Which runs are asked to end, as `runs.stopping` reads it."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
         """Read the object. Raises Rejected (InvalidSpec) naming each wrong field.
 
         The API server has validated it already; a spec stored under an older CRD may still be refused here. A
-        status that does not fit is forgotten, since the operator can tell it anew.
+        status that does not fit is dropped, since the operator computes it again.
         """
         metadata = body["metadata"]
         try:

@@ -28,7 +28,7 @@ _IDENTITIES: Final[dict[str, Callable[[Item], Hashable]]] = {
     "tolerations": lambda item: (_by("key", "value", "effect")(item), item.get("operator") or "Equal"),
     "sidecars": _by("name"),
 }
-"""What tells the items of a list apart; lists not named here are replaced as a whole."""
+"""What identifies the items of a list; lists not named here are replaced as a whole."""
 
 _MERGED_ITEMS: Final = ("sidecars",)
 """Where an upper layer may say just what differs. Half a secret volume and half a claim make no volume."""
@@ -78,7 +78,7 @@ def _strongest(layers: Sequence[Item], kind: str, name: str) -> int:
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with `over` on top.
 
-    Objects merge key by key; lists whose items can be told apart merge item by item, much as in Kubernetes'
+    Objects merge key by key; lists whose items have an identity merge item by item, much as in Kubernetes'
     strategic merge; any other list, such as a sidecar's command, is replaced as a whole.
     """
     merged = dict(base)
