@@ -147,7 +147,9 @@ def test_an_operator_that_was_away_finds_no_miss_where_runs_were_started(
     assert told(scheduled) == []
 
 
-def test_a_tick_that_a_run_held_up_was_skipped(scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
+def test_a_tick_that_a_run_held_up_was_skipped(
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+) -> None:
     fires(scheduled, TICK)
     scheduled.put(JOBS, job("long", created=TICK))
     scheduled.put(PODS, pod("long-a", of="long", created=TICK + 1, running=True))

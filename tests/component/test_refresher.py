@@ -185,7 +185,9 @@ def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(
     assert cluster.writes == [STATUS, Call("create", "events", cluster.all(EVENTS)[0]["metadata"]["name"])]
 
 
-def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(cluster: FakeCluster, refresher: Reconciling) -> None:
+def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(
+    cluster: FakeCluster, refresher: Reconciling
+) -> None:
     cluster.put(PIPELINES, manifest(pipelineType="of-old"))
     assert look(refresher) is None
     assert (ready(cluster).reason, ready(cluster).observed_generation) == ("InvalidSpec", 1)

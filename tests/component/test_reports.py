@@ -73,7 +73,9 @@ def test_a_final_row_is_read_and_left_alone(ended: FakeCluster, sink: FakeSink, 
     assert (sink.writes, only_run(ended).report) == ([], "Done")
 
 
-def test_before_the_first_run_has_ended_there_is_no_word_on_reports(cluster: FakeCluster, refresher: Reconciling) -> None:
+def test_before_the_first_run_has_ended_there_is_no_word_on_reports(
+    cluster: FakeCluster, refresher: Reconciling
+) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     look(refresher)
