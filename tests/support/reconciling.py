@@ -7,13 +7,18 @@ from typing import Final
 from ingestion_operator import constants
 from ingestion_operator.cache.projections import READERS
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey, read_cronjob
+from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.naming import cronjob_name
-from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, StatusObserver
+from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, StatusObserver
+from ingestion_operator.reconcile.children import Children
+from ingestion_operator.reconcile.observed import Observed
 from ingestion_operator.reconcile.reconciler import PipelineReconciler
+from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.settings import Settings
+from ingestion_operator.system_clock import SystemClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import Body
 
@@ -44,6 +49,34 @@ def adopted(cluster: FakeCluster, job: Body) -> Body:
 
 def _label(body: Body) -> str:
     return str((body["metadata"].get("labels") or {}).get(constants.LABEL_PIPELINE, ""))
+
+
+class CronJobs:
+    """What the reconciler does to CronJobs alone, over an API server in memory or a real one."""
+
+    def __init__(self, cluster: ClusterApi, clock: Clock | None = None) -> None:
+        self.cluster = cluster
+        self.store = Store([""])
+        self.children = Children(cluster, self.store, SecretChecks(cluster, clock or SystemClock()))
+
+    def reconcile(self, pipeline: Pipeline, settings: Settings, now: datetime) -> Body:
+        """Bring the CronJob to what the spec says and return it. Raises Rejected, ClusterError."""
+        return self._ensure(pipeline, settings, now, checks_secrets=False)
+
+    def check_secrets(self, pipeline: Pipeline, settings: Settings, now: datetime) -> None:
+        """Raise Rejected where a Secret is missing."""
+        self._ensure(pipeline, settings, now, checks_secrets=True)
+
+    def _ensure(self, pipeline: Pipeline, settings: Settings, now: datetime, *, checks_secrets: bool) -> Body:
+        body = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        live = read_cronjob(body) if body is not None else None
+        observed = Observed(pipeline, live, jobs=(), pods=(), known_runs=())
+        result = self.children.ensure(observed, settings, now, checks_secrets=checks_secrets)
+        if result.blocker is not None:
+            raise result.blocker
+        found = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        assert found is not None
+        return found
 
 
 class Reconciling:
