@@ -12,7 +12,7 @@ from ingestion_operator.log_lines import configure_logging
 from ingestion_operator.starting import loading
 
 with loading():
-    from ingestion_operator.controllers.main import run_operator
+    from ingestion_operator.controller.app import run_operator
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
     logging.getLogger("kopf").setLevel(logging.WARNING)  # its INFO lines repeat each event of each object
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line per probe
     try:
-        run_operator(
+        return run_operator(
             settings_path=arguments.settings,
             namespaces=arguments.namespace,
             kubeconfig=arguments.kubeconfig,
@@ -50,7 +50,6 @@ def main() -> int:
     except OperatorError as error:
         print(f"ingestion-operator: {error}", file=sys.stderr)  # noqa: T201  a command's last words
         return 1
-    return 0
 
 
 if __name__ == "__main__":

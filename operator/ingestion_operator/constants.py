@@ -162,6 +162,10 @@ RUN_INPUT_LIMIT_BYTES: Final = 200 * 1024
 """All annotations of an object together may have 256 KiB."""
 
 STATUS_RUNS_LIMIT: Final = 20
+STATUS_IDS_LIMIT: Final = 100
+"""Ids of active and queued runs in a status."""
+
+REASON_LIMIT: Final = 64
 ATTEMPTS_LIMIT: Final = 32
 """Attempts kept of one run, the last ones: a drained pod is repeated without end."""
 RUN_ID_LIMIT: Final = 64

@@ -3,6 +3,7 @@
 OperatorError
 ├── Rejected      the user has to change something; retrying alone does not help
 ├── LogRangeError the page of a log that was asked for is not there
+├── ActionsFailed some actions of a reconciliation failed: they are tried again
 ├── StoreError    the log archive could not do its part
 └── ClusterError  the API server (or OpenMetadata's) answered with an error
     ├── NotFound
@@ -21,12 +22,14 @@ class Rejected(OperatorError):
     """The desired state cannot be realised.
 
     `reason` is a stable CamelCase word for conditions and Events; `message` names field, value and fix.
+    `is_external`: another object than the pipeline can remove the cause, so it is worth trying again without an edit.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, is_external: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.is_external = is_external
 
 
 class LogRangeError(OperatorError):
@@ -35,6 +38,10 @@ class LogRangeError(OperatorError):
 
 class StoreError(OperatorError):
     """A call to the log archive failed; the text names the operation and the key."""
+
+
+class ActionsFailed(OperatorError):
+    """Some actions of a reconciliation failed: it is repeated with back-off; the text names the first."""
 
 
 class ClusterError(OperatorError):
@@ -54,7 +61,7 @@ class Conflict(ClusterError):
 
 
 class Forbidden(ClusterError):
-    """HTTP 401 or 403."""
+    """HTTP 403."""
 
 
 class Invalid(ClusterError):
@@ -62,7 +69,7 @@ class Invalid(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """HTTP 429, 5xx, a timeout or no connection at all.
+    """HTTP 401, 429, 5xx, a timeout or no connection at all.
 
     `retry_after` is how many seconds the server asks to be left alone.
     """

@@ -1,4 +1,4 @@
-"""Names of children, derived from a pipeline's name: short enough, valid, never equal for two pipelines."""
+"""Names of children, derived from a pipeline's name, and the parts of OpenMetadata's fully qualified names."""
 
 import hashlib
 import re
@@ -8,6 +8,7 @@ from ingestion_operator.constants import CRONJOB_NAME_LIMIT
 _HASH_LENGTH = 8
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _DERIVED = re.compile(rf".*--[0-9a-f]{{{_HASH_LENGTH}}}")
+_FQN_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 
 def short_hash(text: str) -> str:
@@ -28,3 +29,15 @@ def cronjob_name(pipeline_name: str) -> str:
     room = CRONJOB_NAME_LIMIT - _HASH_LENGTH - 2
     stem = re.sub(r"[^a-z0-9-]", "-", pipeline_name.lower())[:room].strip("-")
     return f"{stem}--{short_hash(pipeline_name)}".lstrip("-")
+
+
+def quoted_part(name: str) -> str:
+    """Return one part of a fully qualified name as OpenMetadata writes it: in quotes when it holds a dot."""
+    return f'"{name}"' if "." in name and not name.startswith('"') else name
+
+
+def last_part(fully_qualified_name: str) -> str:
+    """Return the bare name at the end of a fully qualified name; parts with dots stand in quotes."""
+    parts = _FQN_PART.findall(fully_qualified_name)
+    quoted, bare = parts[-1] if parts else ("", fully_qualified_name)
+    return bare or quoted.replace('""', '"')

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job
 from ingestion_operator.models.pipeline import SslVerification
+from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import PipelineStatus, Run
 
 
@@ -69,8 +71,35 @@ class ClusterApi(Protocol):
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object. Raises Conflict if the name is taken."""
 
-    def apply(self, kind: Kind, body: dict[str, Any], *, field_manager: str, subresource: str = "") -> dict[str, Any]:
-        """Server-side apply with force. Raises Conflict if the body's uid or resourceVersion is not the live one."""
+    def apply(
+        self,
+        kind: Kind,
+        body: dict[str, Any],
+        *,
+        field_manager: str,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Server-side apply with force. Raises Conflict if the body's uid or resourceVersion is not the live one.
+
+        With `dry_run` the API server judges the object and stores nothing.
+        """
+
+    def replace_spec(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        spec: dict[str, Any],
+        *,
+        uid: str,
+        annotations: Mapping[str, str],
+        field_manager: str,
+    ) -> dict[str, Any]:
+        """Replace the whole spec and set annotations, by JSON patch: what other clients added to the spec goes.
+
+        The object must have annotations. Raises NotFound; Conflict if the uid is not the live one.
+        """
 
     def merge_patch(
         self,
@@ -190,12 +219,12 @@ class ServerAccess:
 
 
 class StatusObserver(Protocol):
-    """Is told of every look at a pipeline; for metrics and traces. Called by several threads; raises nothing."""
+    """Is called for every reconciliation of a pipeline; for metrics and traces. Called by several threads."""
 
-    def saw(
-        self, pipeline: dict[str, Any], before: PipelineStatus, after: PipelineStatus, jobs: Sequence[dict[str, Any]]
+    def on_reconciled(
+        self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
-        """Take notice of what a status was and is: once that is written, or found to be so already."""
+        """Take notice of what a status was when this was called last, and is; both with all runs. Raises nothing."""
 
 
 HandedOver = Literal["taken", "refused", "unknown"]

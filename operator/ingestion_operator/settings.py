@@ -14,8 +14,10 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.models.base import KubernetesModel
 from ingestion_operator.models.pipeline import PipelineType, ServiceType
 from ingestion_operator.models.pod_template import PodTemplate
-from ingestion_operator.models.types import DnsLabel, Duration
+from ingestion_operator.models.servers import ServerPattern, matches
+from ingestion_operator.models.types import DnsLabel, Duration, DurationOrZero, Quantity, Retention
 from ingestion_operator.models.validation import describe_error
+from ingestion_operator.schedule import duration_seconds
 
 
 class RunnerImage(KubernetesModel):
@@ -49,7 +51,7 @@ class LogArchiveSettings(KubernetesModel):
 
     url: Annotated[str, Field(pattern=r"^(file|s3|gs|az|azure|abfs|abfss)://", max_length=2048)]
     """A folder (file:///var/lib/ingestion-logs) or a bucket with a prefix (s3://bucket/prefix, gs://, az://)."""
-    retention: Duration = "30d"
+    retention: Retention = "30d"
     """How long the log of a run is kept after its last line."""
 
 
@@ -58,6 +60,15 @@ class TracingSettings(KubernetesModel):
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$", max_length=2048)] | None = None
     """Base URL of a collector that takes OTLP over HTTP, such as http://otel-collector:4318. None: no traces."""
+
+
+class ScratchSettings(KubernetesModel):
+    """The volume of each run's /tmp, where the workflow keeps what it is working on."""
+
+    size_limit: Quantity = "4Gi"
+    """How large it may become before the kubelet evicts the pod, which counts as a failed attempt; 0: no limit."""
+    request: Quantity = "100Mi"
+    """How much ephemeral storage the container requests, unless a pod template says otherwise."""
 
 
 class Settings(KubernetesModel):
@@ -69,11 +80,17 @@ class Settings(KubernetesModel):
     pod_templates_by_pipeline_type: dict[PipelineType, PodTemplate] = {}
     pod_templates_by_service: list[ServiceLayer] = []
     allowed_service_accounts: list[str] = []
+    allowed_servers: Annotated[list[ServerPattern], Field(max_length=256)] = []
+    """Hosts that spec.server.hostPort may name, such as openmetadata.example.com, *.example.com or openmetadata:8585.
+    Empty: every one. Nothing is sent to any other."""
+    default_timeout: DurationOrZero = "24h"
+    """Longest time of one attempt of a pipeline without spec.timeout; 0: no limit."""
+    scratch: ScratchSettings = ScratchSettings()
     pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
     pending_limit: Duration = "10m"
-    """How long the pod of a run may take to start before the run is given up."""
+    """How long the pod of a run may take to start before the run fails."""
     node_lost_limit: Duration = "15m"
-    """How long the node of a pod that runs may not be heard of before the run is given up."""
+    """How long the node of a running pod may be unreachable before the run fails."""
     warm_automations: Annotated[int, Field(ge=0, le=20)] = 0
     """How many pods wait for connection tests, with openmetadata-ingestion imported. The gateway keeps them."""
     tracing: TracingSettings = TracingSettings()
@@ -87,6 +104,15 @@ class Settings(KubernetesModel):
                 f"defaultServerVersion {self.default_server_version!r} has no entry in runnerImages: add one"
             )
         return self
+
+    @property
+    def default_timeout_seconds(self) -> int | None:
+        """Longest time in seconds of one attempt of a pipeline without a timeout of its own; None: no limit."""
+        return None if self.default_timeout == "0" else duration_seconds(self.default_timeout)
+
+    def allows_server(self, host_port: str) -> bool:
+        """Return whether runs and the operator may call the server at a URL such as http://openmetadata:8585/api."""
+        return not self.allowed_servers or any(matches(pattern, host_port) for pattern in self.allowed_servers)
 
     def runner_image(self, server_version: str | None) -> RunnerImage:
         """Return the image for a server's minor version.

@@ -102,8 +102,8 @@ def full() -> Body:
             "startingDeadlineSeconds": 600,
         },
         "suspend": True,
-        "concurrency": {"policy": "Allow", "maxActiveRuns": 2},
-        "retry": {"limit": 2, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": "8Gi"}},
+        "concurrency": {"policy": "Allow", "maxActiveRuns": 2, "maxQueuedRuns": 20},
+        "retry": {"limit": 2, "disruptions": 5, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": "8Gi"}},
         "timeout": "2h",
         "history": {"successful": 3, "failed": 3, "ttl": "7d"},
         "loggerLevel": "INFO",
@@ -197,7 +197,11 @@ def accepted() -> list[Case]:
             )
         ),
         *(Case(f"time zone {zone}", _schedule(timeZone=zone)) for zone in ("UTC", "Etc/GMT+5", "America/New_York")),
-        *(Case(f"ttl {ttl}", spec(history={"ttl": ttl})) for ttl in ("600s", "10m", "1h", "999999d")),
+        *(Case(f"ttl {ttl}", spec(history={"ttl": ttl})) for ttl in ("600s", "10m", "1h", "365d")),
+        *(Case(f"timeout {text}", spec(timeout=text)) for text in ("1s", "999999s", "525600m", "8760h", "365d")),
+        Case("no finished run is kept", spec(history={"successful": 0, "failed": 0})),
+        Case("no disruption is free", spec(retry={"disruptions": 0})),
+        Case("a hundred disruptions are free", spec(retry={"disruptions": 100})),
         Case(
             "dates of other offsets", _schedule(startDate="2026-01-01T00:00:00+14:00", endDate="2026-01-01T00:00:00Z")
         ),
@@ -206,6 +210,12 @@ def accepted() -> list[Case]:
         Case("policy Allow with one run", spec(concurrency={"policy": "Allow"})),
         Case("policy Allow with many", spec(concurrency={"policy": "Allow", "maxActiveRuns": 100})),
         Case("policy Forbid with one run", spec(concurrency={"policy": "Forbid", "maxActiveRuns": 1})),
+        Case("policy Replace with one run", spec(concurrency={"policy": "Replace", "maxActiveRuns": 1})),
+        *(Case(f"at most {runs} queued", spec(concurrency={"maxQueuedRuns": runs})) for runs in (1, 100)),
+        *(
+            Case(f"server at {url}", spec(server={"hostPort": url}))
+            for url in ("http://[2001:db8::1]:8585/api", "https://openmetadata.example.com/api/user@example.com")
+        ),
         Case("one colon in a service name", spec(service={"type": "databaseService", "name": "a:b"})),
         Case("an empty value of a variable", _container(env=[{"name": "A", "value": ""}])),
         Case("a mount beside the operator's", _container(volumeMounts=[{"name": "a", "mountPath": "/ingestion-data"}])),
@@ -231,7 +241,12 @@ def accepted() -> list[Case]:
 
 def refused() -> list[Case]:
     """Specs that are bad, each in one thing."""
-    return [*_rules(), *_from_schema(full(), ""), *_from_schema(_with_secret_source(), "sourceConfigSecretRef")]
+    return [
+        *_rules(),
+        *_pod_template_rules(),
+        *_from_schema(full(), ""),
+        *_from_schema(_with_secret_source(), "sourceConfigSecretRef"),
+    ]
 
 
 def _schedule(**changes: Any) -> Body:
@@ -250,8 +265,8 @@ def _sidecar(**changes: Any) -> Body:
     return spec(podTemplate={"sidecars": [{"name": "proxy", "image": "x"} | changes]})
 
 
-def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one beside the other
-    """Rules in CEL, and duplicates, whose message is our own or names the value."""
+def _rules() -> Iterator[Case]:
+    """Rules in CEL whose message is our own, but for those of the pod template."""
     for cron in ("", "x", "0 2 * *", "60 2 * * *", "0 2 * * 8", "@reboot", "CRON_TZ=UTC 0 2 * * *", "0 2 * * \u017fun"):
         fix = "cron must have five fields such as '0 2 * * *', or be one of @yearly"
         if cron:
@@ -270,14 +285,28 @@ def _rules() -> Iterator[Case]:  # noqa: C901  a list that grows by rules, one b
         yield Case(f"date {date}", _schedule(startDate=date), "startDate", "date-time", "startDate")
     fix = "maxActiveRuns above 1 needs policy Allow: set it, or maxActiveRuns to 1"
     yield Case("many runs and policy Forbid", spec(concurrency={"maxActiveRuns": 2}), "concurrency.maxActiveRuns", fix)
+    replace = spec(concurrency={"policy": "Replace", "maxActiveRuns": 2})
+    yield Case("many runs and policy Replace", replace, "concurrency.maxActiveRuns", fix)
     for ttl in ("9m", "599s", "1s"):
         fix = "ttl must be at least 10m"
         yield Case(f"ttl {ttl}", spec(history={"ttl": ttl}), "history.ttl", fix)
+    fix = "must be at most 365d"
+    for text in ("366d", "24856d", "8761h", "525601m", "999999h"):
+        yield Case(f"ttl {text}", spec(history={"ttl": text}), "history.ttl", fix)
+        yield Case(f"timeout {text}", spec(timeout=text), "timeout", fix)
+    fix = "hostPort must not contain a user or a password: remove everything before the @, and set tokenSecretRef"
+    for user in ("admin:secret", "admin", ":secret", ""):
+        url = f"http://{user}@openmetadata:8585/api"
+        yield Case(f"server at {url}", spec(server={"hostPort": url}), "server.hostPort", fix)
     fix = "set exactly one of sourceConfig and sourceConfigSecretRef"
     yield Case("no source", spec(sourceConfig=None), "sourceConfig", fix)
     yield Case("two sources", spec(sourceConfigSecretRef=_REFERENCE), "sourceConfig", fix)
     double_colon = spec(service={"type": "databaseService", "name": "a::b"})
     yield Case("two colons in a service name", double_colon, "service", "service.name must not contain '::'")
+
+
+def _pod_template_rules() -> Iterator[Case]:
+    """Rules in CEL, and duplicates, whose message is our own or names the value."""
     fix = "set exactly one of value and valueFrom"
     yield Case("a variable without value", _container(env=[{"name": "A"}]), "env", fix)
     both = {"name": "A", "value": "x", "valueFrom": {"secretKeyRef": _REFERENCE}}

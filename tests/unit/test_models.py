@@ -21,9 +21,10 @@ def test_the_smallest_spec_gets_the_documented_defaults() -> None:
     defaults = PipelineSpec.model_validate(spec(schedule={"cron": "@daily"}))
     assert defaults.schedule is not None
     assert (defaults.schedule.time_zone, defaults.schedule.starting_deadline_seconds) == ("UTC", 600)
-    assert (defaults.concurrency.policy, defaults.concurrency.max_active_runs) == ("Forbid", 1)
+    assert defaults.concurrency.model_dump() == {"policy": "Forbid", "max_active_runs": 1, "max_queued_runs": 20}
     assert (defaults.history.successful, defaults.history.failed, defaults.history.ttl) == (3, 3, "7d")
-    assert (defaults.retry.limit, defaults.suspend, defaults.logger_level, defaults.timeout) == (0, False, "INFO", None)
+    assert (defaults.retry.limit, defaults.retry.disruptions) == (0, 5)
+    assert (defaults.suspend, defaults.logger_level, defaults.timeout) == (False, "INFO", None)
 
 
 def test_a_spec_without_schedule_is_on_demand() -> None:

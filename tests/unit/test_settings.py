@@ -62,6 +62,14 @@ def test_an_empty_section_is_an_absent_one(tmp_path: Path) -> None:
         (GOOD + "tracing: {endpoint: 'otel-collector:4318'}", "tracing.endpoint"),
         (GOOD + "tracing: {endpoint: 'http://name:password@otel-collector:4318'}", "tracing.endpoint"),
         (GOOD + "tracing: {endpoint: 'http://otel-collector:4318/'}", "tracing.endpoint"),
+        (GOOD + "allowedServers: [openmetadata, 'http://openmetadata:8585/api']", "allowedServers.1: 'http://"),
+        (GOOD + "defaultTimeout: 366d", "defaultTimeout: must be at most 365d"),
+        (GOOD + "defaultTimeout: 1", "defaultTimeout: Input should be a valid string"),
+        (GOOD + "defaultTimeout: false", "defaultTimeout: Input should be a valid string"),
+        (GOOD + "defaultTimeout: '00'", "defaultTimeout: String should match pattern '^(0|"),
+        (GOOD + "pendingLimit: 999999d", "pendingLimit: must be at most 365d"),
+        (GOOD + "logArchive: {url: 's3://logs', retention: 3651d}", "logArchive.retention: must be at most 3650d"),
+        (GOOD + "scratch: {sizeLimit: 4Gb}", "scratch.sizeLimit: '4Gb' is not a quantity: use e.g. 500m, 2 or 4Gi"),
         ("{runnerImages: {2.0: {image: x, version: 2.0.6}}, defaultServerVersion: '2.0'}", "valid string"),
     ],
 )
@@ -84,6 +92,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(Rejected, match="is not YAML"):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("", 86_400), ("defaultTimeout: 2h", 7200), ("defaultTimeout: 0", None), ("defaultTimeout: '0'", None)],
+)
+def test_the_default_timeout_is_a_day_unless_set(tmp_path: Path, text: str, seconds: int | None) -> None:
+    assert load_settings(_file(tmp_path, GOOD + text)).default_timeout_seconds == seconds
 
 
 def test_the_runner_image_is_that_of_the_servers_version_or_the_default() -> None:

@@ -16,7 +16,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from ingestion_operator.errors import ClusterError, NotFound, Unavailable
+from ingestion_operator.errors import ClusterError, Conflict, Invalid, NotFound, Unavailable
 from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.kube.translation import error_of, seconds_to_wait
 from ingestion_operator.ports import Kind, Propagation
@@ -33,6 +33,9 @@ JSON: Final = "application/json"
 _TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+
+Document = dict[str, Any] | builtins.list[dict[str, Any]]
 
 CallObserver = Callable[[str, str, int, float], None]
 """Is told of each request: verb, resource, HTTP code (0: none came), seconds."""
@@ -144,13 +147,52 @@ class KubernetesCluster:
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object."""
+        self._check_fence("POST", kind.plural)
         query = {"fieldManager": field_manager} if field_manager else {}
         return self._call("POST", _path(kind, body["metadata"]["namespace"]), query, body, JSON)
 
-    def apply(self, kind: Kind, body: dict[str, Any], *, field_manager: str, subresource: str = "") -> dict[str, Any]:
+    def apply(
+        self,
+        kind: Kind,
+        body: dict[str, Any],
+        *,
+        field_manager: str,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
         """Server-side apply with force."""
         path = _path(kind, body["metadata"]["namespace"], body["metadata"]["name"], subresource)
-        return self._repeated("PATCH", path, {"fieldManager": field_manager, "force": "true"}, body, APPLY_PATCH)
+        query = {"fieldManager": field_manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        return self._repeated("PATCH", path, query, body, APPLY_PATCH)
+
+    def replace_spec(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        spec: dict[str, Any],
+        *,
+        uid: str,
+        annotations: Mapping[str, str],
+        field_manager: str,
+    ) -> dict[str, Any]:
+        """Replace the whole spec and set annotations, by JSON patch."""
+        patch: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "replace", "path": "/spec", "value": spec},
+            *(
+                {"op": "add", "path": f"/metadata/annotations/{_pointer(key)}", "value": value}
+                for key, value in annotations.items()
+            ),
+        ]
+        try:
+            return self._repeated(
+                "PATCH", _path(kind, namespace, name), {"fieldManager": field_manager}, patch, JSON_PATCH
+            )
+        except Invalid as error:
+            if "testing value" in str(error) or "test operation" in str(error).lower():
+                raise Conflict(str(error), code=409) from error  # the object was replaced by another of its name
+            raise
 
     def merge_patch(
         self,
@@ -204,11 +246,12 @@ class KubernetesCluster:
         method: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        body: dict[str, Any] | None = None,
+        body: Document | None = None,
         content_type: str = JSON,
         *,
         accept: str = JSON,
     ) -> dict[str, Any]:
+        self._check_fence(method, path)
         patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
         for attempt in range(1, self._attempts):
             try:
@@ -222,19 +265,24 @@ class KubernetesCluster:
                     raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
+                self._check_fence(method, path)
         return self._call(method, path, query or {}, body, content_type, accept)
+
+    def _check_fence(self, method: str, path: str) -> None:
+        if method != "GET" and not self._may_write():
+            raise Unavailable(
+                f"{method} {path} is not sent: this replica may not write, since its Lease is not renewed"
+            )
 
     def _call(
         self,
         method: str,
         path: str,
         query: Mapping[str, Any],
-        body: dict[str, Any] | None,
+        body: Document | None,
         content_type: str,
         accept: str = JSON,
     ) -> dict[str, Any]:
-        if method != "GET" and not self._may_write():
-            raise Unavailable(f"{method} {path} was not sent: the Lease of this replica has not been renewed in time")
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -270,6 +318,11 @@ class KubernetesCluster:
 
 def _requirement(key: str, value: str | Collection[str]) -> str:
     return f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})"
+
+
+def _pointer(key: str) -> str:
+    """Return a key as a part of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:

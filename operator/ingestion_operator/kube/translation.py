@@ -7,7 +7,7 @@ from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid
 
 _BY_CODE: dict[int, type[ClusterError]] = {
     400: Invalid,
-    401: Forbidden,
+    401: Unavailable,  # a token that has just been replaced: it is read again, and the call repeated
     403: Forbidden,
     404: NotFound,
     409: Conflict,

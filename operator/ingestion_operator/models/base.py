@@ -10,7 +10,7 @@ class KubernetesModel(BaseModel):
     """A part of the custom resource.
 
     Unknown fields are ignored, as the API server prunes them: an operator that was rolled back still reads
-    objects of a newer version. Strict about types, as the API server is: the text "true" is no boolean.
+    objects of a newer version. Strict about types, as the API server is: the text "true" is not a boolean.
     """
 
     model_config = ConfigDict(
@@ -32,15 +32,16 @@ class KubernetesModel(BaseModel):
 def cel(rule: str, message: str, field_path: str | None = None, *, text: bool = False) -> dict[str, Any]:
     """Return one entry of x-kubernetes-validations; `message` must name the fix.
 
-    With a `field_path`, such as .cron, the API server names that field; if it is a `text`, it adds the value to
-    the message. (For other types the conversion alone would cost more than the API server allows.)
+    With a `field_path`, such as .cron, the API server names that field, else the one that has the rule; if it is a
+    `text`, it adds the value to the message. (For other types the conversion alone would cost more than the API
+    server allows.)
     """
     entry = {"rule": rule, "message": message}
     if field_path is not None:
         entry["fieldPath"] = field_path
     if text:
         quoted = message.replace("\\", "\\\\").replace('"', '\\"')
-        entry["messageExpression"] = f'"{quoted}, not \'" + self{field_path} + "\'"'
+        entry["messageExpression"] = f'"{quoted}, not \'" + self{field_path or ""} + "\'"'
     return entry
 
 
@@ -55,7 +56,7 @@ def rules(*entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def keyed_by(key: str) -> dict[str, Any]:
-    """Return `json_schema_extra` of a list whose items are told apart by `key`: the API server refuses duplicates."""
+    """Return `json_schema_extra` of a list whose items `key` identifies: the API server refuses duplicates."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 

@@ -12,15 +12,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from ingestion_operator.models.base import KubernetesModel, cel, rules
 from ingestion_operator.models.pod_template import PodTemplate
 from ingestion_operator.models.references import KeyReference
-from ingestion_operator.models.types import Duration, Quantity, Timestamp
-from ingestion_operator.schedule import (
-    CRON_PATTERN,
-    PRESETS,
-    SECONDS_PER_UNIT,
-    TIME_ZONE_PATTERN,
-    duration_seconds,
-    is_cron,
-)
+from ingestion_operator.models.types import Duration, Quantity, Timestamp, cel_seconds
+from ingestion_operator.schedule import CRON_PATTERN, PRESETS, TIME_ZONE_PATTERN, duration_seconds, is_cron
 
 PipelineType = Literal[
     "metadata",
@@ -72,7 +65,10 @@ _SOURCE_MESSAGE = "set exactly one of sourceConfig and sourceConfigSecretRef"
 _RUNS_MESSAGE = "maxActiveRuns above 1 needs policy Allow: set it, or maxActiveRuns to 1"
 _TTL_MESSAGE = "ttl must be at least 10m, so that a run can be recorded before its Job goes"
 _TTL_MINIMUM_SECONDS = 600
-_UNITS = "{" + ", ".join(f"'{unit}': {seconds}" for unit, seconds in SECONDS_PER_UNIT.items()) + "}"
+_CREDENTIALS_PATTERN = "^https?://[^/]*@"
+_CREDENTIALS_MESSAGE = (
+    "hostPort must not contain a user or a password: remove everything before the @, and set tokenSecretRef"
+)
 _NAME_MESSAGE = "must not contain '::'"
 
 
@@ -92,6 +88,12 @@ class SourceConfig(KubernetesModel):
 class Server(KubernetesModel):
     """The OpenMetadata server that runs report to. Credentials only by reference."""
 
+    # Without the value in the message: it holds a password.
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(f"!self.hostPort.matches('{_CREDENTIALS_PATTERN}')", _CREDENTIALS_MESSAGE, ".hostPort")
+        )
+    )
     host_port: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=2048)]
     """Base URL of the API, such as http://openmetadata:8585/api."""
     version: Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$", max_length=7)] | None = None
@@ -105,6 +107,13 @@ class Server(KubernetesModel):
     """Where the server keeps the secrets of its services, so that runs can read them there; default: with itself."""
     secrets_manager_loader: SecretsManagerLoader | None = None
     """Where runs find the provider's own credentials: env, or noop for those of the pod's place; default: noop."""
+
+    @field_validator("host_port")
+    @classmethod
+    def _check(cls, host_port: str) -> str:
+        if re.match(_CREDENTIALS_PATTERN, host_port):
+            raise ValueError(_CREDENTIALS_MESSAGE)
+        return host_port
 
     @property
     def verification(self) -> SslVerification:
@@ -156,19 +165,23 @@ class Schedule(KubernetesModel):
 
 
 class Concurrency(KubernetesModel):
-    """Whether runs of one pipeline may overlap."""
+    """Whether runs of one pipeline may overlap, and how many may wait."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             cel("self.policy == 'Allow' || self.maxActiveRuns == 1", _RUNS_MESSAGE, ".maxActiveRuns")
         )
     )
-    policy: Literal["Forbid", "Allow"] = "Forbid"
+    policy: Literal["Forbid", "Allow", "Replace"] = "Forbid"
+    """Forbid: a new run waits for the one under way. Allow: runs overlap. Replace: a new run ends the one under way."""
     max_active_runs: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many runs may be under way at once; above 1 with policy Allow only."""
+    max_queued_runs: Annotated[int, Field(ge=1, le=100)] = 20
+    """How many runs may wait for a free slot; the gateway refuses to start more."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.policy == "Forbid" and self.max_active_runs > 1:
+        if self.policy != "Allow" and self.max_active_runs > 1:
             raise ValueError(_RUNS_MESSAGE)
         return self
 
@@ -184,6 +197,8 @@ class Retry(KubernetesModel):
     """How often a failed run is tried again, all attempts under one run id."""
 
     limit: Annotated[int, Field(ge=0, le=10)] = 0
+    disruptions: Annotated[int, Field(ge=0, le=100)] = 5
+    """How many evictions, drains, preemptions and lost nodes a run survives; they do not count towards limit."""
     on_out_of_memory: OnOutOfMemory | None = None
 
 
@@ -193,16 +208,17 @@ class History(KubernetesModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             cel(
-                f"int(self.ttl.substring(0, self.ttl.size() - 1)) * {_UNITS}[self.ttl.substring(self.ttl.size() - 1)]"
-                f" >= {_TTL_MINIMUM_SECONDS}",
+                f"{cel_seconds('self.ttl')} >= {_TTL_MINIMUM_SECONDS}",
                 _TTL_MESSAGE,
                 ".ttl",
                 text=True,
             )
         )
     )
-    successful: Annotated[int, Field(ge=1, le=100)] = 3
-    failed: Annotated[int, Field(ge=1, le=100)] = 3
+    successful: Annotated[int, Field(ge=0, le=100)] = 3
+    """How many Jobs of successful runs stay; 0: none, once the end is recorded and reported."""
+    failed: Annotated[int, Field(ge=0, le=100)] = 3
+    """How many Jobs of other finished runs stay; 0: none, once the end is recorded and reported."""
     ttl: Duration = "7d"
 
     @field_validator("ttl")
@@ -239,7 +255,7 @@ class PipelineSpec(KubernetesModel):
     concurrency: Concurrency = Concurrency()
     retry: Retry = Retry()
     timeout: Duration | None = None
-    """Longest time of one attempt; default: no limit."""
+    """Longest time of one attempt; default: defaultTimeout of the settings."""
     history: History = History()
     logger_level: LoggerLevel = "INFO"
     pod_template: PodTemplate = PodTemplate()

@@ -1,7 +1,8 @@
 """An IngestionPipeline as the API server returned it."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from datetime import datetime
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
@@ -10,7 +11,14 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.validation import describe_error
-from ingestion_operator.naming import cronjob_name
+from ingestion_operator.naming import cronjob_name, quoted_part
+
+_UNREADABLE: Final[dict[str, Any]] = {
+    "pipelineType": "metadata",
+    "service": {"type": "databaseService", "name": "unknown"},
+    "server": {"hostPort": "http://unknown"},
+}
+"""What stands for required fields that cannot be read; nothing is rendered from it."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +36,30 @@ class Pipeline:
     """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
 
     kill: str = ""
-    """Which runs somebody wants to end, as `runs.stopping` reads it."""
+    """Which runs are asked to end, as `runs.stopping` reads it."""
+    is_deleting: bool = False
+    changed_at: datetime | None = None
+    """When the spec was changed last; None where that is not known."""
+    invalid: Rejected | None = None
+    """Why the stored spec does not fit the model; then `spec` has what of it can be read, and defaults."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
         """Read the object. Raises Rejected (InvalidSpec) naming each wrong field.
 
         The API server has validated it already; a spec stored under an older CRD may still be refused here. A
-        status that does not fit is forgotten, since the operator can tell it anew.
+        status that does not fit is dropped, since the operator computes it again.
         """
+        pipeline = cls.parse_leniently(body)
+        if pipeline.invalid is not None:
+            raise pipeline.invalid
+        return pipeline
+
+    @classmethod
+    def parse_leniently(cls, body: dict[str, Any], changed_at: datetime | None = None) -> Self:
+        """Read the object as far as it can be read: runs of a pipeline with a wrong spec are recorded all the same."""
         metadata = body["metadata"]
-        try:
-            spec = PipelineSpec.model_validate(body["spec"])
-        except ValidationError as error:
-            raise Rejected("InvalidSpec", f"spec: {describe_error(error)}") from error
+        spec, invalid = _read_spec(body.get("spec") or {})
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
@@ -52,12 +70,15 @@ class Pipeline:
             status=parse_status(body),
             ineffective=metadata.get("annotations", {}).get(constants.ANNOTATION_INEFFECTIVE, ""),
             kill=metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, ""),
+            is_deleting=bool(metadata.get("deletionTimestamp")),
+            changed_at=changed_at,
+            invalid=invalid,
         )
 
     @property
     def fully_qualified_name(self) -> str:
         """The pipeline's name in OpenMetadata."""
-        return self.spec.fully_qualified_name or f"{_quoted(self.spec.service.name)}.{_quoted(self.name)}"
+        return self.spec.fully_qualified_name or f"{quoted_part(self.spec.service.name)}.{quoted_part(self.name)}"
 
     @property
     def cronjob_name(self) -> str:
@@ -65,9 +86,22 @@ class Pipeline:
         return cronjob_name(self.name)
 
 
-def _quoted(name: str) -> str:
-    """Write one part of a fully qualified name as OpenMetadata does: in quotes when it holds a dot."""
-    return f'"{name}"' if "." in name and not name.startswith('"') else name
+def _read_spec(raw: dict[str, Any]) -> tuple[PipelineSpec, Rejected | None]:
+    """Return the spec; where it does not fit, without the fields that are wrong, and why."""
+    try:
+        return PipelineSpec.model_validate(raw), None
+    except ValidationError as error:
+        invalid = Rejected("InvalidSpec", f"spec: {describe_error(error)}")
+        wrong = {str(one["loc"][0]) for one in error.errors() if one["loc"]}
+    kept = {key: value for key, value in raw.items() if key not in wrong}
+    if not kept.keys() & {"sourceConfig", "sourceConfigSecretRef"}:
+        kept["sourceConfig"] = {"config": {}}
+    for candidate in (_UNREADABLE | kept, _UNREADABLE | {"sourceConfig": {"config": {}}}):
+        try:
+            return PipelineSpec.model_validate(candidate), invalid
+        except ValidationError:
+            continue  # fields that are wrong together
+    raise invalid
 
 
 def parse_status(body: dict[str, Any]) -> PipelineStatus:

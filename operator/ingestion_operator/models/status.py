@@ -86,13 +86,13 @@ class Run(KubernetesModel):
     target: RunTarget | None = None
     """Where the run reports, as its Job was rendered."""
     disruptions: Annotated[int, Field(ge=0)] | None = None
-    """How many pods of the run were evicted, drained, preempted or lost with their node; None for none."""
+    """How many pods of the run were evicted, drained, preempted or lost with their node; absent for none."""
     report: Report | None = None
-    """Whether OpenMetadata has the run's end: Pending, Done, or Refused (it does not take it); None before the end."""
+    """Whether OpenMetadata has the run's end: Pending, Done, or Refused (not accepted there); absent before the end."""
 
     @property
     def is_unreported(self) -> bool:
-        """Tell whether the run has ended and its report is still to be made, or nobody has noted that it was."""
+        """Return whether the run has ended and its report is still to be made, or is not recorded as made."""
         return self.state in FINISHED_STATES and self.report in (None, "Pending")
 
 
@@ -103,16 +103,20 @@ class PipelineStatus(KubernetesModel):
     conditions: Annotated[
         list[Condition],
         Field(
-            max_length=8,
+            max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
     cron_job_name: Annotated[str, Field(max_length=52)] | None = None
     next_schedule_time: Timestamp | None = None
+    active: Annotated[int, Field(ge=0)] | None = None
+    """Number of runs under way, all of them; named as in the status of a Job."""
+    queued: Annotated[int, Field(ge=0)] | None = None
+    """Number of runs that wait for a free slot, all of them."""
     active_runs: Annotated[list[str], Field(max_length=100)] = []
-    """Ids of the runs under way."""
+    """Ids of the runs under way, at most 100."""
     queued_runs: Annotated[list[str], Field(max_length=100)] = []
-    """Ids of the runs that wait for a free slot."""
+    """Ids of the runs that wait for a free slot, at most 100."""
     runs: Annotated[list[Run], Field(max_length=STATUS_RUNS_LIMIT)] = []
     """The last runs, newest first."""
     last_successful_time: Timestamp | None = None

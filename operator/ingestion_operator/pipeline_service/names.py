@@ -10,6 +10,7 @@ from typing import Final
 
 from ingestion_operator.constants import CRONJOB_NAME_LIMIT
 from ingestion_operator.errors import Rejected
+from ingestion_operator.naming import last_part as last_part  # noqa: PLC0414  for its importers here
 
 NAME_LIMIT: Final = 256
 _HASH_LENGTH: Final = 12
@@ -17,7 +18,6 @@ _HASH_LENGTH: Final = 12
 
 _RUN_HASH_LENGTH: Final = 10
 _TOKEN_HASH_LENGTH: Final = 20
-_FQN_PART: Final = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 
 def check_name(name: str) -> str:
@@ -52,13 +52,6 @@ def token_secret_name(host_port: str, bot: str) -> str:
     """Return the name of the Secret with the token of a bot at a server, shared by all of their pipelines."""
     server = host_port.rstrip("/")
     return f"openmetadata-token-{_hash(f'{server} {bot}', _TOKEN_HASH_LENGTH)}"
-
-
-def last_part(fully_qualified_name: str) -> str:
-    """Return the bare name at the end of a fully qualified name; parts with dots stand in quotes."""
-    parts = _FQN_PART.findall(fully_qualified_name)
-    quoted, bare = parts[-1] if parts else ("", fully_qualified_name)
-    return bare or quoted.replace('""', '"')
 
 
 def _hash(text: str, length: int) -> str:

@@ -1,0 +1,343 @@
+"""What is known of the cluster: records of pipelines, CronJobs, Jobs and pods. Safe for threads.
+
+Three sources feed the store: lists and watch events, which reflectors bring, and the answers to this program's own
+writes. The answers are laid over the rest until the watch has caught up, so that a decision never rests on a state
+older than this program's last write. Which of two states is newer follows from their resourceVersions.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, cast
+
+from ingestion_operator.cache.deletions import Deletions
+from ingestion_operator.cache.projections import READERS, PipelineRecord, Record
+from ingestion_operator.cache.reading import RecordReader
+from ingestion_operator.cache.table import Name, OwnWrites, Table, is_older
+from ingestion_operator.constants import LABEL_PIPELINE
+from ingestion_operator.k8s.objects import CronJob, Job, PipelineKey
+from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.runs.pods import Pod
+
+_logger = logging.getLogger(__name__)
+
+_OWN_WRITE_SECONDS: Final = 60.0
+"""How long an own write may stand against a list that does not have it: far longer than any list takes.
+
+Afterwards the list is right: a cluster that was restored from a backup counts its resourceVersions from lower on.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record that came (no old one), changed or went (no new one)."""
+
+    kind: Kind
+    scope: str
+    """The namespace that the reflector reads; "" for the whole cluster."""
+    old: Record | None
+    new: Record | None
+
+
+Observer = Callable[[Kind, str, Record | None, Record | None], None]
+"""Called with kind, scope, old and new record. Must return soon; may be called by several threads."""
+
+
+class Store:
+    """Records of a list of scopes: namespaces, or "" alone for the whole cluster.
+
+    Reads return new lists of immutable records. An object is in the store if it can be read into a record; of
+    CronJobs, Jobs and pods only those with the pipeline label are.
+    """
+
+    def __init__(
+        self,
+        scopes: Iterable[str],
+        kinds: Iterable[Kind] = READERS,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start empty; `has_synced` says when each kind of a scope was replaced for the first time."""
+        self.scopes = tuple(dict.fromkeys(scopes))
+        self.kinds = tuple(kinds)
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._tables: dict[Kind, Table[Any]] = {kind: _table(kind) for kind in self.kinds}
+        self._deletions = Deletions(monotonic)
+        self._reader = RecordReader()
+        self._observers: list[Observer] = []
+
+    # Reads
+
+    def pipeline(self, key: PipelineKey) -> PipelineRecord | None:
+        """Return a pipeline."""
+        return cast(PipelineRecord | None, self._get(PIPELINES, key.namespace, key.name))
+
+    def pipelines(self, namespace: str = "") -> list[PipelineRecord]:
+        """Return the pipelines of a namespace, or all of them, in any order."""
+        with self._lock:
+            return self._tables[PIPELINES].of_scope(namespace)
+
+    def pipelines_called(self, namespace: str, bare_name: str) -> list[PipelineRecord]:
+        """Return the pipelines that have a name in OpenMetadata (PipelineRecord.bare_name), in any order."""
+        with self._lock:
+            return self._tables[PIPELINES].of_pipeline((namespace, bare_name))
+
+    def cronjob(self, namespace: str, name: str) -> CronJob | None:
+        """Return a CronJob."""
+        return cast(CronJob | None, self._get(CRONJOBS, namespace, name))
+
+    def job(self, namespace: str, name: str) -> Job | None:
+        """Return a Job."""
+        return cast(Job | None, self._get(JOBS, namespace, name))
+
+    def jobs_of(self, namespace: str, cronjob_name: str) -> list[Job]:
+        """Return the Jobs with a pipeline's label, in any order; whether they are its own, their owner says."""
+        with self._lock:
+            return self._tables[JOBS].of_pipeline((namespace, cronjob_name))
+
+    def pods(self, namespace: str = "") -> list[Pod]:
+        """Return the pods of a namespace, or all of them, in any order."""
+        with self._lock:
+            return self._tables[PODS].of_scope(namespace)
+
+    def pods_of(self, namespace: str, cronjob_name: str) -> list[Pod]:
+        """Return the pods with a pipeline's label, in any order; whether they are its own, their owner says."""
+        with self._lock:
+            return self._tables[PODS].of_pipeline((namespace, cronjob_name))
+
+    def jobs_owned_by(self, uid: str) -> list[Job]:
+        """Return the Jobs whose controller is a CronJob or pipeline of this UID, in any order."""
+        with self._lock:
+            return self._tables[JOBS].of_controller(uid)
+
+    def pods_owned_by(self, uid: str) -> list[Pod]:
+        """Return the pods whose controller is a Job of this UID, in any order."""
+        with self._lock:
+            return self._tables[PODS].of_controller(uid)
+
+    def recently_deleted_pods(self, namespace: str, cronjob_name: str) -> list[Pod]:
+        """Return the last known states of pods that were deleted, the oldest deletion first.
+
+        How a pod ended may be seen in its deletion alone. Kept for ten minutes, the last 1,000, until
+        `forget_deleted_pods`.
+        """
+        with self._lock:
+            found = self._deletions.pods()
+        return [pod for pod in found if (pod.namespace, pod.pipeline) == (namespace, cronjob_name)]
+
+    def forget_deleted_pods(self, uids: Iterable[str]) -> None:
+        """Forget deleted pods whose end is recorded."""
+        with self._lock:
+            self._deletions.forget_pods(uids)
+
+    def has_synced(self, namespace: str) -> bool:
+        """Return whether all kinds of the scope that covers a namespace have been listed; False if none covers it."""
+        scope = self._scope_of(namespace)
+        with self._lock:
+            return scope is not None and self._is_synced(scope)
+
+    def synced_scopes(self) -> list[str]:
+        """Return the scopes of which all kinds have been listed."""
+        with self._lock:
+            return [scope for scope in self.scopes if self._is_synced(scope)]
+
+    # Changes from the API server
+
+    def on_change(self, observer: Observer) -> None:
+        """Call `observer` for each change that lists and watches bring, without the lock held.
+
+        An own write is no change: who wrote it knows of it. A write of another client that an own one has overtaken
+        is one, with the same record as old and new.
+        """
+        self._observers.append(observer)
+
+    def read(self, kind: Kind, body: Mapping[str, Any]) -> Record | None:
+        """Return the record of an object; None, and one line of the log per UID, where it cannot be read."""
+        return self._reader.read(kind, body)
+
+    def replace(
+        self, kind: Kind, scope: str, items: Iterable[Mapping[str, Any] | Record], resource_version: str
+    ) -> list[Change]:
+        """Take a complete list of a scope, as bodies or records, in one step. Return what changed."""
+        changes = self.exchange(kind, scope, items, resource_version)
+        self.notify(changes)
+        return changes
+
+    def exchange(
+        self, kind: Kind, scope: str, items: Iterable[Mapping[str, Any] | Record], resource_version: str
+    ) -> list[Change]:
+        """Do as `replace`, but leave it to the caller to `notify` of the changes, maybe some at a time."""
+        read = (self.read(kind, item) if isinstance(item, Mapping) else item for item in items)
+        listed = {(record.namespace, record.name): record for record in read if record is not None}
+        with self._lock:
+            return self._exchange(kind, scope, listed, resource_version)
+
+    def notify(self, changes: Iterable[Change]) -> None:
+        """Call the observers; an error of theirs is logged."""
+        for change in changes:
+            for observer in self._observers:
+                try:
+                    observer(change.kind, change.scope, change.old, change.new)
+                except Exception:
+                    _logger.exception("A change of the cache was not passed on")
+
+    def upsert(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        """Take an object that a watch showed as added or modified."""
+        record = self.read(kind, body)
+        if record is None:  # what cannot be read is absent, in the list and in the watch alike
+            self.remove(kind, body)
+            return
+        with self._lock:
+            change = self._upsert(kind, record)
+        self.notify([change] if change is not None else [])
+
+    def remove(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        """Take an object that a watch showed as deleted; the body is its last state."""
+        last = self.read(kind, body) if kind == PODS else None
+        with self._lock:
+            change = self._remove(kind, body.get("metadata") or {}, last)
+        self.notify([change] if change is not None else [])
+
+    def advance(self, kind: Kind, scope: str, resource_version: str) -> None:
+        """Take a bookmark: the watch has shown all changes of a scope up to a version."""
+        with self._lock:
+            self._tables[kind].advance(scope, resource_version)
+
+    # Own writes
+
+    def wrote(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        """Take the answer to an own create, apply or patch. Observers are not called."""
+        labels = (body["metadata"].get("labels") or {}) if kind != PIPELINES else {LABEL_PIPELINE: ""}
+        scope = self._scope_of(body["metadata"]["namespace"])
+        if kind not in self._tables or scope is None or LABEL_PIPELINE not in labels:
+            return  # the watch would never catch up
+        record = self.read(kind, body)
+        if record is None:
+            return
+        with self._lock:
+            self._wrote(self._tables[kind], scope, record)
+
+    def deleted(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Take the answer to an own deletion which says that the object has gone. Observers are not called."""
+        if kind not in self._tables or self._scope_of(namespace) is None:
+            return
+        with self._lock:
+            self._deletions.add(uid)
+            current = self._tables[kind].get(namespace, name)
+            if current is not None and current.uid == uid:
+                self._drop(kind, current)
+
+    # With the lock held
+
+    def _exchange(self, kind: Kind, scope: str, listed: dict[Name, Record], version: str) -> list[Change]:
+        table = self._tables[kind]
+        changes: list[Change] = []
+        expired = self._monotonic() - _OWN_WRITE_SECONDS
+        for name in [name for name, own in table.own_writes.items() if own.written_at < expired]:
+            del table.own_writes[name]
+        overlaid = {name for name in table.own_writes if _is_ahead(table.get(*name), version)}
+        for name, record in listed.items():
+            current = table.get(*name)
+            if name in overlaid or self._deletions.has(record.uid):
+                continue  # the list is older than an own write
+            if current is None or _version(current) != _version(record):
+                table.put(record)
+                changes.append(Change(kind, scope, current, record))
+            elif name in table.own_writes:  # a list hides what other clients wrote before
+                changes.append(Change(kind, scope, current, current))
+            table.own_writes.pop(name, None)
+        for current in table.of_scope(scope):
+            name = current.namespace, current.name
+            if name in overlaid:
+                changes.append(Change(kind, scope, current, current))  # as above
+            elif name not in listed:
+                self._drop(kind, current)
+                changes.append(Change(kind, scope, current, None))
+        table.versions[scope] = version
+        return changes
+
+    def _upsert(self, kind: Kind, record: Record) -> Change | None:
+        table, name = self._tables[kind], (record.namespace, record.name)
+        scope = self._scope_of(record.namespace)
+        if scope is None:
+            return None
+        table.advance(scope, record.resource_version)
+        if self._deletions.has(record.uid):
+            return None
+        current, own = table.get(*name), table.own_writes.get(name)
+        if _is_ahead(current, record.resource_version):
+            is_foreign = own is not None and record.resource_version not in own.versions
+            return Change(kind, scope, current, current) if is_foreign else None
+        table.own_writes.pop(name, None)
+        if current is not None and _version(current) == _version(record):
+            return None
+        table.put(record)
+        return Change(kind, scope, current, record)
+
+    def _remove(self, kind: Kind, metadata: Mapping[str, Any], last: Record | None) -> Change | None:
+        table = self._tables[kind]
+        namespace, name, version = (str(metadata.get(key, "")) for key in ("namespace", "name", "resourceVersion"))
+        scope = self._scope_of(namespace)
+        if scope is None:
+            return None
+        table.advance(scope, version)
+        is_own = self._deletions.confirm(str(metadata.get("uid", "")))
+        current: Record | None = table.get(namespace, name)
+        is_reused = _is_ahead(current, version)  # an own write has created another object of this name
+        if current is not None and not is_reused:
+            self._drop(kind, current)
+        if isinstance(last, Pod):
+            self._deletions.add_pod(last)
+        if current is None or (is_reused and is_own):
+            return None
+        return Change(kind, scope, current, current if is_reused else None)
+
+    def _wrote(self, table: Table[Any], scope: str, record: Record) -> None:
+        version = record.resource_version
+        seen = table.versions.get(scope, "")
+        current, name = table.get(record.namespace, record.name), (record.namespace, record.name)
+        if self._deletions.has(record.uid) or version == seen or is_older(version, seen):
+            return  # the watch has shown this state, and what became of it
+        own = table.own_writes.setdefault(name, OwnWrites(0.0))
+        own.written_at = self._monotonic()
+        own.versions.add(version)
+        if not _is_ahead(current, version):  # answers may come in another order than they were given
+            table.put(record)
+
+    def _drop(self, kind: Kind, record: Record) -> None:
+        self._tables[kind].drop(record)
+        if isinstance(record, Pod):
+            self._deletions.add_pod(record)
+
+    def _get(self, kind: Kind, namespace: str, name: str) -> Record | None:
+        with self._lock:
+            return cast(Record | None, self._tables[kind].get(namespace, name))
+
+    def _scope_of(self, namespace: str) -> str | None:
+        return next((scope for scope in ("", namespace) if scope in self.scopes), None)
+
+    def _is_synced(self, scope: str) -> bool:
+        return all(scope in table.versions for table in self._tables.values())
+
+
+def _is_ahead(record: Record | None, version: str) -> bool:
+    return record is not None and is_older(version, record.resource_version)
+
+
+def _version(record: Record) -> tuple[str, str]:
+    return record.uid, record.resource_version
+
+
+def _table(kind: Kind) -> Table[Any]:
+    if kind == PIPELINES:
+        return Table[PipelineRecord](lambda one: (one.namespace, one.bare_name), lambda _: None)
+    if kind == CRONJOBS:
+        return Table[CronJob](lambda _: None, _controller_uid)
+    return Table[Any](lambda one: (one.namespace, one.pipeline), _controller_uid)
+
+
+def _controller_uid(record: CronJob | Job | Pod) -> str | None:
+    return record.owner.uid if record.owner is not None else None

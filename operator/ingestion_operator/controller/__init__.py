@@ -1,0 +1,1 @@
+"""The operator's process, and the one importer of kopf."""

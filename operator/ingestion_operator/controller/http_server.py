@@ -1,0 +1,46 @@
+"""The operator's port for the kubelet and Prometheus.
+
+It is open from the first moment on, also while this replica stands by: kopf's own has no /metrics, and does not
+run then. It is served by the same event loop as everything else, so that an answer proves that this one turns.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ingestion_operator.errors import OperatorError
+from ingestion_operator.runtime.health import Health
+
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def serve_management(liveness_url: str, health: Health, metrics: Callable[[], bytes]) -> web.AppRunner:
+    """Serve the path of `liveness_url`, and /metrics beside it, until the runner is cleaned up.
+
+    Raises OperatorError when the URL is none or its port is taken.
+    """
+
+    async def liveness(_: web.Request) -> web.Response:
+        problems = health.problems()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+        return web.json_response({"alive": not problems, "problems": problems}, status=status)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=metrics(), headers={"Content-Type": _METRICS_TYPE})
+
+    parts = urlsplit(liveness_url)
+    if parts.scheme != "http" or not parts.hostname or len(parts.path) <= 1:
+        raise OperatorError(f"--liveness {liveness_url!r} is no such URL as http://0.0.0.0:8080/healthz")
+    app = web.Application()
+    app.add_routes([web.get(parts.path, liveness), web.get("/metrics", show_metrics)])
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, parts.hostname, 80 if parts.port is None else parts.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise OperatorError(f"{liveness_url} cannot be served: {error.strerror}") from error
+    return runner

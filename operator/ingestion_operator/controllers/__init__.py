@@ -1,1 +1,0 @@
-"""The one importer of kopf: watches that mark pipelines, and the queue that works on them."""

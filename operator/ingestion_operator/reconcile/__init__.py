@@ -1,0 +1,1 @@
+"""One reconciliation of one pipeline: observe -> plan -> act."""

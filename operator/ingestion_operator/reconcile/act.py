@@ -1,0 +1,105 @@
+"""Carrying out actions, each isolated from the others."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ingestion_operator import constants
+from ingestion_operator.cache.store import Store
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound
+from ingestion_operator.k8s.objects import Job
+from ingestion_operator.memory_sizes import with_memory
+from ingestion_operator.ports import JOBS, ClusterApi
+from ingestion_operator.reconcile.observed import ActionFailure
+from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
+from ingestion_operator.runs.repetition import continued, refused
+from ingestion_operator.runs.successor import successor
+
+_logger = logging.getLogger(__name__)
+
+
+class Outcome:
+    """What came of actions: failures for people, and whether a Job had changed meanwhile."""
+
+    def __init__(self) -> None:
+        self.failures: list[ActionFailure] = []
+        self.has_conflict = False
+
+    def add(self, other: "Outcome") -> None:
+        """Add what came of further actions."""
+        self.failures += other.failures
+        self.has_conflict = self.has_conflict or other.has_conflict
+
+
+class Actor:
+    """Writes Jobs. May be shared by threads, one for each pipeline."""
+
+    def __init__(self, cluster: ClusterApi, store: Store) -> None:
+        self._cluster = cluster
+        self._store = store
+
+    def carry_out(self, actions: Sequence[JobAction]) -> Outcome:
+        """Do all of them; one that fails stops no other. Raises nothing of the API server's."""
+        outcome = Outcome()
+        for action in actions:
+            name = f"Job {action.job.namespace}/{action.job.name}"
+            try:
+                self._do(action)
+            except (Conflict, NotFound):
+                outcome.has_conflict = True  # it has changed or gone since: decided again from what it is then
+            except ClusterError as error:
+                _logger.warning("%s: %s failed: %s", name, _purpose(action), error)
+                outcome.failures.append(ActionFailure(f"{name}: {_purpose(action)}", str(error)))
+        return outcome
+
+    def _do(self, action: JobAction) -> None:
+        match action:
+            case PatchJob(job=job):
+                self._patch(job, action.patch)
+            case DeleteJob(job=job):
+                self._cluster.delete(
+                    JOBS,
+                    job.namespace,
+                    job.name,
+                    propagation="Background",
+                    uid=job.uid,
+                    resource_version=job.resource_version,
+                )
+            case ResumeJob(job=job, memory=memory):
+                self._resume(job, memory)
+
+    def _resume(self, job: Job, memory: str) -> None:
+        body = self._cluster.get(JOBS, job.namespace, job.name)
+        if body is None or body["metadata"]["resourceVersion"] != job.resource_version:
+            raise Conflict(f"Job {job.namespace}/{job.name} has changed", code=409)
+        containers = with_memory(body["spec"]["template"]["spec"]["containers"], memory)
+        spec = {"suspend": False, "template": {"spec": {"containers": containers}}}
+        resumed = PatchJob(job, "resume it", {constants.ANNOTATION_MEMORY_STEP: None}, spec)
+        try:
+            self._patch(job, resumed.patch)
+        except Invalid:  # Kubernetes before 1.36
+            self._continue_elsewhere(job, body, memory)
+        except Forbidden as error:  # a policy of the cluster
+            self._refuse(job, error)
+
+    def _continue_elsewhere(self, job: Job, body: dict[str, Any], memory: str) -> None:
+        following = successor(body, memory)
+        try:
+            # Raises Conflict if an answer was lost: the next reconciliation finds the Job.
+            created = self._cluster.create(JOBS, following, field_manager=constants.FIELD_MANAGER)
+        except (Invalid, Forbidden) as error:
+            self._refuse(job, error)
+        else:
+            self._store.wrote(JOBS, created)
+            self._patch(job, continued(job, created["metadata"]["name"]).patch)
+
+    def _refuse(self, job: Job, error: ClusterError) -> None:
+        _logger.warning("Job %s/%s cannot be given more memory: %s", job.namespace, job.name, error)
+        self._patch(job, refused(job, str(error)).patch)
+
+    def _patch(self, job: Job, patch: dict[str, Any]) -> None:
+        self._store.wrote(JOBS, self._cluster.merge_patch(JOBS, job.namespace, job.name, patch))
+
+
+def _purpose(action: JobAction) -> str:
+    return "resume it" if isinstance(action, ResumeJob) else action.purpose

@@ -1,0 +1,251 @@
+"""Bringing a pipeline's CronJob to what its spec says, and checking the Secrets that its runs need."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any, Final
+
+from ingestion_operator import constants
+from ingestion_operator.cache.store import Store
+from ingestion_operator.errors import Forbidden, Invalid, NotFound, Rejected
+from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.ports import CRONJOBS, ClusterApi
+from ingestion_operator.reconcile.cronjob import (
+    ApplyCronJob,
+    RestoreCronJob,
+    SuspendCronJob,
+    is_owned,
+    is_untouched,
+    overridden_fields,
+    plan_cronjob,
+    suspension,
+)
+from ingestion_operator.reconcile.observed import ChildrenResult, Observed
+from ingestion_operator.reconcile.secrets import SecretChecks
+from ingestion_operator.settings import Settings
+
+_CONTEST_WINDOW: Final = timedelta(minutes=10)
+_FREE_RESTORES: Final = 2
+_FIRST_PAUSE: Final = timedelta(minutes=1)
+_FIRST_RECHECK: Final = timedelta(seconds=5)
+_LAST_RECHECK: Final = timedelta(minutes=5)
+_FIELDS_NAMED: Final = 5
+
+
+@dataclass(slots=True)
+class _Contest:
+    """How often in a row a CronJob had to be restored."""
+
+    restores: int
+    last: datetime
+    manager: str = ""
+
+    @property
+    def allowed_at(self) -> datetime:
+        """When the next restore may follow: the third within the window and later ones wait."""
+        if self.restores < _FREE_RESTORES:
+            return self.last
+        doubled: timedelta = _FIRST_PAUSE * 2 ** min(self.restores - _FREE_RESTORES, 10)
+        return self.last + min(_CONTEST_WINDOW, doubled)
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether the CronJob was left alone for a whole window."""
+        return now >= max(self.last, self.allowed_at) + _CONTEST_WINDOW
+
+
+class Children:
+    """Writes CronJobs, only when there is something to write. May be shared by threads, one for each pipeline."""
+
+    def __init__(self, cluster: ClusterApi, store: Store, secrets: SecretChecks) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._secrets = secrets
+        self._contests: dict[PipelineKey, _Contest] = {}
+        self._lock = Lock()
+
+    def ensure(self, observed: Observed, settings: Settings, now: datetime, *, checks_secrets: bool) -> ChildrenResult:
+        """Make the CronJob what it should be; return it as it is now, and what is in the way.
+
+        Repeatable at any point: each write stands alone. Raises ClusterError for what the API server could not do now
+        (Conflict: try again shortly).
+        """
+        pipeline, live = observed.pipeline, observed.cronjob
+        overridden: str | None = None
+        contested, requeue_at = "", None
+        try:
+            _check_usable(pipeline, settings)
+            action = plan_cronjob(pipeline, live, settings, now)
+            if isinstance(action, RestoreCronJob):
+                contest = self._contest(action.live, PipelineKey(pipeline.namespace, pipeline.name), now)
+                if now < contest.allowed_at:
+                    action, requeue_at = None, contest.allowed_at
+                    contested = contest.manager
+                else:
+                    contest.restores, contest.last = contest.restores + 1, now
+            if isinstance(action, (ApplyCronJob, RestoreCronJob)):
+                live, overridden = self._write(action)
+            blocker = None
+        except Rejected as rejected:
+            blocker = rejected
+        except Forbidden as error:
+            text = f"The operator lacks a permission: {error}"
+            blocker = Rejected("PermissionMissing", text, is_external=True)
+        if blocker is not None and (pause := suspension(pipeline, live, now)) is not None:
+            live = self._suspend(pause)
+        own = live if live is not None and is_owned(live, pipeline) else None
+        contested = contested or self._contested(PipelineKey(pipeline.namespace, pipeline.name), now)
+        if blocker is None and checks_secrets and (missing := self._secrets.check(pipeline)) is not None:
+            blocker, requeue_at = missing[0], _earliest(requeue_at, missing[1])
+        elif blocker is not None and blocker.is_external:
+            requeue_at = _earliest(requeue_at, now + _recheck_pause(pipeline, blocker, now))
+        return ChildrenResult(own, blocker, overridden, contested, requeue_at)
+
+    def forget(self, key: PipelineKey) -> None:
+        """Drop what is remembered of a pipeline that is gone."""
+        with self._lock:
+            self._contests.pop(key, None)
+
+    def _write(self, action: ApplyCronJob | RestoreCronJob) -> tuple[CronJob, str]:
+        desired, live = action.desired, action.live
+        metadata = desired["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        expected = live.generation + 1 if live is not None else 1
+        metadata["annotations"][constants.ANNOTATION_GENERATION] = str(expected)
+        if live is not None:
+            metadata["uid"] = live.uid  # the apply fails if the object was replaced meanwhile
+        try:
+            if live is not None and action.floor is not None:
+                self._raise_floor(desired, live, action.floor)
+            if isinstance(action, RestoreCronJob):
+                written = self._replace(desired, action.live, expected)
+            else:
+                written = self._apply(desired)
+                if live is not None and not is_untouched(live):
+                    written = self._replace(desired, live, int(written["metadata"]["generation"]) + 1)
+            if written["metadata"]["annotations"].get(constants.ANNOTATION_GENERATION) != str(
+                written["metadata"]["generation"]
+            ):
+                # Nothing but metadata has changed, or another client wrote in between and is restored next.
+                written = self._annotate(written, expected)
+        except Invalid as error:
+            raise Rejected(
+                "RefusedByKubernetes", f"Kubernetes refuses the CronJob of this pipeline: {error}", is_external=True
+            ) from error
+        except NotFound as error:
+            raise Rejected(
+                "WaitingForDeletion", f"CronJob {namespace}/{name} was deleted meanwhile", is_external=True
+            ) from error
+        self._store.wrote(CRONJOBS, written)
+        fields = overridden_fields(written["spec"], desired["spec"])
+        return read_cronjob(written), _overridden(fields)
+
+    def _apply(self, desired: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        return self._cluster.apply(CRONJOBS, desired, field_manager=constants.FIELD_MANAGER, dry_run=dry_run)
+
+    def _raise_floor(self, desired: dict[str, Any], live: CronJob, floor: datetime) -> None:
+        """Raise lastScheduleTime before the CronJob may fire, unless the API server refuses what follows."""
+        self._apply(desired, dry_run=True)
+        # Kubernetes would make up for scheduled times since this very time.
+        patch = {"metadata": {"uid": live.uid}, "status": {"lastScheduleTime": format_timestamp(floor)}}
+        self._cluster.merge_patch(CRONJOBS, live.namespace, live.name, patch, subresource="status")
+
+    def _replace(self, desired: dict[str, Any], live: CronJob, generation: int) -> dict[str, Any]:
+        return self._cluster.replace_spec(
+            CRONJOBS,
+            live.namespace,
+            live.name,
+            desired["spec"],
+            uid=live.uid,
+            annotations={constants.ANNOTATION_GENERATION: str(generation)},
+            field_manager=constants.FIELD_MANAGER,
+        )
+
+    def _annotate(self, written: dict[str, Any], expected: int) -> dict[str, Any]:
+        metadata = written["metadata"]
+        if int(metadata["generation"]) > expected:
+            return written  # another client has written after all: the next reconciliation restores the spec
+        annotations = {constants.ANNOTATION_GENERATION: str(metadata["generation"])}
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": annotations}}
+        return self._cluster.merge_patch(
+            CRONJOBS, metadata["namespace"], metadata["name"], patch, field_manager=constants.FIELD_MANAGER
+        )
+
+    def _suspend(self, action: SuspendCronJob) -> CronJob:
+        live = action.live
+        annotations = {constants.ANNOTATION_GENERATION: str(live.generation + 1)}
+        patch = {"metadata": {"uid": live.uid, "annotations": annotations}, "spec": {"suspend": True}}
+        written = self._cluster.merge_patch(
+            CRONJOBS, live.namespace, live.name, patch, field_manager=constants.FIELD_MANAGER
+        )
+        self._store.wrote(CRONJOBS, written)
+        return read_cronjob(written)
+
+    def _contest(self, live: CronJob, key: PipelineKey, now: datetime) -> _Contest:
+        with self._lock:
+            contest = self._contests.get(key)
+            if contest is None or contest.is_over(now):
+                contest = self._contests[key] = _Contest(0, now)
+        if contest.restores >= _FREE_RESTORES and not contest.manager:
+            contest.manager = self._last_manager(live)
+        return contest
+
+    def _contested(self, key: PipelineKey, now: datetime) -> str:
+        with self._lock:
+            contest = self._contests.get(key)
+            if contest is not None and contest.is_over(now):
+                del self._contests[key]
+                return ""
+        return contest.manager if contest is not None and contest.restores >= _FREE_RESTORES else ""
+
+    def _last_manager(self, live: CronJob) -> str:
+        """Return the field manager that changed the spec last, other than this program."""
+        body = self._cluster.get(CRONJOBS, live.namespace, live.name) or {"metadata": {}}
+        entries = [
+            entry
+            for entry in body["metadata"].get("managedFields") or []
+            if entry.get("manager") != constants.FIELD_MANAGER and "f:spec" in (entry.get("fieldsV1") or {})
+        ]
+        newest: dict[str, Any] = max(entries, key=lambda entry: str(entry.get("time", "")), default={})
+        return str(newest.get("manager") or "an unknown field manager")
+
+
+def _check_usable(pipeline: Pipeline, settings: Settings) -> None:
+    if pipeline.is_deleting:
+        raise Rejected(
+            "WaitingForDeletion",
+            "The pipeline is being deleted and waits for its finalizers: its CronJob is suspended, its runs are still "
+            "recorded and reported",
+        )
+    if pipeline.invalid is not None:
+        raise pipeline.invalid
+    host_port = pipeline.spec.server.host_port
+    if not settings.allows_server(host_port):
+        raise Rejected(
+            "ServerNotAllowed",
+            f"spec.server.hostPort {host_port!r} is not among the allowed servers: name another, or let an "
+            "administrator add its host to allowedServers in the operator's settings",
+        )
+
+
+def _overridden(fields: list[str]) -> str:
+    if not fields:
+        return ""
+    more = f" and {len(fields) - _FIELDS_NAMED} more" if len(fields) > _FIELDS_NAMED else ""
+    return (
+        f"Admission changed what the operator applied, and it stays so: {', '.join(fields[:_FIELDS_NAMED])}{more}. "
+        "See the mutating policies and webhooks of the cluster"
+    )
+
+
+def _recheck_pause(pipeline: Pipeline, blocker: Rejected, now: datetime) -> timedelta:
+    """Return a pause that grows with the time since which the same thing is in the way."""
+    ready = next((c for c in pipeline.status.conditions if c.type == "Ready"), None)
+    is_same = ready is not None and ready.status == "False" and ready.reason == blocker.reason
+    elapsed = now - ready.last_transition_time if ready is not None and is_same else timedelta()
+    return min(_LAST_RECHECK, max(_FIRST_RECHECK, elapsed))
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,101 @@
+"""Reading what a reconciliation decides from: the cache, and live what the cache cannot answer."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ingestion_operator.cache.store import Store
+from ingestion_operator.errors import Forbidden
+from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Run
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
+from ingestion_operator.reconcile.cronjob import is_owned
+from ingestion_operator.reconcile.observed import Observed
+from ingestion_operator.reporting.server_versions import ServerVersions
+from ingestion_operator.runs.causes import Cause, cause_in_events
+from ingestion_operator.runs.history import missing_jobs, owned
+from ingestion_operator.runs.pending import Waiting
+from ingestion_operator.runs.pods import Pod
+from ingestion_operator.runs.versions import VersionFinding, compared
+from ingestion_operator.settings import Settings
+
+
+class Observer:
+    """Reads; may be shared by threads."""
+
+    def __init__(self, cluster: ClusterApi, store: Store, versions: ServerVersions | None = None) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._versions = versions
+
+    def pipeline(self, key: PipelineKey) -> Pipeline | None:
+        """Return the pipeline as the cache has it; None where it is gone."""
+        record = self._store.pipeline(key)
+        return Pipeline.parse_leniently(record.body(), record.spec_changed_at) if record is not None else None
+
+    def observe(self, pipeline: Pipeline, known: Sequence[Run], settings: Settings) -> Observed:
+        """Return the pipeline with what belongs to it. Raises ClusterError.
+
+        Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
+        """
+        namespace, name = pipeline.namespace, pipeline.cronjob_name
+        cronjob = self._cronjob(namespace, name)
+        own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
+        jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
+        return Observed(
+            pipeline=pipeline,
+            cronjob=cronjob,
+            jobs=jobs,
+            pods=self._pods(namespace, name, {job.uid for job in jobs}, {run.job for run in known}),
+            known_runs=known,
+            gone_jobs=frozenset(
+                job for job in missing_jobs(jobs, known) if self._cluster.get(JOBS, namespace, job) is None
+            ),
+            version=self._version(pipeline, settings),
+        )
+
+    def causes(self, pipeline: Pipeline, waits: Sequence[Waiting]) -> Mapping[str, Cause]:
+        """Return by run id what Events say of pods that do not start: one list for each. Raises ClusterError."""
+        found: dict[str, Cause] = {}
+        for wait in waits:
+            try:
+                fields = {"involvedObject.uid": wait.events_of}
+                cause = cause_in_events(self._cluster.list(EVENTS, pipeline.namespace, {}, fields=fields))
+            except Forbidden:
+                continue  # an older Role: the run is bounded all the same
+            if cause is not None:
+                found[wait.run_id] = cause
+        return found
+
+    def _cronjob(self, namespace: str, name: str) -> CronJob | None:
+        """Return the CronJob; before one is created the API server says that there is none, also without our label."""
+        cached = self._store.cronjob(namespace, name)
+        if cached is not None:
+            return cached
+        try:
+            body = self._cluster.get(CRONJOBS, namespace, name)
+        except Forbidden:
+            return None  # the write that follows says what is missing
+        return read_cronjob(body) if body is not None else None
+
+    def _pods(self, namespace: str, name: str, job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
+        """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
+        deleted = self._store.recently_deleted_pods(namespace, name)
+        pods = {pod.uid: pod for pod in (*deleted, *self._store.pods_of(namespace, name))}
+        return [
+            pod
+            for pod in pods.values()
+            if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
+        ]
+
+    def _version(self, pipeline: Pipeline, settings: Settings) -> VersionFinding | None:
+        """Compare the server with the image of its runs, as far as both are known at this moment."""
+        server = pipeline.spec.server
+        is_known = (server.version or settings.default_server_version) in settings.runner_images
+        if self._versions is None or not is_known or pipeline.invalid or not settings.allows_server(server.host_port):
+            return None
+        access = ServerAccess(server.host_port.rstrip("/"), server.verification)
+        version = self._versions.of(access, (pipeline.namespace, pipeline.name))
+        if version is None:
+            return None
+        image = settings.runner_image(server.version)
+        return compared(server.host_port, version, image.version, sorted(settings.runner_images))

@@ -1,0 +1,63 @@
+"""What one reconciliation knows and what came of its steps; data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ingestion_operator.errors import Rejected
+from ingestion_operator.k8s.objects import CronJob, Job
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Run
+from ingestion_operator.runs.pods import Pod
+from ingestion_operator.runs.versions import VersionFinding
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A pipeline with what belongs to it, by controller uid."""
+
+    pipeline: Pipeline
+    cronjob: CronJob | None
+    """The CronJob of the pipeline's name, whoever controls it."""
+    jobs: Sequence[Job]
+    pods: Sequence[Pod]
+    """Pods that are there, and those deleted since the last reconciliation in their last state."""
+    known_runs: Sequence[Run]
+    """What was recorded before, also what the status has no room for."""
+    gone_jobs: frozenset[str] = frozenset()
+    """Jobs of unfinished runs that the API server itself says are absent."""
+    version: VersionFinding | None = None
+    """Whether the server and the runner's image fit; None when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenResult:
+    """What the CronJob is now, and what keeps it or the pipeline's Secrets from being as desired."""
+
+    cronjob: CronJob | None = None
+    """The pipeline's own CronJob; None where there is none."""
+    blocker: Rejected | None = None
+    overridden: str | None = None
+    """What admission made of the operator's own apply; empty for nothing, None where nothing was applied."""
+    contested: str = ""
+    """Which field manager keeps changing the CronJob; empty where none does."""
+    requeue_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFailure:
+    """An action that failed."""
+
+    what: str
+    """Object and verb phrase, such as `Job shop/nightly-1: admit it`."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An Event to post."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str

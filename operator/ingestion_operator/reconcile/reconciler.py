@@ -1,0 +1,130 @@
+"""One reconciliation of one pipeline: observe -> plan -> act."""
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from ingestion_operator import constants
+from ingestion_operator.cache.store import Store
+from ingestion_operator.errors import ActionsFailed, Conflict
+from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
+from ingestion_operator.reconcile.act import Actor
+from ingestion_operator.reconcile.children import Children
+from ingestion_operator.reconcile.observe import Observer
+from ingestion_operator.reconcile.plan import current_runs, earliest, finish, make_plan
+from ingestion_operator.reconcile.secrets import SecretChecks
+from ingestion_operator.reconcile.status import condition
+from ingestion_operator.reconcile.status_writer import StatusWriter
+from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.reporting.server_versions import ServerVersions
+from ingestion_operator.settings import Settings
+
+RESYNC: Final = timedelta(hours=10)
+"""How long a pipeline is trusted without an event, as controller-runtime does."""
+
+_NOT_SYNCED_PAUSE: Final = timedelta(seconds=5)
+_SECRET_REASONS: Final = ("SecretNotFound", "SecretKeyNotFound", "CreateContainerConfigError")
+"""Reasons of a run that waits, which say that a Secret may have gone."""
+
+
+class PipelineReconciler:
+    """Level-triggered: decides from what is, so that it may be called at any time, any number of times.
+
+    May be shared by threads, one for each pipeline at a time.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        store: Store,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        reporter: Reporter,
+        *,
+        observers: Sequence[StatusObserver] = (),
+        versions: ServerVersions | None = None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._reporter = reporter
+        self._observer = Observer(cluster, store, versions)
+        self._children = Children(cluster, store, SecretChecks(cluster, clock))
+        self._actor = Actor(cluster, store)
+        self._writer = StatusWriter(cluster, store, clock, observers)
+        self._all_runs: dict[PipelineKey, Sequence[Run]] = {}
+        """The runs of pipelines that have more of them than a status takes."""
+        self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
+        """The generation whose Secrets were there, and when."""
+
+    def reconcile(self, key: PipelineKey) -> datetime | None:
+        """Reconcile a pipeline; return when to do so again though nothing happens, None for never.
+
+        Raises ClusterError when the API server could not do its part (Conflict: again shortly) and ActionsFailed when
+        some actions could not be carried out; both are worth a retry with back-off.
+        """
+        if not self._store.has_synced(key.namespace):
+            return self._clock.now() + _NOT_SYNCED_PAUSE
+        pipeline = self._observer.pipeline(key)
+        if pipeline is None:
+            self.forget(key)
+            return None
+        settings, now = self._settings(), self._clock.now().replace(microsecond=0)
+        known = self._all_runs.get(key, pipeline.status.runs)
+        observed = self._observer.observe(pipeline, known, settings)
+        is_check_due = self._is_secret_check_due(key, pipeline, now)
+        children = self._children.ensure(observed, settings, now, checks_secrets=is_check_due)
+        if is_check_due and children.blocker is None:
+            self._secrets_found[key] = pipeline.generation, now
+
+        found = current_runs(observed, settings, now)
+        causes = self._observer.causes(pipeline, found.unexplained(now))
+        plan = make_plan(observed, children, found, causes, settings, now)
+        pipeline = self._writer.write(pipeline, known, plan.status, plan.runs, observed.jobs)
+        self._remember(key, plan.runs)
+        outcome = self._actor.carry_out(plan.actions)
+        # Last, since it waits for another server; what is due is recorded by now.
+        live_pods = {pod.name for pod in observed.pods if not pod.is_finished}
+        result = self._reporter.report(pipeline, plan.runs, live_pods)
+        done = finish(observed, plan, outcome.failures, result, now)
+        self._writer.write(pipeline, plan.runs, done.status, done.runs, observed.jobs, result.blocker)
+        self._remember(key, done.runs)
+        outcome.add(self._actor.carry_out(done.actions))
+
+        self._store.forget_deleted_pods([pod.uid for pod in observed.pods])
+        if outcome.failures:
+            raise ActionsFailed(f"{outcome.failures[0].what} failed: {outcome.failures[0].error}")
+        if outcome.has_conflict:
+            raise Conflict("a Job has changed since it was read: decided again", code=409)
+        resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
+        return earliest([plan.requeue_at, result.requeue_at, resync])
+
+    def forget(self, key: PipelineKey) -> None:
+        """Drop what is remembered of a pipeline that is gone."""
+        self._children.forget(key)
+        self._writer.forget(key)
+        self._all_runs.pop(key, None)
+        self._secrets_found.pop(key, None)
+
+    def _remember(self, key: PipelineKey, runs: Sequence[Run]) -> None:
+        if len(runs) > constants.STATUS_RUNS_LIMIT:
+            self._all_runs[key] = runs
+        else:
+            self._all_runs.pop(key, None)
+
+    def _is_secret_check_due(self, key: PipelineKey, pipeline: Pipeline, now: datetime) -> bool:
+        """Return whether the Secrets that the pipeline names are to be asked for: what was found is trusted."""
+        ready = condition(pipeline.status, "Ready")
+        if ready is None or ready.status != "True" or ready.observed_generation != pipeline.generation:
+            return True
+        # After a restart the status says that they were there; the first resync comes at a random time.
+        generation, found_at = self._secrets_found.setdefault(
+            key,
+            (pipeline.generation, now - RESYNC * random.uniform(0, 1)),  # noqa: S311  jitter
+        )
+        waits = any(run.state not in FINISHED_STATES and run.reason in _SECRET_REASONS for run in pipeline.status.runs)
+        return generation != pipeline.generation or now - found_at >= RESYNC or waits

@@ -1,0 +1,249 @@
+"""The status of a pipeline from what was observed; pure functions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+from ingestion_operator import constants
+from ingestion_operator.k8s.objects import CronJob
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed
+from ingestion_operator.reporting.results import ReportBlocker, ReportResult
+from ingestion_operator.runs.history import recorded
+from ingestion_operator.runs.missed import Miss, last_miss
+from ingestion_operator.runs.stopping import not_understood
+from ingestion_operator.runs.texts import cut
+from ingestion_operator.runs.versions import VERSION_MISMATCH, VersionFinding
+from ingestion_operator.schedule import next_tick
+
+RECONCILED: Final = "Reconciled"
+MISSED: Final = "MissedSchedule"
+SKIPPED: Final = "SkippedWhileRunning"
+CLOCK_CHANGE: Final = "ClockChange"
+VERSION: Final = "ServerVersionMatches"
+OVERRIDDEN: Final = "Overridden"
+CONTESTED: Final = "Contested"
+ACTIONS_FAILED: Final = "ActionsFailed"
+KILL: Final = f"The annotation {constants.ANNOTATION_KILL}"
+
+_SUCCEEDED: Final = ("success", "partialSuccess")
+_ADMISSION_CHANGED: Final = "AdmissionChangedSpec"
+_OTHER_MANAGER: Final = "OtherFieldManager"
+
+
+def pipeline_status(observed: Observed, children: ChildrenResult, runs: Sequence[Run], now: datetime) -> PipelineStatus:
+    """Return the status to write; equal to the one in place when nothing changed. `runs` are all there are."""
+    pipeline = observed.pipeline
+    conditions = [
+        _with_kill(_ready(pipeline, children, now), pipeline.kill, now),
+        _scheduled(observed, children.cronjob, runs, now),
+    ]
+    last = next((run for run in runs if run.state in FINISHED_STATES), None)
+    if last is not None:
+        text = f"Run {last.id}: {last.message}"
+        conditions.append(_of(pipeline, "LastRunSucceeded", last.state in _SUCCEEDED, last.reason, text, now))
+    optional = (
+        _reported(pipeline, runs, None, now),
+        _version(pipeline, observed.version, now),
+        _overridden(pipeline, children, now),
+        _contested(pipeline, children, now),
+        condition(pipeline.status, ACTIONS_FAILED),  # until the actions of this reconciliation are done
+    )
+    conditions += [one for one in optional if one is not None]
+    successes = [run.end_time for run in runs if run.state in _SUCCEEDED and run.end_time]
+    before = pipeline.status.last_successful_time
+    active, queued = _ids(runs, "running"), _ids(runs, "queued")
+    return PipelineStatus(
+        observed_generation=pipeline.generation,
+        conditions=conditions,
+        cron_job_name=children.cronjob.name if children.cronjob else None,
+        next_schedule_time=_next_schedule_time(children.cronjob, now),
+        active_runs=active[: constants.STATUS_IDS_LIMIT],
+        queued_runs=queued[: constants.STATUS_IDS_LIMIT],
+        active=len(active),
+        queued=len(queued),
+        runs=recorded(runs),
+        last_successful_time=max([*successes, *([before] if before else [])], default=None),
+    )
+
+
+def with_results(
+    pipeline: Pipeline,
+    status: PipelineStatus,
+    runs: Sequence[Run],
+    failures: Sequence[ActionFailure],
+    result: ReportResult,
+    now: datetime,
+) -> PipelineStatus:
+    """Return the status once actions and reports were tried; equal to `status` if that changed nothing.
+
+    `runs` are all there are, with their reports as `result` has settled them.
+    """
+    conditions = [one for one in status.conditions if one.type not in ("Reported", ACTIONS_FAILED)]
+    if (reported := _reported(pipeline, runs, result.blocker, now)) is not None:
+        conditions.append(reported)
+    if failures:
+        first, more = failures[0], len(failures) - 1
+        text = f"{first.what} failed{f', and {more} more' if more else ''}; tried again: {first.error}"
+        conditions.append(_of(pipeline, ACTIONS_FAILED, True, "ActionFailed", text, now))
+    if not result.reports and conditions == status.conditions:
+        return status
+    return status.model_copy(update={"runs": recorded(runs), "conditions": conditions})
+
+
+def with_reports(runs: Sequence[Run], result: ReportResult) -> list[Run]:
+    """Return the runs with what is settled of their reports."""
+    reports = result.reports
+    return [run.model_copy(update={"report": reports[run.id]}) if run.id in reports else run for run in runs]
+
+
+def condition(status: PipelineStatus, kind: str) -> Condition | None:
+    """Return the condition of a type."""
+    return next((one for one in status.conditions if one.type == kind), None)
+
+
+def _ids(runs: Sequence[Run], state: str) -> list[str]:
+    return [run.id for run in runs if run.state == state]
+
+
+def _ready(pipeline: Pipeline, children: ChildrenResult, now: datetime) -> Condition:
+    if children.blocker is not None:
+        return _of(pipeline, "Ready", False, children.blocker.reason, children.blocker.message, now)
+    message = "The CronJob is in place"
+    if pipeline.spec.retry.on_out_of_memory is not None:
+        message += _unused_memory_steps(pipeline.spec.retry.on_out_of_memory.max_memory, children.cronjob)
+    if pipeline.ineffective:
+        message += f"; without effect here: {pipeline.ineffective}"
+    return _of(pipeline, "Ready", True, RECONCILED, message, now)
+
+
+def _unused_memory_steps(most: str, cronjob: CronJob | None) -> str:
+    """Return a remark where spec.retry.onOutOfMemory changes nothing, since there is nothing to grow."""
+    if cronjob is None or cronjob.has_memory_steps:
+        return ""
+    limit = cronjob.memory_limit
+    why = f"its maxMemory {most} is not above the container's limit of {limit}" if limit else "there is no memory limit"
+    return f"; spec.retry.onOutOfMemory has no effect: {why}"
+
+
+def _with_kill(ready: Condition, kill: str, now: datetime) -> Condition:
+    """Add what is wrong with the annotation `kill`: whoever set it reads this condition first."""
+    problem = not_understood(kill, now)
+    if not problem:
+        return ready
+    message = cut(f"{KILL} {problem}. {ready.message}", constants.MESSAGE_LIMIT_BYTES)
+    return ready.model_copy(update={"message": message})
+
+
+def _scheduled(observed: Observed, live: CronJob | None, runs: Sequence[Run], now: datetime) -> Condition:
+    pipeline = observed.pipeline
+    schedule = pipeline.spec.schedule
+    if schedule is None:
+        reason, message = "OnDemand", "No spec.schedule: runs start on demand"
+    elif pipeline.spec.suspend and (live is None or live.is_suspended):
+        reason, message = "Suspended", "spec.suspend is true: set it to false to resume the schedule"
+    elif live is None:
+        reason, message = "NotReady", "No CronJob: see the Ready condition"
+    elif schedule.start_date is not None and now < schedule.start_date:
+        reason, message = "NotStarted", f"Starts at {schedule.start_date.isoformat()}"
+    elif schedule.end_date is not None and now > schedule.end_date:
+        reason, message = "Ended", f"endDate {schedule.end_date.isoformat()} is over: move it to continue"
+    elif live.is_suspended:
+        reason, message = "NotReady", "The CronJob is still suspended: see the Ready condition"
+    else:
+        return _firing(observed, live, runs, now)
+    return _of(pipeline, "Scheduled", False, reason, message, now)
+
+
+def _firing(observed: Observed, live: CronJob, runs: Sequence[Run], now: datetime) -> Condition:
+    """Return the condition of a schedule that is in force: what it missed last, else what it will miss."""
+    reason, message = "Scheduled", f"Runs at {live.schedule} ({live.time_zone})"
+    if (miss := last_miss(live, observed.jobs, runs, now)) is not None:
+        reason, text = _missed(miss)
+        message += f". {text}"
+    return _of(observed.pipeline, "Scheduled", True, reason, message, now)
+
+
+def _missed(miss: Miss) -> tuple[str, str]:
+    tick = f"The tick of {format_timestamp(miss.tick)}"
+    if miss.held_up_by is not None:
+        return SKIPPED, f"{tick} was skipped: run {miss.held_up_by} was under way, and concurrency.policy is Forbid"
+    return MISSED, (
+        f"{tick} started no run within {miss.deadline_seconds} s: Kubernetes' CronJob controller was away, or was not "
+        "allowed to create the Job; the Events of the CronJob may tell more. Later ticks are not affected"
+    )
+
+
+def _reported(
+    pipeline: Pipeline, runs: Sequence[Run], blocker: ReportBlocker | None, now: datetime
+) -> Condition | None:
+    """Return whether OpenMetadata has the end of the runs; None before the first has ended.
+
+    Reports that are due and have not been tried yet leave the condition as it is: it must not flicker.
+    """
+    finished = [run for run in runs if run.state in FINISHED_STATES]
+    if not finished:
+        return None
+    if any(run.is_unreported for run in finished):
+        if blocker is not None:
+            return _of(pipeline, "Reported", False, "ReportPending", blocker.message, now)
+        before = condition(pipeline.status, "Reported")
+        return before and before.model_copy(update={"observed_generation": pipeline.generation})
+    if (refused := next((run for run in finished if run.report == "Refused"), None)) is not None:
+        name = refused.target.fully_qualified_name if refused.target else pipeline.fully_qualified_name
+        message = (
+            f"OpenMetadata does not take the end of run {refused.id}: see whether it has the pipeline {name}; "
+            "the operator's log has the response"
+        )
+        return _of(pipeline, "Reported", False, "ReportRefused", message, now)
+    return _of(pipeline, "Reported", True, "AllReported", "OpenMetadata has the end of every run listed here", now)
+
+
+def _version(pipeline: Pipeline, finding: VersionFinding | None, now: datetime) -> Condition | None:
+    """Return the condition of a mismatch; while nothing is known of the server, the one of this spec stays."""
+    if finding is None:
+        before = condition(pipeline.status, VERSION)
+        return before if before is not None and before.observed_generation == pipeline.generation else None
+    return _of(pipeline, VERSION, False, VERSION_MISMATCH, finding.problem, now) if finding.problem else None
+
+
+def _overridden(pipeline: Pipeline, children: ChildrenResult, now: datetime) -> Condition | None:
+    if children.overridden is None:
+        return condition(pipeline.status, OVERRIDDEN) if children.cronjob is not None else None
+    if not children.overridden:
+        return None
+    return _of(pipeline, OVERRIDDEN, True, _ADMISSION_CHANGED, children.overridden, now)
+
+
+def _contested(pipeline: Pipeline, children: ChildrenResult, now: datetime) -> Condition | None:
+    if not children.contested:
+        return None
+    text = (
+        f"The field manager {children.contested!r} keeps changing the spec of the CronJob, which the operator restores "
+        "with growing pauses of up to 10 minutes: make that client leave it alone, or change the pipeline instead"
+    )
+    return _of(pipeline, CONTESTED, True, _OTHER_MANAGER, text, now)
+
+
+def _of(pipeline: Pipeline, kind: str, status: bool, reason: str, message: str, now: datetime) -> Condition:
+    """Return the condition; its transition time moves only when the status does."""
+    value: Literal["True", "False"] = "True" if status else "False"
+    before = condition(pipeline.status, kind)
+    since = before.last_transition_time if before is not None and before.status == value else now
+    return Condition(
+        type=kind,
+        status=value,
+        observed_generation=pipeline.generation,
+        last_transition_time=since,
+        reason=reason[: constants.REASON_LIMIT],
+        message=cut(message, constants.MESSAGE_LIMIT_BYTES),
+    )
+
+
+def _next_schedule_time(cronjob: CronJob | None, now: datetime) -> datetime | None:
+    if cronjob is None or cronjob.is_suspended:
+        return None
+    last = cronjob.last_schedule_time
+    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last) if last else now)

@@ -1,0 +1,249 @@
+"""Reporting to OpenMetadata how runs ended that nothing in their pods could report.
+
+That a report is due stands in the pipeline's status, written together with the end of the run; so neither an absent
+server nor a restart loses it, and making it twice changes nothing. A report follows the run's own server and name, as
+its Job was rendered, not today's spec.
+"""
+
+import base64
+import binascii
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Rejected
+from ingestion_operator.log_lines import about
+from ingestion_operator.models.references import KeyReference
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Report, Run, RunTarget
+from ingestion_operator.ports import SECRETS, Clock, ClusterApi, LogTails, ServerAccess, StatusSink
+from ingestion_operator.reporting.circuit_breaker import Breakers, Caller
+from ingestion_operator.reporting.results import ReportBlocker, ReportResult
+from ingestion_operator.runs.classify import NODE_LOST
+from ingestion_operator.runs.report import closed_row, is_due, needs_log
+from ingestion_operator.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+_PIPELINE_SECONDS: Final = 10
+"""How long one pipeline may keep its worker; what is left is done in the next reconciliation."""
+
+_POD_PAUSE: Final = timedelta(seconds=5)
+_POD_LIMIT: Final = timedelta(minutes=10)
+"""How long a pod may outlive its run: more than its grace period and a wrong clock; it is on a lost node then."""
+
+_SECRET_PAUSE: Final = timedelta(seconds=30)
+
+
+class _Fenced(Exception):
+    """This replica may not write at the moment."""
+
+
+class Reporter:
+    """Makes the reports that a pipeline owes. May be shared by threads, one for each pipeline at a time."""
+
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        sink: StatusSink,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        tails: LogTails,
+        breakers: Breakers | None = None,
+        *,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """While `may_write` returns False nothing is sent: another replica may lead."""
+        self._cluster = cluster
+        self._sink = sink
+        self._settings = settings
+        self._clock = clock
+        self._tails = tails
+        self._breakers = breakers or Breakers()
+        self._may_write = may_write
+
+    def due(self) -> list[Caller]:
+        """Return the pipelines (namespace, name) to reconcile now, since their server may be called again."""
+        return self._breakers.due()
+
+    def report(self, pipeline: Pipeline, runs: Sequence[Run], live_pods: Collection[str]) -> ReportResult:
+        """Make the reports that are due: read the server's row, decide, write it if it is the operator's to write.
+
+        `runs` must be in the pipeline's status already. A run with a pod among `live_pods` is left for later: while a
+        process in it may still write the row, two could write at once. Raises nothing of OpenMetadata's or the API
+        server's: what fails is the blocker of the result.
+        """
+        now = self._clock.now()
+        due = [run for run in runs if run.is_unreported]
+        ready = [run for run in due if not _may_still_report(run, live_pods, now)]
+        result = ReportResult(requeue_at=now + _POD_PAUSE if len(ready) < len(due) else None)
+        by_target: dict[RunTarget, list[Run]] = {}
+        for run in ready:
+            by_target.setdefault(run.target or _target_of(pipeline), []).append(run)
+        for target, owed in by_target.items():
+            result = _merged(result, self._report_to(pipeline, target, owed))
+        return result
+
+    def _report_to(self, pipeline: Pipeline, target: RunTarget, runs: Sequence[Run]) -> ReportResult:
+        now = self._clock.now()
+        try:
+            access = self._access(pipeline, target)
+        except Rejected as error:
+            return ReportResult(blocker=ReportBlocker(error.message, needs_action=True), requeue_at=now + _SECRET_PAUSE)
+        except ClusterError as error:
+            _logger.warning("Pipeline %s/%s: reports wait: %s", pipeline.namespace, pipeline.name, error)
+            return ReportResult(requeue_at=now + _POD_PAUSE)
+        server = access.host_port
+        credential = f"{access.host_port} {_token_name(pipeline.namespace, target.token_secret_ref)}"
+        caller = pipeline.namespace, pipeline.name
+        if (refused := self._breakers.enter((server, credential), caller)) is not None:
+            return ReportResult(blocker=refused.blocker)
+        verdicts: dict[str, ReportBlocker | bool] = {server: False, credential: False}
+        result = ReportResult()
+        reports: dict[str, Report] = {}
+        try:
+            limit = now + timedelta(seconds=_PIPELINE_SECONDS)
+            for run in runs:
+                if reports and self._clock.now() > limit:
+                    result = ReportResult(requeue_at=self._clock.now())
+                    break
+                with about(run=run.id):
+                    reports[run.id] = self._deliver(pipeline, run, target, access)
+            verdicts = {server: True, credential: True}
+        except _Fenced:
+            result = ReportResult(requeue_at=now + _POD_PAUSE)
+        except Forbidden as error:
+            blocker = _token_refused(pipeline.namespace, target, error)
+            verdicts, result = {server: True, credential: blocker}, ReportResult(blocker=blocker)
+        except ClusterError:
+            blocker = _unreachable(access)
+            verdicts, result = {server: blocker, credential: False}, ReportResult(blocker=blocker)
+        finally:
+            self._breakers.leave(verdicts, caller)
+        return replace(result, reports=reports)
+
+    def _deliver(self, pipeline: Pipeline, run: Run, target: RunTarget, access: ServerAccess) -> Report:
+        name = target.fully_qualified_name
+        try:
+            self._check_fence()
+            row = self._sink.read(access, name, run.id)
+            if is_due(run, row):
+                tail = self._tails.tail(run, pipeline.namespace, pipeline.name) if needs_log(run) else ""
+                version = target.version or self._settings().default_server_version
+                self._check_fence()
+                self._sink.write(access, name, closed_row(run, row, server_version=version, log_tail=tail))
+        except (NotFound, Invalid) as error:
+            _logger.warning(
+                "Pipeline %s/%s: OpenMetadata refuses the end of run %s permanently: %s",
+                pipeline.namespace,
+                pipeline.name,
+                run.id,
+                error,
+            )
+            return "Refused"
+        except ClusterError as error:
+            _logger.warning("Pipeline %s/%s: a report has to wait: %s", pipeline.namespace, pipeline.name, error)
+            raise
+        return "Done"
+
+    def _check_fence(self) -> None:
+        if not self._may_write():
+            raise _Fenced
+
+    def _access(self, pipeline: Pipeline, target: RunTarget) -> ServerAccess:
+        if not self._settings().allows_server(target.host_port):
+            raise Rejected(
+                "ServerNotAllowed",
+                f"Reports to {target.host_port} are not sent: it is not among the allowed servers. Let an "
+                "administrator add its host to allowedServers in the operator's settings",
+            )
+        token = self._token(pipeline.namespace, target.token_secret_ref)
+        return ServerAccess(target.host_port.rstrip("/"), target.verify_ssl, token)
+
+    def _token(self, namespace: str, reference: KeyReference | None) -> str | None:
+        """Return the bot's token. Raises Rejected for what a person has to correct."""
+        if reference is None:
+            return None
+        name = f"Secret {namespace}/{reference.name}"
+        try:
+            secret = self._cluster.get(SECRETS, namespace, reference.name)
+        except Forbidden as error:
+            raise Rejected("PermissionMissing", f"The operator may not read {name}: {error}") from error
+        value = (secret or {}).get("data", {}).get(reference.key)
+        if secret is None or value is None:
+            missing = f"{name} does not exist" if secret is None else f"{name} has no key {reference.key!r}"
+            raise Rejected(
+                "SecretNotFound",
+                f"{missing}: reports to OpenMetadata wait for its token; create it, or name another in "
+                "spec.server.tokenSecretRef",
+            )
+        token = _decoded(value)
+        if not token.isascii() or not token.isprintable() or " " in token or not token:
+            raise Rejected(
+                "InvalidToken", f"{name}, key {reference.key!r}, does not hold a token: put the bot's JWT in"
+            )
+        return token
+
+
+def _target_of(pipeline: Pipeline) -> RunTarget:
+    """Return where the pipeline's runs report now: for a run whose Job does not say."""
+    server = pipeline.spec.server
+    return RunTarget(
+        host_port=server.host_port,
+        version=server.version,
+        verify_ssl=server.verification,
+        token_secret_ref=server.token_secret_ref,
+        service=pipeline.spec.service,
+        fully_qualified_name=pipeline.fully_qualified_name,
+    )
+
+
+def _merged(one: ReportResult, other: ReportResult) -> ReportResult:
+    moments = [moment for moment in (one.requeue_at, other.requeue_at) if moment is not None]
+    blocker = next((b for b in (one.blocker, other.blocker) if b is not None and b.needs_action), None)
+    return ReportResult(
+        {**one.reports, **other.reports}, blocker or one.blocker or other.blocker, min(moments, default=None)
+    )
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode("ascii").strip()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _may_still_report(run: Run, live_pods: Collection[str], now: datetime) -> bool:
+    ended = run.end_time or run.start_time
+    if run.reason == NODE_LOST:
+        return False  # it was waited for already
+    return now < ended + _POD_LIMIT and any(attempt.pod in live_pods for attempt in run.attempts)
+
+
+def _token_name(namespace: str, reference: KeyReference | None) -> str:
+    return f"{namespace}/{reference.name}/{reference.key}" if reference else ""
+
+
+def _token_refused(namespace: str, target: RunTarget, error: ClusterError) -> ReportBlocker:
+    reference = target.token_secret_ref
+    if reference is None:
+        fix = "without a token: name a Secret with the bot's JWT in spec.server.tokenSecretRef"
+    else:
+        fix = (
+            f"with the token in Secret {namespace}/{reference.name}, key {reference.key!r}: put in a valid "
+            "JWT of a bot that may edit ingestion pipelines"
+        )
+    return ReportBlocker(
+        f"OpenMetadata at {target.host_port} refuses reports (HTTP {error.code}) {fix}", needs_action=True
+    )
+
+
+def _unreachable(access: ServerAccess) -> ReportBlocker:
+    # Without the error's text, which differs from try to try: each change would be a write for every pipeline.
+    return ReportBlocker(
+        f"OpenMetadata at {access.host_port} does not answer, or with errors: reports follow as soon as it does; "
+        "the operator's log has the errors",
+        needs_action=False,
+    )

@@ -1,0 +1,1 @@
+"""What keeps the operator's process going: the work queue, the leader election, health."""
