@@ -108,9 +108,14 @@ def _affected(cron: str, expression: CronExpression, place: ZoneInfo, at: dateti
     else:
         fix = "use timeZone UTC"
     direction = "forward" if new > old else "back"
+    one = len(walls) == 1
+    what = {
+        Kind.SKIPPED: "is skipped" if one else "are skipped",
+        Kind.DOUBLED: "starts twice" if one else "start twice",
+    }
     message = (
         f"on {walls[0]:%Y-%m-%d} the clocks of {place.key} go {direction} from {old:%H:%M} to {new:%H:%M}: "
-        f"{_runs(walls)} {'does not start' if kind is Kind.SKIPPED else 'starts twice'}"
+        f"{_runs(walls)} {what[kind]}"
     )
     return ClockChange(at, walls[0].date(), kind, tuple(wall.time() for wall in walls), message, fix)
 
@@ -141,8 +146,6 @@ def _offset(moment: datetime, place: ZoneInfo) -> timedelta:
 
 
 def _runs(walls: Sequence[datetime]) -> str:
-    if len(walls) == 1:
-        return f"the run of {walls[0]:%H:%M}"
     shown = ", ".join(f"{wall:%H:%M}" for wall in walls[:_SHOWN])
     more = f" and {len(walls) - _SHOWN} more" if len(walls) > _SHOWN else ""
-    return f"each run of {shown}{more}"
+    return f"the run{'s' if len(walls) > 1 else ''} of {shown}{more}"

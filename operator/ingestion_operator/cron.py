@@ -158,8 +158,8 @@ class _Search:
         while not self._expression.is_day(self._wall):
             self._align(self._wall.replace(hour=0, minute=0, second=0))
             self._go_to_wall(self._wall + timedelta(days=1))
-            hour = self._wall.hour  # not 0 where there is no midnight
-            self._go_to(self._instant + (24 - hour if hour > _NOON else -hour) * _HOUR)
+            if hour := self._wall.hour:  # there is no midnight
+                self._go_to(self._instant + (24 - hour if hour > _NOON else -hour) * _HOUR)
             if self._wall.day == 1:
                 return False
         return True

@@ -122,14 +122,26 @@ def zone(name: str) -> ZoneInfo:
         ) from error
 
 
-def next_tick(cron: str, time_zone: str, after: datetime) -> datetime | None:
-    """Return the first tick after `after` in UTC; None where the expression does not fire or cannot be read.
+def next_tick(cron: str, time_zone: str, after: datetime, since: datetime | None = None) -> datetime | None:
+    """Return the first tick after `after` in UTC.
 
-    Kubernetes' CronJob controller searches from the last tick. On the night of a clock change the same search from a
-    later moment may find a tick that the controller skips: give it `last_tick` to agree then, too.
+    Args:
+        cron: Five fields.
+        time_zone: IANA name.
+        after: Any moment.
+        since: Where the CronJob controller's search begins, such as lastScheduleTime. Only on the night of a clock
+            change it matters: a search from a later moment may find a tick that the controller skips.
+
+    Returns:
+        None where the expression does not fire or cannot be read.
+
     """
     expression = _read(cron)
-    return expression.next_after(after, zone(time_zone)) if expression else None
+    if expression is None:
+        return None
+    if since is not None and since < after:
+        after = last_tick(cron, time_zone, after, since) or since
+    return expression.next_after(after, zone(time_zone))
 
 
 def last_tick(cron: str, time_zone: str, until: datetime, since: datetime | None = None) -> datetime | None:
@@ -139,7 +151,7 @@ def last_tick(cron: str, time_zone: str, until: datetime, since: datetime | None
         cron: Five fields.
         time_zone: IANA name.
         until: Any moment.
-        since: Where the CronJob controller's search began, such as lastScheduleTime: ticks lie after it. Without it
+        since: Where the CronJob controller's search begins, such as lastScheduleTime: ticks lie after it. Without it
             the search goes back some years.
 
     Returns:

@@ -5,9 +5,8 @@ import subprocess
 import zoneinfo
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
-
-import tzdata
 
 from tests.cluster import binaries
 
@@ -44,7 +43,7 @@ class Robfig:
 def robfig() -> Iterator[Robfig]:
     """Run the program; it reads the same zones as Python, those of the machine or else of the package."""
     of_the_machine = [folder for folder in zoneinfo.TZPATH if (Path(folder) / "Europe" / "Zurich").is_file()]
-    zones = [*of_the_machine, str(Path(tzdata.__file__).parent / "zoneinfo")][0]
+    zones = [*of_the_machine, str(files("tzdata") / "zoneinfo")][0]
     with subprocess.Popen(
         [binaries.ensure_cron_oracle()],
         stdin=subprocess.PIPE,
