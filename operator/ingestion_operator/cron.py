@@ -104,7 +104,8 @@ class _Field:
             return self.low + self.names.index(text.lower())
         value = self._number(text, item)
         if not self.low <= value <= self.high:
-            raise ValueError(f"{self.name} {item!r} has {value}: use {self.low} to {self.high}")
+            names = f", or {self.names[0]} to {self.names[-1]}" if self.names else ""
+            raise ValueError(f"{self.name} {item!r} has {value}: use {self.low} to {self.high}{names}")
         return value
 
     def _number(self, text: str, item: str) -> int:

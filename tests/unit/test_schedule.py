@@ -110,7 +110,7 @@ def test_what_is_no_five_field_expression_is_rejected_naming_the_value_and_the_f
         ("0 0 31 feb,4-6/2 */1", "never fires, since no month 'feb,4-6/2' has a day '31': use a day"),
         ("0 5-2 * * *", "hour '5-2' ends before it starts: write two ranges, such as '5-23,0-2'"),
         ("0 0 * dec-jan *", "month 'dec-jan' ends before it starts: write two ranges, such as 'dec-12,1-jan'"),
-        ("0 0 * * 7-2", "weekday '7-2' has 7: use 0 to 6"),
+        ("0 0 * * 7-2", "weekday '7-2' has 7: use 0 to 6, or sun to sat"),
     ],
 )
 def test_what_kubernetes_cannot_run_is_rejected_with_a_fix(text: str, problem: str) -> None:

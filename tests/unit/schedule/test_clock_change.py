@@ -33,7 +33,7 @@ def utc(text: str) -> datetime:
     ids=["skipped", "doubled", "two of four", "yearly", "midnight skipped", "midnight doubled", "a whole day",
          "half an hour", "half an hour back skips"],
 )  # fmt: skip
-def test_a_fixed_hour_that_is_skipped_or_doubled_is_reported(  # noqa: PLR0917
+def test_a_fixed_hour_that_is_skipped_or_doubled_is_reported(
     cron: str, zone: str, now: str, night: date, kind: Kind, times: list[str]
 ) -> None:
     change = clock_change(cron, zone, utc(now))
@@ -101,9 +101,7 @@ def test_a_reported_time_is_run_never_or_twice_that_night(cron: str, zone: str, 
     if change is None:
         return
     runs: Counter[datetime] = Counter()
-    tick = next_tick(cron, zone, change.at + timedelta(days=2), change.at - timedelta(days=40))
-    assert tick is None or tick > change.at
-    tick = next_tick(cron, zone, change.at - timedelta(days=40))
+    tick = next_tick(cron, zone, change.at - timedelta(days=8))
     while tick is not None and tick < change.at + timedelta(days=2):
         runs[tick.astimezone(ZoneInfo(zone)).replace(tzinfo=None)] += 1
         tick = next_tick(cron, zone, tick)

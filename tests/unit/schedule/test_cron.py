@@ -1,5 +1,6 @@
 """When expressions fire. The expected times are answers of robfig/cron v3; tests/oracle compares many more."""
 
+import re
 import time
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -90,9 +91,8 @@ def test_names_are_values_in_any_case() -> None:
     ],
 )
 def test_what_kubernetes_does_not_accept_names_field_and_fix(cron: str, problem: str) -> None:
-    with pytest.raises(ValueError, match="") as caught:
+    with pytest.raises(ValueError, match=re.escape(problem)):
         parse(cron)
-    assert problem in str(caught.value)
 
 
 def test_the_search_ends_after_five_years() -> None:
