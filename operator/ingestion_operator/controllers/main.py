@@ -203,7 +203,8 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             # Process 1 of a container is not ended by a signal that nobody waits for. kopf's handlers replace these.
             loop.add_signal_handler(number, this.cancel if this else loop.stop)
-        server = await serve_management(liveness_url, self._liveness, self._metrics.text) if liveness_url else None
+        problems, text = self._liveness.problems, self._metrics.text
+        server = await serve_management(liveness_url, problems, text) if liveness_url else None
         try:
             await stand_by(self._leadership, self._liveness.loop("lease"))
             holding = asyncio.create_task(hold(self._leadership, self._liveness.loop("lease"), end_at_once))

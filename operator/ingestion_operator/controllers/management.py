@@ -4,29 +4,32 @@ It is open from the first moment on, also while this replica stands by: kopf's o
 run then. It is served by the same event loop as everything else, so that an answer proves that this one turns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ingestion_operator.controllers.liveness import Liveness
 from ingestion_operator.errors import OperatorError
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def serve_management(liveness_url: str, liveness: Liveness, metrics: Callable[[], bytes]) -> web.AppRunner:
+async def serve_management(
+    liveness_url: str, problems: Callable[[], Sequence[str]], metrics: Callable[[], bytes]
+) -> web.AppRunner:
     """Serve the path of `liveness_url`, and /metrics beside it, until the runner is cleaned up.
+
+    The probe fails while `problems` returns any; its body names them.
 
     Raises OperatorError when the URL is none or its port is taken.
     """
 
     async def health(_: web.Request) -> web.Response:
-        problems = liveness.problems()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        return web.json_response({"alive": not problems, "problems": problems}, status=status)
+        found = list(problems())
+        status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
+        return web.json_response({"alive": not found, "problems": found}, status=status)
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=metrics(), headers={"Content-Type": _METRICS_TYPE})
