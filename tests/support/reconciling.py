@@ -13,7 +13,7 @@ from ingestion_operator.naming import cronjob_name
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observed import Observed
-from ingestion_operator.reconcile.reconciler import PipelineReconciler
+from ingestion_operator.reconcile.reconciler import RESYNC, PipelineReconciler
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
@@ -22,7 +22,7 @@ from ingestion_operator.system_clock import SystemClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import Body
 
-_API_VERSION: Final = "batch/v1"
+_ROUNDS: Final = 6
 
 
 def sync(store: Store, cluster: FakeCluster) -> None:
@@ -93,16 +93,28 @@ class Reconciling:
         versions: ServerVersions | None = None,
     ) -> None:
         self.cluster = cluster
+        self.clock = clock
         self.store = Store([""])
         self.reconciler = PipelineReconciler(
             cluster, self.store, settings, clock, reporter, observers=observers, versions=versions
         )
 
     def reconcile(self, key: PipelineKey, deleted_pods: Sequence[Body] = ()) -> datetime | None:
-        """Reconcile a pipeline once; `deleted_pods` are pods whose deletion a watch has brought, in their last state."""
+        """Reconcile a pipeline until it is requeued for later; return when, None where only the slow resync is due.
+
+        `deleted_pods` are pods whose deletion a watch has brought, in their last state.
+        """
         sync(self.store, self.cluster)
         present = {body["metadata"]["name"] for body in self.cluster.all(PODS)}
         for pod in deleted_pods:
             if pod["metadata"]["name"] not in present:
                 self.store.remove(PODS, {**pod, "metadata": {"resourceVersion": "1", **pod["metadata"]}})
-        return self.reconciler.reconcile(key)
+        for _ in range(_ROUNDS):
+            requeue_at = self.reconciler.reconcile(key)
+            if requeue_at is None or requeue_at > self.clock.now():
+                break
+            sync(self.store, self.cluster)
+        else:
+            raise AssertionError("the reconciliations do not come to an end")
+        is_resync = requeue_at is not None and requeue_at - self.clock.now() > RESYNC * 0.8
+        return None if is_resync else requeue_at
