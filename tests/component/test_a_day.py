@@ -111,7 +111,7 @@ class Day:
         spec, tick = cronjob["spec"], self.clock.moment
         expression, zone = parse(spec["schedule"]), ZoneInfo(spec.get("timeZone", "UTC"))
         self.ticks = []
-        while not spec.get("suspend") and (following := expression.next_after(tick, zone, END)):
+        while not spec.get("suspend") and (following := expression.next_after(tick, zone, END - timedelta(seconds=1))):
             self.ticks.append(tick := following)
         for number, tick in enumerate(self.ticks, start=1):
             self.at(tick, partial(self.fire, f"{self.name}-{number}", tick, fails=number % 8 == 0))
