@@ -1,5 +1,7 @@
+import re
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +12,7 @@ from ingestion_operator.clock_change import Kind, clock_change
 from ingestion_operator.schedule import next_tick
 from tests.support.cron_cases import EXPRESSIONS
 
+ROOT = Path(__file__).parents[3]
 ZURICH = "Europe/Zurich"
 
 
@@ -92,6 +95,18 @@ def test_the_message_names_night_time_and_fix() -> None:
         "the runs of 02:00, 02:10, 02:20 and 3 more start twice"
     )
     assert whole_day.fix == "use timeZone UTC"
+
+
+COPIED = [ROOT / "README.md", ROOT / "docs" / "user-guide" / "ingestion-pipeline.md", *ROOT.glob("manifests/samples/*")]
+SCHEDULE = re.compile(r'cron: "(\S+ \S+ \S+ \S+ \S+)",?\s+timeZone: ([A-Za-z/]+)')
+
+
+@pytest.mark.parametrize("path", COPIED, ids=lambda path: path.stem)
+def test_no_schedule_that_people_copy_is_at_a_changing_hour(path: Path) -> None:
+    for cron, zone in SCHEDULE.findall(path.read_text(encoding="utf-8")):
+        daily = " ".join([*cron.split()[:2], "* * *"])
+        days = [utc("2026-01-01") + timedelta(days=day) for day in range(0, 365, 30)]
+        assert {clock_change(daily, zone, day) for day in days} == {None}
 
 
 @given(EXPRESSIONS, st.sampled_from([ZURICH, "America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "UTC"]),
