@@ -19,6 +19,8 @@ class Night:
     core_seconds: float
     """Processor time of kube-apiserver, the kernel's for it included."""
     seconds: float
+    idle_seconds: float
+    """Of all cores of the machine together."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,20 @@ def cron(first: datetime, number: int, size: int) -> str:
 
 
 def figures(
-    with_operator: Night, without: Night, *, runs: int, work: Work, requests: int, ordinary: float, rest: Rest
+    with_operator: Night,
+    without: Night,
+    *,
+    runs: int,
+    work: Work,
+    requests: int,
+    ordinary: float,
+    rest: Rest,
+    cores: int,
 ) -> dict[str, float]:
     """Return what a night costs the API server, in seconds of one core, with the operator and without it.
 
     `work` and `requests` (all of them, Lease and watches included) are the operator's in that night, `ordinary` its
-    requests for a run that does not hurry.
+    requests for a run beside which nothing else happens.
     """
     found = per_run(work, runs, "night_")
     difference = with_operator.core_seconds - without.core_seconds
@@ -65,5 +75,6 @@ def figures(
         "night_difference_core_s": round(difference, 1),
         "night_unmerged_core_s": round(difference * merged, 1),
         "night_rest_core_s": round(3600 * hours_of_rest * rest.requests / rest.seconds * each, 1),
+        "night_idle_percent": round(100 * with_operator.idle_seconds / with_operator.seconds / cores, 1),
         "night_minutes": round(with_operator.seconds / 60, 1),
     }

@@ -4,6 +4,7 @@ CronJobs fire as ever, and the Job controller, the scheduler and the garbage col
 states come from the simulated kubelet. Both nights have the same runs, and are measured for the same time.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from benchmarks.scale.kubelet import SimulatedKubelet
 from benchmarks.scale.night_figures import Night, Rest, cron, figures, first_tick, minutes_of
 from benchmarks.scale.operated import Operated, Running
 from benchmarks.scale.pipelines import at_once, name
-from benchmarks.scale.process import processor_seconds, resident_mib
+from benchmarks.scale.process import idle_seconds, processor_seconds, resident_mib
 from benchmarks.scale.scene import watching_client
 from benchmarks.scale.timeline import Timeline
 from benchmarks.scale.work import per_run
@@ -69,6 +70,7 @@ class Nights:
             requests=self._requests,
             ordinary=self.figures["requests_per_run"],
             rest=self._rest,
+            cores=os.cpu_count() or 1,
         )
 
     def _is_idle(self) -> bool:
@@ -154,11 +156,11 @@ class Nights:
         It is called with the beginning, by time.perf_counter.
         """
         server, ended = self._scene.bed.pid(API_SERVER), self._kubelet.ended
-        used, begin = processor_seconds(server), time.perf_counter()
+        used, idle, begin = processor_seconds(server), idle_seconds(), time.perf_counter()
         timeout = 60 * minutes_of(self._size) + self._operated.bound
         self._wait_for_ends(ended + self._size, "runs of the night", timeout=timeout)
         until(begin)
-        return Night(processor_seconds(server) - used, time.perf_counter() - begin)
+        return Night(processor_seconds(server) - used, time.perf_counter() - begin, idle_seconds() - idle)
 
     def _wait_for_ends(self, count: int, what: str, *, timeout: float) -> None:
         self._operated.waited(f"the {what} to end", lambda: self._kubelet.ended >= count, timeout=timeout, pause=0.5)

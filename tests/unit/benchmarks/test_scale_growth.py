@@ -14,7 +14,7 @@ from benchmarks.scale import document
 from benchmarks.scale.growth import exponents, super_linear
 from benchmarks.scale.measuring import Measured
 from benchmarks.scale.plot import lives, nice, processor_percent, svg
-from benchmarks.scale.process import open_files, threads_of
+from benchmarks.scale.process import idle_seconds, open_files, threads_of
 from benchmarks.scale.report import NIGHT, TARGETS, Before, last_line, missed, rows, table
 from benchmarks.scale.timeline import Timeline
 from tests.cluster.locations import CHECKOUT
@@ -127,3 +127,7 @@ def test_threads_and_files_of_a_process_are_counted() -> None:
     with Path(os.devnull).open():
         assert open_files(os.getpid()) == before + 1
     assert threads_of(os.getpid()) >= 1
+
+
+def test_the_machine_has_been_idle_at_some_time() -> None:
+    assert idle_seconds() > 0

@@ -53,13 +53,14 @@ def test_requests_of_a_run_are_its_reads_and_writes() -> None:
 
 def _night(**changes: object) -> dict[str, float]:
     given = {
-        "with_operator": Night(core_seconds=400.0, seconds=780.0),
-        "without": Night(core_seconds=300.0, seconds=780.0),
+        "with_operator": Night(core_seconds=400.0, seconds=780.0, idle_seconds=156.0),
+        "without": Night(core_seconds=300.0, seconds=780.0, idle_seconds=600.0),
         "runs": 1000,
         "work": Work(gets=1000, writes=7000, reconciles=9000),
         "requests": 10_000,
         "ordinary": 8.0,
         "rest": Rest(requests=10, seconds=36.0),
+        "cores": 2,
     }
     return figures(**(given | changes))  # type: ignore[arg-type]
 
@@ -69,6 +70,7 @@ def test_a_night_costs_what_it_costs_more_than_without() -> None:
     assert (found["night_with_operator_core_s"], found["night_without_operator_core_s"]) == (400.0, 300.0)
     assert (found["night_difference_core_s"], found["night_minutes"]) == (100.0, 13.0)
     assert (found["night_requests_per_run"], found["night_unmerged_core_s"]) == (8.0, 100.0)
+    assert found["night_idle_percent"] == 10.0
 
 
 def test_merged_events_are_charged_at_the_ordinary_rate() -> None:
@@ -80,7 +82,7 @@ def test_merged_events_are_charged_at_the_ordinary_rate() -> None:
 def test_the_rest_of_eight_hours_is_charged_by_request() -> None:
     # 1,000 requests an hour at 10 ms each, over eight hours less 13 minutes
     assert _night()["night_rest_core_s"] == pytest.approx(77.8, abs=0.05)
-    assert _night(without=Night(401.0, 780.0))["night_rest_core_s"] == 0
+    assert _night(without=Night(401.0, 780.0, 0.0))["night_rest_core_s"] == 0
 
 
 @given(st.integers(1, 20_000))
