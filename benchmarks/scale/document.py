@@ -1,4 +1,4 @@
-"""The results as files, and in the documentation the table and the drawing between two marks."""
+"""The results as files, and in the documentation the table and the drawing between two comments."""
 
 import json
 from operator import itemgetter
@@ -51,11 +51,11 @@ def read_before(folder: Path = COMMITTED) -> Before | None:
 
 
 def rewritten(text: str, found: list[Measured], machine: Facts, before: Before | None = None) -> str:
-    """Return the document with another table. Raises ValueError where the marks are missing."""
+    """Return the document with another table. Raises ValueError where the comments are missing."""
     prologue, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
-        raise ValueError(f"{NAME} has lost the marks between which the table stands")
+        raise ValueError(f"{NAME} has lost the comments between which the table stands")
     said = (
         f"Measured on {machine['cores']} cores and {machine['memory_gib']} GiB, Kubernetes {machine['kubernetes']}, "
         f"load {machine['load_before']} before the start, commit {machine['commit']}. "

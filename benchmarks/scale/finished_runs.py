@@ -16,7 +16,7 @@ _TOOK: Final = timedelta(minutes=2)
 
 
 class FinishedRuns:
-    """Writes them to the real API server, which checks them as it does everybody's."""
+    """Writes them to the real API server, which checks them as it does all writes."""
 
     def __init__(self, cluster: KubernetesCluster) -> None:
         self._cluster = cluster

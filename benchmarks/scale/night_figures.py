@@ -8,8 +8,8 @@ from typing import Final
 from benchmarks.scale.work import Work, per_run
 
 NIGHT_HOURS: Final = 8
-RUNS_PER_MINUTE: Final = 400
-"""What two cores do with some idle time left: beyond it runs wait, and their events are merged."""
+RUNS_PER_MINUTE: Final = 300
+"""A run costs all of Kubernetes some 0.2 s of a core: two cores have idle time left, and events are hardly merged."""
 
 
 @dataclass(frozen=True)

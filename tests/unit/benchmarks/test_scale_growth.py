@@ -1,4 +1,4 @@
-"""How the scale benchmark tells growth, and how it draws."""
+"""How the scale benchmark computes growth, and how it draws."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def test_the_document_gets_the_table_between_its_marks_and_keeps_the_rest() -> N
     assert "| floor_s | 1.5 | 15 | 1.00 |" in once.splitlines()
     assert "|---|---|---|---|" in once.splitlines()
     assert document.rewritten(once, [], machine).partition("<!-- the rest")[0] == text.partition("<!-- the rest")[0]
-    with pytest.raises(ValueError, match="has lost the marks"):
+    with pytest.raises(ValueError, match="has lost the comments"):
         document.rewritten("nothing", [], machine)
 
 
