@@ -233,7 +233,9 @@ def test_a_run_whose_node_does_not_report_is_ended_after_the_limit() -> None:
     assert lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=360)) == ([], NOW + timedelta(seconds=361))
     (patch,), again_at = lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=361))
     assert again_at is None
-    assert patch.annotations[constants.ANNOTATION_GAVE_UP].startswith("NodeLost: The node did not report for 5 minutes")
+    assert str(patch.annotations[constants.ANNOTATION_GAVE_UP]).startswith(
+        "NodeLost: The node did not report for 5 minutes"
+    )
     assert patch.spec == {"activeDeadlineSeconds": 1}
     found["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP] = "NodeLost: x"
     assert lost_too_long(runs, job_records([found]), of_job, "5m", NOW + timedelta(hours=1)) == ([], None)
