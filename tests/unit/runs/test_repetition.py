@@ -44,7 +44,7 @@ def test_a_job_that_ran_out_of_memory_is_suspended() -> None:
     assert spec == {"suspend": True, "backoffLimit": 2}
 
 
-def test_an_attempt_that_was_repeated_with_the_same_size_is_made_up_for() -> None:
+def test_an_attempt_with_the_same_size_is_made_up_for() -> None:
     twice = [*OUT_OF_MEMORY, pod("b", created=60, exit_code=137, terminated_reason="OOMKilled", memory="512Mi")]
     body = growing("1Gi", "2Gi")
     assert patch(body, run=run_of(body, twice))[2] == {"suspend": True, "backoffLimit": 3}
@@ -66,7 +66,7 @@ def test_a_run_that_has_failed_does_not_go_on() -> None:
     )  # fmt: skip
 
 
-def test_a_run_that_continues_in_another_job_is_noted_on_the_first() -> None:
+def test_the_first_job_names_the_one_that_continues() -> None:
     body = growing("1Gi", step="1Gi")
     name = successor_name(read_job(body))
     other = job(name, created=70, run_id="uid-nightly-1")
@@ -102,14 +102,14 @@ def test_a_refusal_ends_the_job_with_its_text() -> None:
     assert len(str(found.annotations[constants.ANNOTATION_MEMORY_REFUSED]).encode()) <= 400
 
 
-def test_kueues_jobs_and_jobs_that_are_going_are_left_alone() -> None:
+def test_kueues_jobs_and_deleting_jobs_are_left_alone() -> None:
     found, run = read_job(growing("1Gi")), run_of(growing("1Gi"), OUT_OF_MEMORY)
     assert decide([replace(found, queue_name="team-a")], [run]) == []
     assert decide([replace(found, is_deleting=True)], [run]) == []
     assert decide([found], []) == []
 
 
-def test_the_next_job_has_the_same_owners_and_the_attempts_that_are_left() -> None:
+def test_the_next_job_has_the_same_owners_and_run_id() -> None:
     owner = {"kind": "CronJob", "name": "nightly", "uid": "c", "controller": True, "blockOwnerDeletion": True}
     body = growing("1Gi", "2Gi", step="1Gi", failed=1)
     body["metadata"]["ownerReferences"] = [owner]
