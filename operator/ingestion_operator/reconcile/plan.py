@@ -60,14 +60,13 @@ class Plan:
 class Finish:
     """What is recorded in the end, then deleted."""
 
-    runs: Sequence[Run]
     status: PipelineStatus
     actions: Sequence[DeleteJob]
 
 
 def current_runs(observed: Observed, settings: Settings, now: datetime) -> Runs:
     """Return the runs from Jobs, pods and what was recorded before."""
-    known, jobs, pods = observed.known_runs, observed.jobs, observed.pods
+    known, jobs, pods = observed.pipeline.status.runs, observed.jobs, observed.pods
     replaces = observed.pipeline.spec.concurrency.policy == "Replace"
     found = runs_of(jobs, pods, known, now, gone=observed.gone_jobs, replaces=replaces)
     runs = pending.with_waiting_since(found, known, jobs, pods, now)
@@ -103,6 +102,7 @@ def make_plan(
     own = children.cronjob
     moments = [
         children.requeue_at,
+        observed.requeue_at,
         admitted.requeue_at,
         expires_at,
         lost_at,
@@ -127,7 +127,7 @@ def finish(
     pipeline = observed.pipeline
     runs = with_reports(plan.runs, result)
     status = with_results(pipeline, plan.status, runs, failures, result, now)
-    return Finish(runs, status, retention.expired(observed.jobs, runs, pipeline.spec.history))
+    return Finish(status, retention.expired(observed.jobs, runs, pipeline.spec.history))
 
 
 def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:

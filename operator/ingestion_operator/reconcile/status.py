@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ingestion_operator import constants
+from ingestion_operator.clock_change import clock_change
 from ingestion_operator.k8s.objects import CronJob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
@@ -163,6 +164,9 @@ def _firing(observed: Observed, live: CronJob, runs: Sequence[Run], now: datetim
     if (miss := last_miss(live, observed.jobs, runs, now)) is not None:
         reason, text = _missed(miss)
         message += f". {text}"
+    elif (change := clock_change(live.schedule, live.time_zone, now)) is not None:
+        reason = CLOCK_CHANGE
+        message += f". {change.message[0].upper()}{change.message[1:]}: {change.fix}"
     return _of(observed.pipeline, "Scheduled", True, reason, message, now)
 
 
@@ -246,4 +250,5 @@ def _next_schedule_time(cronjob: CronJob | None, now: datetime) -> datetime | No
     if cronjob is None or cronjob.is_suspended:
         return None
     last = cronjob.last_schedule_time
-    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last) if last else now)
+    # From where the CronJob controller searches: on the night of a clock change that matters.
+    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last) if last else now, last)
