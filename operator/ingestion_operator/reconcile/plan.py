@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
+from ingestion_operator.clock_change import clock_change
+from ingestion_operator.k8s.objects import CronJob
 from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed
 from ingestion_operator.reconcile.status import pipeline_status, with_reports, with_results
@@ -107,6 +109,7 @@ def make_plan(
         expires_at,
         lost_at,
         judged_at(own, jobs, now) if own is not None else None,
+        _night(own, now),
     ]
     if children.blocker is None:
         schedule = spec.schedule
@@ -141,6 +144,12 @@ def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:
 def earliest(moments: Sequence[datetime | None]) -> datetime | None:
     """Return the earliest moment, None where there is none."""
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _night(cronjob: CronJob | None, now: datetime) -> datetime | None:
+    """Return when the night begins on which the clocks skip or double a run; None where it has begun, or none comes."""
+    change = clock_change(cronjob.schedule, cronjob.time_zone, now) if cronjob and not cronjob.is_suspended else None
+    return change.night_begins if change is not None and change.night_begins > now else None
 
 
 def _duration(text: str) -> timedelta:

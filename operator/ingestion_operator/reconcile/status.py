@@ -166,7 +166,9 @@ def _firing(observed: Observed, live: CronJob, runs: Sequence[Run], now: datetim
         message += f". {text}"
     elif (change := clock_change(live.schedule, live.time_zone, now)) is not None:
         reason = CLOCK_CHANGE
-        message += f". {change.message[0].upper()}{change.message[1:]}: {change.fix}"
+        # Another text in that night, so that it gets an Event of its own.
+        when = "Tonight, " if now >= change.night_begins else "Soon, "
+        message += f". {when}{change.message}: {change.fix}"
     return _of(observed.pipeline, "Scheduled", True, reason, message, now)
 
 
