@@ -2,17 +2,17 @@
 
 from copy import deepcopy
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.cache.projections import READERS, read_pipeline
+from ingestion_operator.cache.projections import read_pipeline
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.ports import PIPELINES
 from tests.support.objects import NAMESPACE, UID, Body, at, manifest
 
 
-def stored(name: str = "nightly", **changes: object) -> Body:
+def stored(name: str = "nightly", **changes: Any) -> Body:
     """A pipeline as the API server returns it."""
     body = manifest(name, **changes)
     body["metadata"] |= {"uid": UID, "generation": 3, "resourceVersion": "7", "creationTimestamp": at()}
@@ -79,5 +79,5 @@ def test_the_last_writer_of_the_spec_is_known() -> None:
 def test_the_kill_annotation_is_kept() -> None:
     body = stored()
     body["metadata"] |= {"annotations": {constants.ANNOTATION_KILL: at()}, "deletionTimestamp": at()}
-    record = READERS[PIPELINES](body)
+    record = read_pipeline(body)
     assert (record.kill, record.is_deleting) == (at(), True)
