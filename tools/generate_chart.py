@@ -162,7 +162,7 @@ def _schema(value: Value) -> dict[str, Any]:
             "additionalProperties": False,
             **value.schema,
         }
-    if "$ref" in value.schema or "type" in value.schema:
+    if value.schema.keys() & {"$ref", "type", "anyOf"}:
         return {**described, **value.schema}
     return {**described, "type": _TYPES.get(type(value.default), "object"), **value.schema}
 

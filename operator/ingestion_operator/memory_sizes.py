@@ -1,4 +1,4 @@
-"""The memory of the runner's container: sizes that follow one another, and what a container of a size looks like."""
+"""The memory of the runner's container: sizes that follow one another, and a container of a size."""
 
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
@@ -48,7 +48,7 @@ def is_less(one: str, other: str) -> bool:
 
 
 def is_quantity(text: str) -> bool:
-    """Tell whether `text` is an amount; another program may have written it."""
+    """Return whether `text` is an amount; another program may have written it."""
     try:
         parse_quantity(text)
     except ValueError:

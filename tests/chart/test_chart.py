@@ -77,7 +77,7 @@ def test_two_releases_have_no_object_in_common(one: tuple[str, str], other: tupl
             "metrics.serviceMonitor.enabled=true,metrics.rules.enabled=true,metrics.dashboard.enabled=true",
         ]
         if scope == "cluster":
-            options += ["--set", f"watch.scope=cluster,watch.namespaces={{{namespace}}}"]
+            options += ["--set", f"watch.scope=cluster,watch.namespaces={{{namespace}}},settings.allowedServers={{om}}"]
         for body in template(release, namespace, *options):
             where = "" if body["kind"].startswith("Cluster") else body["metadata"].get("namespace", namespace)
             names[body["kind"], where, body["metadata"]["name"]] += 1
@@ -97,7 +97,7 @@ def test_pods_of_two_releases_are_selected_by_their_own_alone() -> None:
 
 
 def test_nothing_of_the_whole_cluster_may_read_secrets() -> None:
-    objects = template("a", "here", "--set", "watch.scope=cluster,watch.namespaces={here}")
+    objects = template("a", "here", "--set", "watch.scope=cluster,watch.namespaces={here},settings.allowedServers={om}")
     bound = {body["roleRef"]["name"] for body in objects if body["kind"] == "ClusterRoleBinding"}
     roles = [body for body in objects if body["kind"] == "ClusterRole" and body["metadata"]["name"] in bound]
     assert len(roles) == 1

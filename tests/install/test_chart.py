@@ -45,6 +45,12 @@ class Installation:
             self.notes = self._helm.install(RELEASE, self._values)
             self._is_plain = True
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of the first values."""
+        found: dict[str, Any] = self._values["settings"]
+        return found
+
     def upgrade(self, *, chart: Path = CHART, **changes: Any) -> None:
         """helm upgrade: the first values with some changed."""
         self._is_plain = False
@@ -241,7 +247,8 @@ def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
 ) -> None:
     apply(installed.cluster, *(secret(namespace) for namespace in (NAMESPACE, elsewhere)))
     apply(installed.cluster, *(pipeline("named", namespace) for namespace in (NAMESPACE, elsewhere)))
-    installed.upgrade(watch={"scope": "cluster", "namespaces": [NAMESPACE]})
+    servers = {"allowedServers": ["openmetadata"]}  # the chart asks for a list here
+    installed.upgrade(watch={"scope": "cluster", "namespaces": [NAMESPACE]}, settings=installed.settings | servers)
 
     def ready(namespace: str) -> tuple[str, str]:
         path = '{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}'

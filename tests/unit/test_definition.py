@@ -1,4 +1,4 @@
-"""The generated CustomResourceDefinition: up to date, structural, and told by the same names as the code."""
+"""The generated CustomResourceDefinition: up to date, structural, and with the same names as the code."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-{{/* What the operator does in every namespace that it looks after. docs/operations/security.md says what each is for. */}}
+{{/* What the operator needs in every namespace that it watches. docs/operations/security.md says what each is for. */}}
 {{- define "ingestion.operatorRules" -}}
 - apiGroups: [ingestion.openmetadata.org]
   resources: [ingestionpipelines]
@@ -14,12 +14,13 @@
   verbs: [patch]  # lastScheduleTime, so that no tick runs late after a pause
 - apiGroups: [batch]
   resources: [jobs]
-  # create: a run goes on with more memory, where a Job cannot be given it (Kubernetes before 1.36);
-  # patch: admit a waiting run, give one more memory; delete: one that was stopped while it waited
-  verbs: [list, watch, create, patch, delete]
+  # get: whether a Job that the cache does not have is really gone; create: a run goes on with more memory, where a Job
+  # cannot be given it (Kubernetes before 1.36); patch: admit a waiting run, give one more memory; delete: one that was
+  # stopped while it waited, and what the history does not keep
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]  # followed into the log archive; its end, for the report of a run that could not report for itself
@@ -31,11 +32,16 @@
 {{- define "ingestion.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]  # to tell whether the Secrets that a pipeline names are there; the token, to report to OpenMetadata
+  verbs: [get]  # whether the Secrets that a pipeline names exist; the token, to report to OpenMetadata
 {{- end }}
 
+{{/* In the release's own namespace the Lease elects the replica that acts; elsewhere it is a sign of life. */}}
 {{- define "ingestion.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, patch]  # which replica acts, and that it is alive
+  verbs: [create]  # Kubernetes cannot restrict this one by name
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [ingestion-operator]
+  verbs: [get, patch]  # which replica acts, and that it is alive
 {{- end }}

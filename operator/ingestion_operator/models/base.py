@@ -10,7 +10,7 @@ class KubernetesModel(BaseModel):
     """A part of the custom resource.
 
     Unknown fields are ignored, as the API server prunes them: an operator that was rolled back still reads
-    objects of a newer version. Strict about types, as the API server is: the text "true" is no boolean.
+    objects of a newer version. Strict about types, as the API server is: the text "true" is not a boolean.
     """
 
     model_config = ConfigDict(
@@ -56,7 +56,7 @@ def rules(*entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def keyed_by(key: str) -> dict[str, Any]:
-    """Return `json_schema_extra` of a list whose items are told apart by `key`: the API server refuses duplicates."""
+    """Return `json_schema_extra` of a list whose items `key` identifies: the API server refuses duplicates."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 

@@ -37,7 +37,7 @@ class Pipeline:
     """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
 
     kill: str = ""
-    """Which runs are to end, as `runs.stopping` reads it."""
+    """Which runs are asked to end, as `runs.stopping` reads it."""
     is_deleting: bool = False
     changed_at: datetime | None = None
     """When the spec was changed last; None where that is not known."""
@@ -49,7 +49,7 @@ class Pipeline:
         """Read the object. Raises Rejected (InvalidSpec) naming each wrong field.
 
         The API server has validated it already; a spec stored under an older CRD may still be refused here. A
-        status that does not fit is forgotten, since the operator can tell it anew.
+        status that does not fit is dropped, since the operator computes it again.
         """
         pipeline = cls.parse_leniently(body)
         if pipeline.invalid is not None:

@@ -61,7 +61,7 @@ class LogPage(ServiceModel):
     """Index of the next page; None on the last one."""
 
     pipeline_type: str
-    """The pipeline's type, which says under which key OpenMetadata looks for the text."""
+    """The pipeline's type, which is the key under which OpenMetadata reads the text."""
 
 
 class ServiceStatus(ServiceModel):

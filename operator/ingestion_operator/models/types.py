@@ -31,7 +31,7 @@ _TIMESTAMP_PATTERN: Final = (
 def _parse_quantity(value: Any) -> Any:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and (len(text) > _QUANTITY_LENGTH or not re.fullmatch(QUANTITY_PATTERN, text)):
-        raise ValueError(f"{text!r} is no quantity: use e.g. 500m, 2 or 4Gi")
+        raise ValueError(f"{text!r} is not a quantity: use e.g. 500m, 2 or 4Gi")
     return text
 
 
@@ -39,7 +39,7 @@ def _parse_timestamp(value: Any) -> Any:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not re.fullmatch(_TIMESTAMP_PATTERN, value):
-        raise ValueError(f"{value!r} is no point in time: use e.g. 2026-01-31T02:00:00Z")
+        raise ValueError(f"{value!r} is not a point in time: use e.g. 2026-01-31T02:00:00Z")
     moment = datetime.fromisoformat(value)
     try:
         return moment.astimezone(UTC)

@@ -51,6 +51,9 @@ def _sizes(pipeline: Pipeline, template: dict[str, Any]) -> list[str]:
 
 def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) -> dict[str, Any]:
     return {
+        # Kubernetes' defaults, said so that another client's value does not stay.
+        "completions": 1,
+        "parallelism": 1,
         "backoffLimit": backoff_limit,
         "ttlSecondsAfterFinished": duration_seconds(pipeline.spec.history.ttl),
         "podFailurePolicy": {
@@ -65,7 +68,7 @@ def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) 
                     },
                 },
                 {
-                    # A drained node or a preemption is no failure of the run.
+                    # A drained node or a preemption is not a failure of the run; spec.retry.disruptions bounds them.
                     "action": "Ignore",
                     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
                 },
@@ -75,8 +78,17 @@ def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) 
     }
 
 
+def _kept_by_kubernetes(limit: int) -> int:
+    """Return the history limit of the CronJob.
+
+    With 0 its controller would delete a Job in the moment of its end, before that is recorded and reported: one stays
+    there, and `runs.retention` deletes it.
+    """
+    return max(1, limit)
+
+
 def is_paused(pipeline: Pipeline, now: datetime) -> bool:
-    """Tell whether nothing may fire: without a schedule, suspended, before startDate or after endDate."""
+    """Return whether nothing may fire: without a schedule, suspended, before startDate or after endDate."""
     schedule = pipeline.spec.schedule
     return (
         schedule is None
@@ -115,8 +127,8 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
             "timeZone": time_zone,
             "suspend": is_paused(pipeline, now),
             "concurrencyPolicy": spec.concurrency.policy,
-            "successfulJobsHistoryLimit": spec.history.successful,
-            "failedJobsHistoryLimit": spec.history.failed,
+            "successfulJobsHistoryLimit": _kept_by_kubernetes(spec.history.successful),
+            "failedJobsHistoryLimit": _kept_by_kubernetes(spec.history.failed),
             "jobTemplate": job_template(pipeline, settings),
         },
     }

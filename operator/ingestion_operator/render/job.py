@@ -1,4 +1,4 @@
-"""The Job of a run that somebody asked for."""
+"""The Job of a run that was started on demand."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class RunRequest:
 
 def run_job(pipeline: Pipeline, settings: Settings, request: RunRequest) -> dict[str, Any]:
     """Return the Job, suspended: it waits until it is admitted. Raises Rejected as `job_template` does."""
-    # What Kueue has admitted nobody else may suspend, nor give more than the quota that it has set aside.
+    # What Kueue has admitted may not be suspended by others, nor get more than the quota that it has reserved.
     rendered = job_template(pipeline, settings, grows=request.queue_name is None)
     metadata, spec = rendered["metadata"], rendered["spec"]
     template = spec["template"]

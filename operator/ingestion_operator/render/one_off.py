@@ -10,7 +10,7 @@ from ingestion_operator.render.runner_pod import Content, SecretFile, runner_pod
 from ingestion_operator.settings import Settings
 
 _KEPT_SECONDS: Final = 600
-"""How long an ended Job, its pod and its Secret stay to be looked at."""
+"""How long an ended Job, its pod and its Secret stay for inspection."""
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,11 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     """Return the pod template of a pipeline's runs.
 
     Raises Rejected for what no pod can be made of: a pipeline type without code, or for another kind of service, an
-    unknown server version, a service account that the settings do not allow, an input too large.
+    unknown server version, a server or a service account that the settings do not allow, an input too large.
     """
     spec = pipeline.spec
     _check_pipeline_type(spec.pipeline_type, spec.service.type)
+    _check_server(spec.server.host_port, settings)
     layers = settings.pod_template_layers(spec.pipeline_type, spec.service.type, spec.service.name)
     content = Content(
         run_input=run_input(pipeline),
@@ -71,9 +72,10 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     )
     image = settings.runner_image(spec.server.version)
     template = runner_pod(content, [*layers, spec.pod_template.as_dict()], image, settings)
-    if spec.timeout is not None:
+    seconds = duration_seconds(spec.timeout) if spec.timeout is not None else settings.default_timeout_seconds
+    if seconds is not None:
         # On the pod, not on the Job: the timeout is that of one attempt.
-        template["spec"]["activeDeadlineSeconds"] = duration_seconds(spec.timeout)
+        template["spec"]["activeDeadlineSeconds"] = seconds
     return template
 
 
@@ -88,6 +90,15 @@ def _check_pipeline_type(pipeline_type: PipelineType, service_type: ServiceType)
             "UnsupportedServiceType",
             f"spec.service.type {service_type!r} has no pipelines of the type {pipeline_type!r}: "
             f"use {', '.join(service_types)}",
+        )
+
+
+def _check_server(host_port: str, settings: Settings) -> None:
+    if not settings.allows_server(host_port):
+        raise Rejected(
+            "ServerNotAllowed",
+            f"spec.server.hostPort {host_port!r} is not allowed: use one of {', '.join(settings.allowed_servers)}, "
+            "or let an administrator add its host to allowedServers in the operator's settings",
         )
 
 

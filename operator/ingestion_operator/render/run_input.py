@@ -1,4 +1,4 @@
-"""What the runner is told: the non-secret part of a run, as one JSON document."""
+"""The input of the runner: the non-secret part of a run, as one JSON document."""
 
 import json
 from typing import Any, Final

@@ -7,18 +7,18 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.references import KeyReference
-from ingestion_operator.render.layers import merge
-from ingestion_operator.settings import RunnerImage, Settings
+from ingestion_operator.plan import parse_quantity
+from ingestion_operator.render.layers import merge_layers
+from ingestion_operator.settings import RunnerImage, ScratchSettings, Settings
 
 _TERMINATION_GRACE_SECONDS: Final = 30
 """Time for the runner to end the workflow and to report that it was interrupted."""
 
-_BUILT_IN_LAYER: Final[dict[str, Any]] = {
-    # Nobody saves what a run has done so far: a node that is hardly used waits for its end.
-    "metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}},
-    # Importing openmetadata-ingestion alone takes 265-270 MB; 2,000 tables took 430 MB.
-    "container": {"resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}},
-}
+SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+DO_NOT_DISRUPT: Final = "karpenter.sh/do-not-disrupt"
+_KEEPS_NODE: Final = {SAFE_TO_EVICT: "false", DO_NOT_DISRUPT: "true"}
+"""An interrupted run starts from the beginning, so autoscalers do not remove its node to save cost. A layer that sets
+one of them to an empty text removes it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SecretFile:
 
 @dataclass(frozen=True)
 class Content:
-    """What the runner is told: the run input, Secrets as files, and what marks the pod."""
+    """What the runner gets: the run input, and Secrets as files; and the pod's labels and annotations."""
 
     run_input: str
     files: Sequence[SecretFile]
@@ -48,12 +48,10 @@ def runner_pod(
     Raises Rejected: ServiceAccountNotAllowed for a service account that the settings do not allow,
     SidecarWithoutImage for a sidecar that no layer gives an image.
     """
-    merged = _BUILT_IN_LAYER
-    for layer in layers:
-        merged = merge(merged, layer)
+    merged = merge_layers([_built_in_layer(settings.scratch), *layers])
     pod, metadata = merged.get("spec", {}), merged.get("metadata", {})
     _check_service_account(pod.get("serviceAccountName"), settings)
-    own_volumes, own_mounts = _volumes(content.files)
+    own_volumes, own_mounts = _volumes(content.files, settings.scratch)
     security = pod.get("securityContext", {})
     sidecars = [_sidecar(sidecar) for sidecar in merged.get("sidecars", [])]
     return {
@@ -61,7 +59,7 @@ def runner_pod(
             "labels": _without_own(metadata.get("labels", {}))
             | dict(content.labels)
             | {constants.LABEL_VERSION: image.version},
-            "annotations": _without_own(metadata.get("annotations", {}))
+            "annotations": _without_removed(_without_own(metadata.get("annotations", {})))
             | dict(content.annotations)
             | {constants.ANNOTATION_RUN_INPUT: content.run_input},
         },
@@ -86,9 +84,22 @@ def runner_pod(
     }
 
 
+def _built_in_layer(scratch: ScratchSettings) -> dict[str, Any]:
+    # Importing openmetadata-ingestion alone takes 265-270 MB; 2,000 tables took 430 MB.
+    requests = {"cpu": "250m", "memory": "512Mi", "ephemeral-storage": scratch.request}
+    return {
+        "metadata": {"annotations": _KEEPS_NODE},
+        "container": {"resources": {"requests": requests, "limits": {"memory": "2Gi"}}},
+    }
+
+
 def _without_own(entries: dict[str, str]) -> dict[str, str]:
     """Drop keys of this program's own: a run id in a template would make all runs one."""
     return {key: value for key, value in entries.items() if not key.startswith(f"{constants.GROUP}/")}
+
+
+def _without_removed(annotations: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in annotations.items() if value or key not in _KEEPS_NODE}
 
 
 def _check_service_account(name: str | None, settings: Settings) -> None:
@@ -145,12 +156,14 @@ def _downward(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
-def _volumes(files: Sequence[SecretFile]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _volumes(
+    files: Sequence[SecretFile], scratch: ScratchSettings
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the volumes that every run has and those its Secrets need, and where they are mounted."""
     path = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{constants.ANNOTATION_RUN_INPUT}']"}
     volumes: list[dict[str, Any]] = [
         {"name": "pipeline", "downwardAPI": {"items": [{"path": "pipeline.json", "fieldRef": path}]}},
-        {"name": "tmp", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": scratch.size_limit} if parse_quantity(scratch.size_limit) else {}},
     ]
     mounts: list[dict[str, Any]] = [
         {"name": "pipeline", "mountPath": constants.PIPELINE_DIRECTORY, "readOnly": True},

@@ -8,7 +8,7 @@ from ingestion_operator import constants
 from ingestion_operator.models.references import KeyReference
 from ingestion_operator.render.one_off import OneOff, one_off_job
 from ingestion_operator.render.run_input import RUN_INPUT_VERSION
-from ingestion_operator.render.runner_pod import SecretFile
+from ingestion_operator.render.runner_pod import DO_NOT_DISRUPT, SAFE_TO_EVICT, SecretFile
 from ingestion_operator.settings import Settings
 
 IDLE_SECONDS: Final = 1800
@@ -37,7 +37,7 @@ def warm_fingerprint(settings: Settings) -> str:
 
 
 def is_for(settings: Settings, automation: OneOff) -> bool:
-    """Tell whether a warm pod is the pod that the automation would get: no layer is for its service alone."""
+    """Return whether a warm pod is the pod that the automation would get: no layer is for its service alone."""
     own = settings.pod_template_layers(None, automation.service_type, automation.service_name)
     return own == settings.pod_template_layers(None, None, None)
 
@@ -67,7 +67,7 @@ def _job(name: str, run_id: str, namespace: str, settings: Settings) -> dict[str
     for metadata in (job["metadata"], template["metadata"]):
         metadata["labels"] = metadata["labels"] | WARM_POOL_LABELS
     # There is always one: it must not keep a node that nothing else needs.
-    template["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] = "true"
+    template["metadata"]["annotations"] |= {SAFE_TO_EVICT: "true", DO_NOT_DISRUPT: "false"}
     container = template["spec"]["containers"][0]
     # The port opens when the library is imported.
     container["ports"] = [{"name": "handover", "containerPort": constants.WARM_POD_PORT}]

@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Rejected
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.plan import parse_quantity
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.render.pod import RUNNABLE_PIPELINE_TYPES
+from ingestion_operator.settings import Settings
 from tests.support.golden import GOLDEN, rendered
 from tests.support.objects import NOW, Body, at, pipeline, refingerprint, settings
 
 WORD = st.from_regex("[A-Z][A-Z]{0,5}", fullmatch=True).filter(lambda word: word != "HOME")
+LIMITS = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.sampled_from(["100m", "1", "1Gi"]))
 TEMPLATES = st.fixed_dictionaries(
     {},
     optional={
@@ -24,7 +28,7 @@ TEMPLATES = st.fixed_dictionaries(
             {},
             optional={
                 "env": st.lists(WORD, unique=True, max_size=3).map(lambda n: [{"name": x, "value": x} for x in n]),
-                "resources": st.just({"limits": {"cpu": "1"}}),
+                "resources": LIMITS.map(lambda limits: {"limits": limits}),
             },
         ),
         "spec": st.fixed_dictionaries({}, optional={"nodeSelector": st.dictionaries(WORD, WORD, max_size=2)}),
@@ -32,6 +36,22 @@ TEMPLATES = st.fixed_dictionaries(
 )
 
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
+
+
+def job_spec(found: Pipeline, used: Settings | None = None) -> Body:
+    body: Body = cronjob(found, used or settings(), NOW)["spec"]["jobTemplate"]["spec"]
+    return body
+
+
+def runner(found: Pipeline, used: Settings | None = None) -> Body:
+    (container,) = job_spec(found, used)["template"]["spec"]["containers"]
+    body: Body = container
+    return body
+
+
+def limits(memory: str) -> Body:
+    return {"container": {"resources": {"limits": {"memory": memory}}}}
 
 
 @given(TEMPLATES, TEMPLATES)
@@ -120,10 +140,104 @@ def test_only_time_passing_a_boundary_changes_the_fingerprint() -> None:
     assert print_at(61) != print_at(60)
 
 
-def test_the_timeout_is_that_of_one_attempt() -> None:
-    spec = cronjob(pipeline(timeout="2h"), settings(), NOW)["spec"]["jobTemplate"]["spec"]
-    assert spec["template"]["spec"]["activeDeadlineSeconds"] == 7200
+@pytest.mark.parametrize(
+    ("changes", "used", "seconds"),
+    [
+        ({"timeout": "2h"}, {}, 7200),
+        ({"timeout": "2h"}, {"defaultTimeout": "1h"}, 7200),
+        ({}, {"defaultTimeout": "1h"}, 3600),
+        ({}, {}, 86_400),
+        ({}, {"defaultTimeout": 0}, None),
+    ],
+)
+def test_the_timeout_is_that_of_one_attempt(changes: Body, used: Body, seconds: int | None) -> None:
+    spec = job_spec(pipeline(**changes), settings(**used))
+    assert spec["template"]["spec"].get("activeDeadlineSeconds") == seconds
     assert "activeDeadlineSeconds" not in spec
+
+
+def test_the_longest_durations_fit_into_an_int32() -> None:
+    spec = job_spec(pipeline(history={"ttl": "365d"}, timeout="8760h"))
+    assert spec["ttlSecondsAfterFinished"] == spec["template"]["spec"]["activeDeadlineSeconds"] == 31_536_000 < 2**31
+
+
+def test_a_job_is_one_pod_that_completes_once() -> None:
+    spec = job_spec(pipeline())
+    assert (spec["completions"], spec["parallelism"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("asked", "rendered"), [(0, 1), (1, 1), (100, 100)])
+def test_kubernetes_keeps_one_job_until_its_end_is_recorded(asked: int, rendered: int) -> None:
+    spec = cronjob(pipeline(history={"successful": asked, "failed": asked}), settings(), NOW)["spec"]
+    assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (rendered, rendered)
+
+
+@pytest.mark.parametrize("policy", ["Forbid", "Allow", "Replace"])
+def test_the_concurrency_policy_is_kubernetes_own(policy: str) -> None:
+    body = cronjob(pipeline(concurrency={"policy": policy}), settings(), NOW)
+    assert body["spec"]["concurrencyPolicy"] == policy
+
+
+def test_a_lower_limit_cuts_the_built_in_requests() -> None:
+    lower = {"container": {"resources": {"limits": {"memory": "400Mi", "cpu": "100m", "ephemeral-storage": "50Mi"}}}}
+    for found, used in ((pipeline(podTemplate=lower), settings()), (pipeline(), settings(podTemplate=lower))):
+        resources = runner(found, used)["resources"]
+        assert resources["requests"] == resources["limits"] == lower["container"]["resources"]["limits"]
+
+
+def test_a_request_stays_where_a_stronger_layer_raises_the_limit() -> None:
+    resources = runner(pipeline(podTemplate=limits("1Gi")), settings(podTemplate=limits("400Mi")))["resources"]
+    assert (resources["requests"]["memory"], resources["limits"]["memory"]) == ("512Mi", "1Gi")
+
+
+def test_a_request_above_the_limit_of_its_own_layer_is_left_to_kubernetes() -> None:
+    wrong = {"container": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}}
+    resources = runner(pipeline(podTemplate=wrong))["resources"]
+    assert (resources["requests"]["memory"], resources["limits"]["memory"]) == ("2Gi", "1Gi")
+
+
+def test_a_lower_limit_cuts_the_requests_of_a_sidecar_too() -> None:
+    def sidecar(**resources: Body) -> Body:
+        return {"sidecars": [{"name": "proxy", "image": "x", "resources": resources}]}
+
+    used = settings(podTemplate=sidecar(requests={"memory": "64Mi", "cpu": "1"}))
+    spec = job_spec(pipeline(podTemplate=sidecar(limits={"memory": "32Mi", "cpu": 2})), used)
+    (found,) = spec["template"]["spec"]["initContainers"]
+    assert found["resources"] == {
+        "requests": {"memory": "32Mi", "cpu": "1"},
+        "limits": {"memory": "32Mi", "cpu": "2"},
+    }
+
+
+@given(st.lists(TEMPLATES, max_size=3), TEMPLATES)
+def test_no_request_of_the_built_in_layer_exceeds_a_limit(services: list[Body], own: Body) -> None:
+    used = settings(podTemplatesByService=[{"podTemplate": layer} for layer in services])
+    resources = runner(pipeline(podTemplate=own), used)["resources"]
+    for name, limit in resources["limits"].items():
+        assert parse_quantity(resources["requests"].get(name, "0")) <= parse_quantity(limit)
+
+
+def test_scratch_space_is_requested_and_bounded_as_the_settings_say() -> None:
+    for used, size, request in (
+        (settings(), {"sizeLimit": "4Gi"}, "100Mi"),
+        (settings(scratch={"sizeLimit": "20Gi", "request": "1Gi"}), {"sizeLimit": "20Gi"}, "1Gi"),
+        (settings(scratch={"sizeLimit": 0}), {}, "100Mi"),
+    ):
+        assert {"name": "tmp", "emptyDir": size} in job_spec(pipeline(), used)["template"]["spec"]["volumes"]
+        assert runner(pipeline(), used)["resources"]["requests"]["ephemeral-storage"] == request
+
+
+def test_a_template_may_request_other_scratch_space() -> None:
+    template = {"container": {"resources": {"requests": {"ephemeral-storage": "2Gi"}}}}
+    assert runner(pipeline(podTemplate=template))["resources"]["requests"]["ephemeral-storage"] == "2Gi"
+
+
+def test_a_server_that_the_settings_do_not_allow_is_rejected() -> None:
+    asking = pipeline(server={"hostPort": "http://169.254.169.254/latest"})
+    with pytest.raises(Rejected, match=r"'http://169\.254\.169\.254/latest' .* openmetadata:8585, \*\.svc") as caught:
+        cronjob(asking, settings(allowedServers=["openmetadata:8585", "*.svc"]), NOW)
+    assert caught.value.reason == "ServerNotAllowed"
+    assert cronjob(pipeline(), settings(allowedServers=["openmetadata:8585"]), NOW)
 
 
 def test_a_service_account_that_the_settings_do_not_allow_is_rejected() -> None:
@@ -135,11 +249,32 @@ def test_a_service_account_that_the_settings_do_not_allow_is_rejected() -> None:
     assert body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] == "admin"
 
 
+def annotations(found: Pipeline, used: Settings | None = None) -> Body:
+    body: Body = job_spec(found, used)["template"]["metadata"]["annotations"]
+    return body
+
+
+def noted(**values: str) -> Body:
+    keys = {"evict": SAFE_TO_EVICT, "disrupt": DO_NOT_DISRUPT, "other": "example.com/other"}
+    return {"metadata": {"annotations": {keys[key]: value for key, value in values.items()}}}
+
+
 def test_a_run_keeps_its_node_unless_a_template_says_otherwise() -> None:
-    template = {"metadata": {"annotations": {SAFE_TO_EVICT: "true"}}}
-    for found, said in ((pipeline(), "false"), (pipeline(podTemplate=template), "true")):
-        body = cronjob(found, settings(), NOW)
-        assert body["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"][SAFE_TO_EVICT] == said
+    for found, evict, disrupt in (
+        (pipeline(), "false", "true"),
+        (pipeline(podTemplate=noted(evict="true", disrupt="false")), "true", "false"),
+    ):
+        assert (annotations(found)[SAFE_TO_EVICT], annotations(found)[DO_NOT_DISRUPT]) == (evict, disrupt)
+
+
+def test_an_empty_value_removes_what_keeps_the_node_and_nothing_else() -> None:
+    empty = noted(evict="", disrupt="", other="")
+    for found, used in ((pipeline(podTemplate=empty), settings()), (pipeline(), settings(podTemplate=empty))):
+        assert not annotations(found, used).keys() & {SAFE_TO_EVICT, DO_NOT_DISRUPT}
+        assert not annotations(found, used)["example.com/other"]
+    again = annotations(pipeline(podTemplate=noted(disrupt="true")), settings(podTemplate=empty))
+    assert again[DO_NOT_DISRUPT] == "true"
+    assert SAFE_TO_EVICT not in again
 
 
 def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
@@ -158,7 +293,8 @@ def test_our_own_labels_and_annotations_cannot_be_set_by_a_template() -> None:
     ):
         metadata = body["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
         assert metadata["annotations"].keys() == {
-            constants.ANNOTATION_PIPELINE_NAME, constants.ANNOTATION_RUN_INPUT, SAFE_TO_EVICT, "a",
+            constants.ANNOTATION_PIPELINE_NAME, constants.ANNOTATION_RUN_INPUT,
+            SAFE_TO_EVICT, DO_NOT_DISRUPT, "a",
         }  # fmt: skip
         assert metadata["annotations"][constants.ANNOTATION_RUN_INPUT] != "{}"
         assert metadata["labels"] == body["metadata"]["labels"] | {"c": "d", constants.LABEL_VERSION: "2.0.6.0"}
