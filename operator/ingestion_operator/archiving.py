@@ -25,7 +25,7 @@ from ingestion_operator.archive.writer import SegmentWriter
 from ingestion_operator.errors import ClusterError, NotFound, StoreError
 from ingestion_operator.log_lines import about
 from ingestion_operator.ports import Clock, LogFollower, LogStore
-from ingestion_operator.runs.pods import read_pod
+from ingestion_operator.runs.pods import Pod
 from ingestion_operator.threads import WatchedThreads
 
 _logger = logging.getLogger(__name__)
@@ -131,26 +131,24 @@ class LogArchiver:
         """How many wait for one of those to end."""
         return len(self._waiting)
 
-    def observe(self, pod: dict[str, Any]) -> None:
-        """Take notice of a pod that is there, as the watch tells of it."""
-        uid, seen = pod["metadata"]["uid"], read_pod(pod)
-        attempt = self._attempts.get(uid)
+    def observe(self, pod: Pod) -> None:
+        """Follow the log of a pod that exists, from the start of its container on."""
+        attempt = self._attempts.get(pod.uid)
         if attempt is None:
-            key, begun = attempt_of(pod), seen.attempt.start_time
-            if uid in self._done or key is None or begun is None:
+            key, begun = attempt_of(pod), pod.attempt.start_time
+            if pod.uid in self._done or key is None or begun is None:
                 return
-            attempt = self._attempts[uid] = _Attempt(key, begun)
-            heapq.heappush(self._waiting, (begun, next(self._order), uid))
+            attempt = self._attempts[pod.uid] = _Attempt(key, begun)
+            heapq.heappush(self._waiting, (begun, next(self._order), pod.uid))
             self._start_waiting()
-        if seen.is_finished and not attempt.has_ended:
+        if pod.is_finished and not attempt.has_ended:
             attempt.has_ended = True
             attempt.changed.set()
 
-    def forget(self, pod: dict[str, Any]) -> None:
-        """Take notice of a pod that has gone."""
-        uid = pod["metadata"]["uid"]
-        self._done.pop(uid, None)
-        if (attempt := self._attempts.get(uid)) is not None:
+    def forget(self, pod: Pod) -> None:
+        """Read what is left of the log of a pod that has gone."""
+        self._done.pop(pod.uid, None)
+        if (attempt := self._attempts.get(pod.uid)) is not None:
             attempt.is_gone = True
             attempt.changed.set()
 

@@ -11,6 +11,7 @@ from ingestion_operator.archive.layout import AttemptKey, attempt_of
 from ingestion_operator.archive.reader import ArchiveReader
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.ports import LogStore
+from ingestion_operator.runs.pods import Pod, read_pod
 from tests.support import objects
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_follower import FakeFollower, FollowedLog
@@ -23,8 +24,13 @@ ENDED: dict[str, Any] = {"exit_code": 0}
 """The state of a pod whose container has ended."""
 
 
-def pod(name: str = "nightly-1-a", **state: Any) -> objects.Body:
-    """A pod of a run; it runs if nothing else is said."""
+def pod(name: str = "nightly-1-a", **state: Any) -> Pod:
+    """A pod of a run; it runs if no other state is given."""
+    return read_pod(pod_body(name, **state))
+
+
+def pod_body(name: str = "nightly-1-a", **state: Any) -> objects.Body:
+    """The same as the API server returns it."""
     body = objects.pod(name, **(state or {"running": True}))
     body["metadata"]["uid"] = f"uid-of-{name}"
     body["metadata"]["labels"] |= {constants.LABEL_PIPELINE: "nightly", constants.LABEL_JOB_UID: objects.UID}

@@ -1,14 +1,19 @@
 """Objects as the API server returns them, for tests: pipelines, settings, Jobs and Pods, each with what matters."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job, read_job
 from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Run
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.naming import cronjob_name
 from ingestion_operator.plan import fingerprint
+from ingestion_operator.runs.classify import classify
+from ingestion_operator.runs.pods import Pod, read_pod
 from ingestion_operator.settings import Settings
 
 Body = dict[str, Any]
@@ -81,8 +86,13 @@ def job(
     scheduled: bool = True,
     run_id: str | None = None,
     pipeline_name: str = NAME,
+    owner: str = "",
+    owner_kind: str = constants.KIND,
 ) -> Body:
-    """A Job of a pipeline; `condition` is the type of a condition that is True, times are seconds after NOW."""
+    """A Job of a pipeline; `condition` is the type of a condition that is True, times are seconds after NOW.
+
+    `owner` is the uid of its controller, a pipeline or a CronJob.
+    """
     annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline_name}
     if scheduled:
         annotations[constants.ANNOTATION_SCHEDULED_AT] = at(created)
@@ -93,6 +103,7 @@ def job(
             "name": name,
             "namespace": NAMESPACE,
             "uid": uid or f"uid-{name}",
+            "resourceVersion": "1",
             "creationTimestamp": at(created),
             "labels": {constants.LABEL_PIPELINE: cronjob_name(pipeline_name)},
             "annotations": annotations,
@@ -104,6 +115,9 @@ def job(
         },
         "status": {},
     }
+    if owner:
+        reference = {"kind": owner_kind, "name": pipeline_name, "uid": owner, "controller": True}
+        body["metadata"]["ownerReferences"] = [reference]
     if condition is not None:
         found = {"type": condition, "status": "True", "lastTransitionTime": at(ended)}
         if condition in ("Failed", "FailureTarget"):
@@ -165,6 +179,7 @@ def pod(
     message: str = "",
     waiting: tuple[str, str] | None = None,
     status_reason: str | None = None,
+    status_message: str = "",
     disrupted: str | None = None,
     unschedulable: str | None = None,
     node_lost: bool = False,
@@ -196,7 +211,7 @@ def pod(
             {"name": constants.RUNNER_CONTAINER, "state": state},
         ]
     if status_reason is not None:
-        status |= {"phase": "Failed", "reason": status_reason}
+        status |= {"phase": "Failed", "reason": status_reason, "message": status_message}
     if disrupted is not None:
         status["conditions"].append({"type": "DisruptionTarget", "status": "True", "reason": disrupted})
     if unschedulable is not None:
@@ -212,6 +227,7 @@ def pod(
             "name": name,
             "namespace": NAMESPACE,
             "uid": f"uid-{name}",
+            "resourceVersion": "1",
             "creationTimestamp": at(created),
             "labels": {constants.LABEL_PIPELINE: cronjob_name(pipeline_name)},
             "annotations": {constants.ANNOTATION_PIPELINE_NAME: pipeline_name},
@@ -220,6 +236,31 @@ def pod(
         "spec": {"nodeName": "node-1"} | (_containers(memory) if memory else {}),
         "status": status,
     }
+
+
+def job_record(name: str = "nightly-1", **fields: Any) -> Job:
+    """A Job as the operator's cache has it; `fields` as for `job`."""
+    return read_job(job(name, **fields))
+
+
+def pod_record(name: str = "nightly-1-a", **fields: Any) -> Pod:
+    """A pod as the operator's cache has it; `fields` as for `pod`."""
+    return read_pod(pod(name, **fields))
+
+
+def job_records(bodies: Iterable[Body]) -> list[Job]:
+    """The records of Jobs."""
+    return [read_job(body) for body in bodies]
+
+
+def pod_records(bodies: Iterable[Body]) -> list[Pod]:
+    """The records of pods."""
+    return [read_pod(body) for body in bodies]
+
+
+def run_of(body: Body, pods: Iterable[Body] = ()) -> Run:
+    """The run that a Job and its pods are."""
+    return classify(read_job(body), pod_records(pods))
 
 
 def event(

@@ -11,10 +11,10 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from ingestion_operator import constants
 from ingestion_operator.archive.cursor import START, Position
+from ingestion_operator.runs.pods import Pod
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SEGMENT: Final = re.compile(r"(\d{8})-(\d+)-(\d+)-(\d+)(-end)?\.gz")
@@ -53,15 +53,11 @@ class AttemptKey:
         return f"{self.run.folder}/{self.pod}"
 
 
-def attempt_of(pod: dict[str, Any]) -> AttemptKey | None:
+def attempt_of(pod: Pod) -> AttemptKey | None:
     """Return which attempt a pod is, None for a pod that belongs to no run."""
-    metadata = pod["metadata"]
-    labels = metadata.get("labels", {})
-    pipeline = labels.get(constants.LABEL_PIPELINE)
-    run_id = metadata.get("annotations", {}).get(constants.ANNOTATION_RUN_ID) or labels.get(constants.LABEL_JOB_UID)
-    if not pipeline or not run_id:
+    if not pod.pipeline or not pod.run_id:
         return None
-    return AttemptKey(RunKey(metadata["namespace"], pipeline, run_id[: constants.RUN_ID_LIMIT]), metadata["name"])
+    return AttemptKey(RunKey(pod.namespace, pod.pipeline, pod.run_id), pod.name)
 
 
 @dataclass(frozen=True)

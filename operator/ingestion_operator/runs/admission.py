@@ -1,74 +1,92 @@
 """Which runs of a pipeline may start now; pure functions.
 
-Runs that somebody asked for wait as suspended Jobs. Scheduled Jobs start by themselves; one that finds no free
-slot and has not begun is put among the waiting. The oldest goes first.
+Runs that were requested wait as suspended Jobs. Scheduled Jobs start by themselves; one that finds no free slot and
+has not begun is suspended and joins the queue. The oldest goes first. With concurrency.policy Replace the newest run
+wins: the others are stopped, and it starts once they have ended.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import FINISHED_STATES, Run
-from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.k8s.objects import Job
+from ingestion_operator.models.status import Run
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob
+from ingestion_operator.runs.history import is_finished, recorded
 from ingestion_operator.runs.memory import is_between_sizes
+from ingestion_operator.runs.stopping import REPLACED_BY, is_ending, stop
 
 HOLD_LIMIT: Final = timedelta(seconds=60)
-"""How long a run may lack its Secret before it is given up: whoever started it has crashed."""
+"""How long a run may lack its Secret before it is abandoned: its client has crashed."""
 
-Job = dict[str, Any]
+_Order = tuple[datetime, str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """How many runs of the pipeline may be active at once."""
+    """How many runs of the pipeline may be active at once, and whether a new one ends those under way."""
 
     max_active_runs: int
+    replaces: bool = False
+    """Whether concurrency.policy is Replace."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decisions:
-    """What to do with the Jobs of a pipeline now."""
+    """What to do with the Jobs of a pipeline now, in this order."""
 
-    admit: list[Job] = field(default_factory=list)
-    put_back: list[Job] = field(default_factory=list)
-    """Scheduled Jobs that have to wait."""
-    give_up: list[Job] = field(default_factory=list)
-    """Jobs whose own configuration was never written."""
-    remove: list[Job] = field(default_factory=list)
-    """Stopped while they waited, and recorded: nothing is left to show."""
-    again_at: datetime | None = None
+    actions: list[JobAction] = field(default_factory=list)
+    requeue_at: datetime | None = None
     """When to decide again though nothing happens."""
 
 
-def decide(
-    jobs: Sequence[Job], recorded: Sequence[Run], limits: Limits, now: datetime, *, leftovers: int = 0
-) -> Decisions:
-    """Return what to do; `recorded` are the runs as they stand in the pipeline's written status.
+def decide(jobs: Sequence[Job], runs: Sequence[Run], limits: Limits, now: datetime, *, leftovers: int = 0) -> Decisions:
+    """Return what to do; `runs` are all runs of the pipeline.
 
-    `leftovers` are runs without a Job whose container still works: each has a slot until it has ended.
+    The status must have what `history.recorded` chooses from `runs` before the actions are done: a run that was stopped
+    while it waited loses its Job, and with it everything but the record.
+
+    `leftovers` are runs without a Job whose container still runs: each has a slot until it has ended.
     """
-    runs = {run.job: run for run in recorded}
-    ended = {run.job for run in recorded if run.state in FINISHED_STATES}
-    # One that is suspended to be given more memory is under way: it keeps its slot, and is settled elsewhere.
-    under_way = [job for job in jobs if not job["spec"].get("suspend") or is_between_sizes(job)]
-    suspended = [job for job in jobs if job not in under_way and not _is_going(job)]
-    marked = [job for job in suspended if _annotation(job, constants.ANNOTATION_STOP)]
-    waiting = [job for job in suspended if job not in marked and _is_queued_here(job)]
-    held = [job for job in waiting if _annotation(job, constants.ANNOTATION_HOLD)]
+    by_job = {run.job: run for run in runs}
+    ended = {run.job for run in runs if is_finished(run)}
+    # One that is suspended to be given more memory is under way and keeps its slot.
+    under_way = [job for job in jobs if not job.is_suspended or is_between_sizes(job)]
+    suspended = [job for job in jobs if job not in under_way and not job.is_deleting]
+    stopped = [job for job in suspended if constants.ANNOTATION_STOP in job.annotations]
+    waiting = [job for job in suspended if job not in stopped and _is_queued_here(job)]
+    held = [job for job in waiting if constants.ANNOTATION_HOLD in job.annotations]
+    queued = [job for job in waiting if job not in held]
     active = [job for job in under_way if not _has_ended(job, ended) and not _is_continued(job)]
-    late = [job for job in held if _created(job) + HOLD_LIMIT <= now]
+    late = [job for job in held if job.created + HOLD_LIMIT <= now]
+    replaced = _replaced(active, queued, by_job, now) if limits.replaces else []
+    stopping = {patch.job.uid for patch in replaced}
+    removable = ended & {run.job for run in recorded(runs)}
     return Decisions(
-        admit=admit([job for job in waiting if job not in held], len(active) + leftovers, limits),
-        put_back=surplus(active, runs, limits, leftovers=leftovers),
-        give_up=late,
-        remove=[job for job in marked if _name(job) in ended],
-        again_at=min((_created(job) + HOLD_LIMIT for job in held if job not in late), default=None),
+        [
+            *(
+                DeleteJob(job, "delete it, since it was stopped while it waited")
+                for job in stopped
+                if job.name in removable
+            ),
+            *(_abandon(job, now) for job in late),
+            *replaced,
+            *(_requeue(job) for job in surplus(active, by_job, limits, leftovers=leftovers) if job.uid not in stopping),
+            *(
+                _admit(job, now)
+                for job in admissible(
+                    [job for job in queued if job.uid not in stopping], len(active) + leftovers, limits
+                )
+            ),
+        ],
+        min((job.created + HOLD_LIMIT for job in held if job not in late), default=None),
     )
 
 
-def admit(queued: Sequence[Job], running: int, limits: Limits) -> list[Job]:
+def admissible(queued: Sequence[Job], running: int, limits: Limits) -> list[Job]:
     """Return the Jobs that may start while `running` others are active, oldest first."""
     free = max(0, limits.max_active_runs - running)
     return sorted(queued, key=_order)[:free]
@@ -76,70 +94,73 @@ def admit(queued: Sequence[Job], running: int, limits: Limits) -> list[Job]:
 
 def surplus(active: Sequence[Job], runs: Mapping[str, Run], limits: Limits, *, leftovers: int = 0) -> list[Job]:
     """Return the scheduled Jobs that exceed the limit and have not begun, youngest first."""
-    candidates = [job for job in active if _is_scheduled(job) and not _has_begun(job, runs.get(_name(job)))]
+    candidates = [job for job in active if _is_scheduled(job) and not _has_begun(job, runs.get(job.name))]
     excess = max(0, len(active) + leftovers - limits.max_active_runs)
     return sorted(candidates, key=_order, reverse=True)[:excess]
 
 
-def _order(job: Job) -> tuple[str, str, str]:
-    # Kubernetes knows whole seconds; within one, the caller's own clock decides.
-    requested = _annotation(job, constants.ANNOTATION_REQUESTED_AT)
-    return str(job["metadata"]["creationTimestamp"]), requested, _name(job)
+def _replaced(active: Sequence[Job], queued: Sequence[Job], runs: Mapping[str, Run], now: datetime) -> list[PatchJob]:
+    """Return what stops all runs but the newest."""
+
+    def began(job: Job) -> _Order:
+        # A Job in which a run continues is younger than its run.
+        created, requested, name = _order(job)
+        run = runs.get(job.name)
+        return min(created, run.start_time) if run else created, requested, name
+
+    others = sorted([*active, *queued], key=began)[:-1]
+    patches = (stop(job, REPLACED_BY, now) for job in others if not is_ending(job))
+    return [patch for patch in patches if patch is not None]
+
+
+def _admit(job: Job, now: datetime) -> PatchJob:
+    return PatchJob(job, "admit it", {constants.ANNOTATION_ADMITTED_AT: format_timestamp(now)}, {"suspend": False})
+
+
+def _requeue(job: Job) -> PatchJob:
+    requested_at = format_timestamp(job.created)
+    return PatchJob(job, "requeue it", {constants.ANNOTATION_REQUESTED_AT: requested_at}, {"suspend": True})
+
+
+def _abandon(job: Job, now: datetime) -> PatchJob:
+    return PatchJob(
+        job, "abandon it, since its Secret was not written", {constants.ANNOTATION_STOP: format_timestamp(now)}
+    )
+
+
+def _order(job: Job) -> _Order:
+    # Kubernetes knows whole seconds; within one, the client's own clock decides.
+    return job.created, job.annotation(constants.ANNOTATION_REQUESTED_AT), job.name
 
 
 def _is_queued_here(job: Job) -> bool:
-    """Tell whether a suspended Job waits for this operator: not for Kueue, nor because somebody suspended it."""
+    """Return whether a suspended Job waits for this operator, not for Kueue or another client that suspended it."""
     return (
-        bool(_annotation(job, constants.ANNOTATION_REQUESTED_AT))
-        and not _annotation(job, constants.ANNOTATION_ADMITTED_AT)
-        and constants.LABEL_QUEUE_NAME not in job["metadata"].get("labels", {})
+        bool(job.annotation(constants.ANNOTATION_REQUESTED_AT))
+        and not job.annotation(constants.ANNOTATION_ADMITTED_AT)
+        and not job.queue_name
     )
 
 
 def _is_scheduled(job: Job) -> bool:
     return (
-        bool(_annotation(job, constants.ANNOTATION_SCHEDULED_AT))
-        and not _annotation(job, constants.ANNOTATION_ADMITTED_AT)
-        and not _annotation(job, constants.ANNOTATION_STOP)
-        and not _annotation(job, constants.ANNOTATION_GAVE_UP)
-        and constants.LABEL_QUEUE_NAME not in job["metadata"].get("labels", {})
-        and not _is_going(job)
+        bool(job.annotation(constants.ANNOTATION_SCHEDULED_AT))
+        and not job.annotation(constants.ANNOTATION_ADMITTED_AT)
+        and not job.queue_name
+        and not is_ending(job)
     )
 
 
 def _has_begun(job: Job, run: Run | None) -> bool:
-    status = job.get("status", {})
-    if status.get("failed") or status.get("succeeded") or status.get("ready"):
+    if job.failed or job.succeeded or job.ready:
         return True
     return run is not None and (run.state != "queued" or any(attempt.start_time for attempt in run.attempts))
 
 
 def _has_ended(job: Job, ended: set[str]) -> bool:
-    conditions = job.get("status", {}).get("conditions", [])
-    return _name(job) in ended or any(
-        c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions
-    )
+    return job.name in ended or job.condition("Complete", "Failed") is not None
 
 
 def _is_continued(job: Job) -> bool:
-    """Tell whether the run goes on in another Job, which has the slot."""
-    return bool(_annotation(job, constants.ANNOTATION_CONTINUED_BY))
-
-
-def _is_going(job: Job) -> bool:
-    return bool(job["metadata"].get("deletionTimestamp"))
-
-
-def _annotation(job: Job, key: str) -> str:
-    return str(job["metadata"].get("annotations", {}).get(key, ""))
-
-
-def _name(job: Job) -> str:
-    return str(job["metadata"]["name"])
-
-
-def _created(job: Job) -> datetime:
-    created = parse_timestamp(job["metadata"]["creationTimestamp"])
-    if created is None:
-        raise ValueError("a Job without creationTimestamp")
-    return created
+    """Return whether the run continues in another Job, which has the slot."""
+    return constants.ANNOTATION_CONTINUED_BY in job.annotations

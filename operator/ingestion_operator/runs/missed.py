@@ -1,18 +1,18 @@
 """Ticks that started no run; pure functions.
 
 Kubernetes starts a run for a tick up to startingDeadlineSeconds late. After that, a tick that is younger than all
-that the CronJob has started is lost. A CronJob that was edited or unsuspended by this operator has a floor in its
+runs that the CronJob has started is lost. A CronJob that was edited or unsuspended by this operator has a floor in its
 lastScheduleTime, so that nothing before that counts.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import CronJob, Job
 from ingestion_operator.models.status import Run
-from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.schedule import clocks_change_near, last_tick, next_tick
 
 _SLACK: Final = timedelta(seconds=90)
@@ -20,9 +20,6 @@ _SLACK: Final = timedelta(seconds=90)
 
 _JOB_ENDS_LATER: Final = timedelta(seconds=10)
 """A Job may end this much after its last container."""
-
-CronJob = dict[str, Any]
-Job = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,43 +34,36 @@ class Miss:
 
 def last_miss(cronjob: CronJob, jobs: Sequence[Job], runs: Sequence[Run], now: datetime) -> Miss | None:
     """Return the newest tick that is lost for certain; None if the last run is younger, or nothing may run."""
-    floor, seconds = _floor(cronjob, jobs), _deadline_seconds(cronjob)
+    floor, seconds = _floor(cronjob, jobs, now), cronjob.starting_deadline_seconds
     if floor is None or seconds is None:
         return None
-    spec = cronjob["spec"]
-    tick = last_tick(spec["schedule"], spec["timeZone"], now - timedelta(seconds=seconds) - _SLACK)
-    if tick is None or tick <= floor or clocks_change_near(spec["timeZone"], tick):
+    tick = last_tick(cronjob.schedule, cronjob.time_zone, now - timedelta(seconds=seconds) - _SLACK)
+    if tick is None or tick <= floor or clocks_change_near(cronjob.time_zone, tick):
         return None
     return Miss(tick, seconds, _held_up_by(cronjob, runs, tick, tick + timedelta(seconds=seconds)))
 
 
 def judged_at(cronjob: CronJob, jobs: Sequence[Job], now: datetime) -> datetime | None:
     """Return when a tick that has passed without a run so far will be lost; None where there is none."""
-    floor, seconds = _floor(cronjob, jobs), _deadline_seconds(cronjob)
+    floor, seconds = _floor(cronjob, jobs, now), cronjob.starting_deadline_seconds
     if floor is None or seconds is None:
         return None
-    spec, grace = cronjob["spec"], timedelta(seconds=seconds) + _SLACK
-    tick = next_tick(spec["schedule"], spec["timeZone"], max(floor, now - grace))
+    grace = timedelta(seconds=seconds) + _SLACK
+    tick = next_tick(cronjob.schedule, cronjob.time_zone, max(floor, now - grace))
     return tick + grace if tick is not None and tick <= now else None
 
 
-def _floor(cronjob: CronJob, jobs: Sequence[Job]) -> datetime | None:
+def _floor(cronjob: CronJob, jobs: Sequence[Job], now: datetime) -> datetime | None:
     """Return the time before which no tick is missed; None while none can be."""
-    created = parse_timestamp(cronjob["metadata"].get("creationTimestamp"))
-    if created is None or cronjob["spec"].get("suspend") or cronjob["metadata"].get("deletionTimestamp"):
+    if cronjob.is_suspended or cronjob.is_deleting:
         return None
-    ran = [job["metadata"].get("annotations", {}).get(constants.ANNOTATION_SCHEDULED_AT) for job in jobs]
-    moments = [parse_timestamp(text) for text in (cronjob.get("status", {}).get("lastScheduleTime"), *ran)]
-    return max([created, *(moment for moment in moments if moment is not None)])
-
-
-def _deadline_seconds(cronjob: CronJob) -> int | None:
-    seconds: int | None = cronjob["spec"].get("startingDeadlineSeconds")
-    return seconds
+    moments = [cronjob.last_schedule_time, *(job.time(constants.ANNOTATION_SCHEDULED_AT) for job in jobs)]
+    # Another client may have written any moment.
+    return max([cronjob.created, *(moment for moment in moments if moment is not None and moment <= now + _SLACK)])
 
 
 def _held_up_by(cronjob: CronJob, runs: Sequence[Run], tick: datetime, deadline: datetime) -> str | None:
-    if cronjob["spec"].get("concurrencyPolicy") != "Forbid":
+    if cronjob.concurrency_policy != "Forbid":
         return None
     return next(
         (

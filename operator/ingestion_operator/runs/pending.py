@@ -1,25 +1,28 @@
-"""Runs that wait for a pod to start, or to be heard of: since when, why, and for how long at most; pure functions.
+"""Runs that wait for a pod to start, or whose node does not report: since when, why, and for how long at most; pure.
 
 A Job that is suspended waits for a slot, which has no bound. From the moment in which it may have a pod, or in
-which a later attempt has its own, the pod has to start within the bound.
+which a later attempt has its own, the pod has to start within the bound. The pause that the Job controller makes
+between two attempts does not count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job
 from ingestion_operator.models.status import FINISHED_STATES, Run
-from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.runs.actions import PatchJob
 from ingestion_operator.runs.causes import SILENT, Cause
 from ingestion_operator.runs.classify import NODE_LOST
-from ingestion_operator.runs.pods import own_pods, read_pod
-from ingestion_operator.runs.stopping import DEADLINE_SECONDS, has_finished
+from ingestion_operator.runs.pods import Pod, own_pods
+from ingestion_operator.runs.stopping import fail, is_ending
 from ingestion_operator.runs.texts import cut
+from ingestion_operator.schedule import duration_seconds
 
-LOOK_AFTER: Final = timedelta(seconds=10)
-"""How long a pod may take to start before its Events are looked at for a cause."""
+EXPLAIN_AFTER: Final = timedelta(seconds=10)
+"""How long a pod may take to start before its Events are read for a cause."""
 
 _FIRST_BACK_OFF: Final = timedelta(seconds=10)
 _LAST_BACK_OFF: Final = timedelta(minutes=10)
@@ -27,24 +30,21 @@ _LAST_BACK_OFF: Final = timedelta(minutes=10)
 
 _NOT_EXPLAINED: Final = (*SILENT, "Retrying")
 
-_WORDS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
-
-Job = dict[str, Any]
-Pod = dict[str, Any]
+_UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run that waits for a pod to start."""
+    """A run that waits for a pod to start, or will once the pause between two attempts is over."""
 
     run_id: str
     job: Job
     subject: str
     """What waits, to begin a sentence with."""
     events_of: str
-    """The uid of the object whose Events tell the cause; empty where the record has it already."""
-    look_at: datetime
-    """When those Events are worth a look."""
+    """The uid of the object whose Events have the cause; empty where the record has it already."""
+    explain_at: datetime
+    """When those Events are worth reading."""
     deadline: datetime
 
 
@@ -52,37 +52,80 @@ def with_waiting_since(
     runs: Sequence[Run], known: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], now: datetime
 ) -> list[Run]:
     """Return the runs, each with the moment since which nothing but the start of a pod is missing."""
-    before, by_name = {run.id: run for run in known}, {job["metadata"]["name"]: job for job in jobs}
-    return [
-        run.model_copy(update={"waiting_since": _since(run, by_name.get(run.job), pods, before.get(run.id), now)})
-        for run in runs
-    ]
+    before, by_name = {run.id: run for run in known}, {job.name: job for job in jobs}
+    result = []
+    for run in runs:
+        if (job := by_name.get(run.job)) is None:
+            result.append(run)
+            continue
+        was = before.get(run.id)
+        since = _since(run, job, own_pods(pods, job), (was.waiting_since if was else None) or now)
+        moment = since if since is not None and since <= now else None
+        result.append(run.model_copy(update={"waiting_since": moment}))
+    return result
 
 
 def waiting(runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit: timedelta) -> list[Waiting]:
-    """Return what waits, from runs as `with_waiting_since` returned them; without what is being ended already."""
-    by_name = {job["metadata"]["name"]: job for job in jobs}
-    return [
-        _waiting(run, by_name[run.job], own_pods(pods, by_name[run.job]), run.waiting_since, limit)
-        for run in runs
-        if run.waiting_since is not None and not _is_ending(by_name[run.job])
-    ]
+    """Return what waits, from runs as `with_waiting_since` returned them; without what is being ended already.
+
+    A run in the pause between two attempts is among them, with the deadline that follows from the pause's end.
+    """
+    found = []
+    for run, job in _with_jobs(runs, jobs):
+        own = own_pods(pods, job)
+        since = run.waiting_since or _back_off_end(run, job, own)
+        if since is not None and run.state not in FINISHED_STATES and not job.is_suspended:
+            found.append(_waiting(run, job, own, since, limit))
+    return found
+
+
+def expired(
+    waits: Sequence[Waiting], runs: Sequence[Run], limit_text: str, now: datetime
+) -> tuple[list[PatchJob], datetime | None]:
+    """Return what ends the Jobs that have waited too long, and when to decide again though nothing happens.
+
+    `runs` have the causes; `limit_text` is the bound, a duration such as 10m.
+    """
+    by_id, patches, moments = {run.id: run for run in runs}, [], []
+    for wait in waits:
+        run = by_id[wait.run_id]
+        if wait.deadline <= now:
+            message = f"No pod of the run started within {_in_words(limit_text)}. {run.message}"
+            patches.append(fail(wait.job, run.reason, message))
+        else:
+            is_early = wait.events_of and now < wait.explain_at
+            moments.append(min(wait.explain_at, wait.deadline) if is_early else wait.deadline)
+    return patches, min(moments, default=None)
 
 
 def lost(
     runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit: timedelta
 ) -> list[tuple[Run, Job, datetime]]:
-    """Return the runs whose node is not heard of, each with its Job and when that has lasted too long."""
-    by_name = {job["metadata"]["name"]: job for job in jobs}
+    """Return the runs whose node does not report, each with its Job and when that has lasted too long."""
     found = []
-    for run in runs:
-        job = by_name.get(run.job)
-        if job is None or (run.state, run.reason) != ("running", NODE_LOST) or _is_ending(job):
-            continue
-        since = read_pod(own_pods(pods, job)[-1]).lost_since
-        if since is not None:
+    for run, job in _with_jobs(runs, jobs):
+        own = own_pods(pods, job)
+        since = own[-1].lost_since if own else None
+        if (run.state, run.reason) == ("running", NODE_LOST) and since is not None:
             found.append((run, job, since + limit))
     return found
+
+
+def lost_too_long(
+    runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit_text: str, now: datetime
+) -> tuple[list[PatchJob], datetime | None]:
+    """Return what ends the Jobs whose node has not reported for `limit_text`, and when to decide again.
+
+    The pod stays until its node reports again, and ends then if it has not before.
+    """
+    patches, moments = [], []
+    for run, job, deadline in lost(runs, jobs, pods, timedelta(seconds=duration_seconds(limit_text))):
+        if deadline <= now:
+            message = f"The node did not report for {_in_words(limit_text)}. {run.message}"
+            patches.append(fail(job, run.reason, message))
+        else:
+            moments.append(deadline)
+    return patches, min(moments, default=None)
 
 
 def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
@@ -92,8 +135,8 @@ def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
 
 
 def with_known_causes(runs: Sequence[Run], known: Sequence[Run]) -> list[Run]:
-    """Return the runs, those that wait with the cause in the written status where Job and pods tell none."""
-    found = {
+    """Return the runs, those that wait with the cause in the written status where Job and pods have none."""
+    found: Mapping[str, dict[str, str]] = {
         run.id: {"reason": run.reason, "message": run.message}
         for run in known
         if run.waiting_since is not None or run.state == "queued"
@@ -101,74 +144,50 @@ def with_known_causes(runs: Sequence[Run], known: Sequence[Run]) -> list[Run]:
     return [run.model_copy(update=found.get(run.id, {})) if run.reason in _NOT_EXPLAINED else run for run in runs]
 
 
-def give_up_patch(job: Job, run: Run, limit: str) -> dict[str, Any]:
-    """Return the merge patch that ends a Job whose pod has not started within `limit`, a duration such as 10m."""
-    return _end_patch(job, f"{run.reason}: No pod of the run started within {_in_words(limit)}. {run.message}")
-
-
-def lost_patch(job: Job, run: Run, limit: str) -> dict[str, Any]:
-    """Return the merge patch that ends a Job whose pod's node has not been heard of for `limit`.
-
-    The pod stays until its node is heard of again, and ends then if it has not before.
-    """
-    return _end_patch(job, f"{run.reason}: Nothing was heard for {_in_words(limit)}. {run.message}")
-
-
 def _in_words(limit: str) -> str:
-    number, unit = int(limit[:-1]), _WORDS[limit[-1]]
+    number, unit = int(limit[:-1]), _UNITS[limit[-1]]
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
-def _end_patch(job: Job, mark: str) -> dict[str, Any]:
-    """The mark keeps the cause, which is gone with the pod."""
-    return {
-        "metadata": {
-            "resourceVersion": job["metadata"]["resourceVersion"],
-            "annotations": {constants.ANNOTATION_GAVE_UP: mark},
-        },
-        "spec": {"activeDeadlineSeconds": DEADLINE_SECONDS},
-    }
+def _with_jobs(runs: Sequence[Run], jobs: Sequence[Job]) -> list[tuple[Run, Job]]:
+    """Return the runs whose Job exists and is not being ended, each with it."""
+    by_name = {job.name: job for job in jobs if not is_ending(job)}
+    return [(run, by_name[run.job]) for run in runs if run.job in by_name]
 
 
-def _since(run: Run, job: Job | None, pods: Sequence[Pod], before: Run | None, now: datetime) -> datetime | None:
-    if job is None or run.state in FINISHED_STATES:
+def _since(run: Run, job: Job, own: Sequence[Pod], otherwise: datetime) -> datetime | None:
+    """Return since when only a pod's start is missing, a moment to come during a pause; None where that is not so."""
+    if run.state in FINISHED_STATES or job.is_suspended or job.is_deleting:
         return None
-    if job["spec"].get("suspend") or job["metadata"].get("deletionTimestamp"):
-        return None
-    otherwise = (before.waiting_since if before else None) or now
-    may_begin = parse_timestamp(job.get("status", {}).get("startTime"))
-    own = own_pods(pods, job)
-    if not own:
+    if not own and not run.attempts:
         # Without a startTime the Job controller has not seen the Job: it would not end it either.
-        return otherwise if run.attempts else may_begin
-    last = read_pod(own[-1])
+        return job.start_time
+    if not own or own[-1].is_finished:
+        return _back_off_end(run, job, own) or otherwise
+    last = own[-1]
     if last.is_running:
         return None
-    if last.is_finished:
-        # A Job that was resumed after that may have its next pod since then.
-        return max((moment for moment in (last.attempt.end_time, may_begin) if moment), default=otherwise)
-    created = parse_timestamp(own[-1]["metadata"]["creationTimestamp"])
-    is_first = not any(attempt.start_time for attempt in run.attempts)
-    return (may_begin if is_first else None) or created or otherwise
+    has_begun = any(attempt.start_time for attempt in run.attempts)
+    return (None if has_begun else job.start_time) or last.created
+
+
+def _back_off_end(run: Run, job: Job, own: Sequence[Pod]) -> datetime | None:
+    """Return when the Job controller makes the next pod; None if the last one has not ended, or its end is unknown."""
+    ended = own[-1].attempt if own else run.attempts[-1] if run.attempts else None
+    if ended is None or ended.end_time is None or (own and not own[-1].is_finished):
+        return None
+    failures = max(job.failed, sum(pod.is_finished for pod in own))
+    factor: int = 2 ** min(10, max(0, failures - 1))
+    pause = min(_LAST_BACK_OFF, _FIRST_BACK_OFF * factor)
+    # A Job that was resumed after that may have its next pod since then.
+    return max(ended.end_time + pause, job.start_time or ended.end_time)
 
 
 def _waiting(run: Run, job: Job, own: Sequence[Pod], since: datetime, limit: timedelta) -> Waiting:
-    last = read_pod(own[-1]) if own else None
+    last = own[-1] if own else None
     if last is None or last.is_finished:
-        subject, events_of = f"Job {run.job}, which has no pod,", job["metadata"]["uid"]
-        since += _back_off(job) if run.attempts else timedelta()
+        subject, events_of = f"Job {run.job}, which has no pod,", job.uid
     else:
         subject = f"Pod {last.attempt.pod}"
-        events_of = own[-1]["metadata"]["uid"] if last.waiting_reason in SILENT else ""
-    return Waiting(run.id, job, subject, events_of, since + LOOK_AFTER, since + limit)
-
-
-def _back_off(job: Job) -> timedelta:
-    failures: int = job.get("status", {}).get("failed", 0)
-    factor: int = 2 ** min(10, max(0, failures - 1))
-    return min(_LAST_BACK_OFF, _FIRST_BACK_OFF * factor)
-
-
-def _is_ending(job: Job) -> bool:
-    marks = job["metadata"].get("annotations", {}).keys() & {constants.ANNOTATION_STOP, constants.ANNOTATION_GAVE_UP}
-    return bool(marks) or has_finished(job)
+        events_of = last.uid if last.waiting_reason in SILENT else ""
+    return Waiting(run.id, job, subject, events_of, since + EXPLAIN_AFTER, since + limit)

@@ -1,5 +1,6 @@
-"""What a pod says about its attempt."""
+"""What a pod reports about its attempt."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +17,18 @@ from ingestion_operator.runs.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
 
 _INTERRUPTED: Final = "Interrupted"
-"""The runner's word for a run that was asked to stop."""
+"""The runner's reason for a run that received SIGTERM."""
+
+_EVICTED_BY_KUBELET: Final = "TerminationByKubelet"
+_OVER_REQUEST: Final = re.compile(r"Container \S+ was using \S+, request is \S+")
+"""What the kubelet adds to the message of an eviction for each container that used more than it requested."""
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of a run: whose it is, and what it says about its attempt."""
+    """A pod of a run: its owner, and what it reports about its attempt."""
 
     namespace: str
     name: str
@@ -42,7 +47,7 @@ class Pod:
     disruption: str
     """Why Kubernetes ended the pod without the Job counting a failure (drain, preemption, eviction); empty if not."""
     status_message: str
-    """What the kubelet says of a pod that it ended."""
+    """The kubelet's message about a pod that it ended."""
     outcome: RunnerOutcome | None
     waiting_reason: str
     waiting_message: str
@@ -51,8 +56,18 @@ class Pod:
 
     @property
     def is_disrupted(self) -> bool:
-        """Whether the pod was drained, preempted or the like, which the Job does not count as a failure."""
+        """Whether the pod was drained, preempted or evicted, which the Job does not count as a failure."""
         return bool(self.disruption)
+
+    @property
+    def is_over_request(self) -> bool:
+        """Whether the kubelet evicted it since its node ran short and it used more than it requested."""
+        return self.disruption == _EVICTED_BY_KUBELET and _OVER_REQUEST.search(self.status_message) is not None
+
+    @property
+    def is_disrupted_by_others(self) -> bool:
+        """Whether the pod ends for a cause that is not its own: the run is repeated without using up a retry."""
+        return self.is_disrupted and not self.is_over_request
 
     @property
     def is_reachable(self) -> bool:
@@ -87,7 +102,7 @@ def own_pods(pods: Iterable[Pod], job: Job) -> list[Pod]:
 
 
 def count_leftovers(jobs: Iterable[Job], pods: Iterable[Pod]) -> int:
-    """Return how many runs have a container that works, on a reachable node, though their Job is gone."""
+    """Return how many runs have a running container, on a reachable node, though their Job is gone."""
     known = {job.uid for job in jobs}
     owners = {pod.owner.uid for pod in pods if pod.is_ending and pod.owner is not None}
     return len(owners - known)
@@ -147,7 +162,7 @@ def _lost_since(status: Body) -> datetime | None:
 
 
 def _end_reason(status: Body, terminated: Body | None, outcome: RunnerOutcome | None) -> str | None:
-    """Return why the attempt ended: what the kubelet did to the pod, else the kernel, else the runner's word."""
+    """Return why the attempt ended: what the kubelet did to the pod, else the kernel, else the runner's reason."""
     if status.get("reason"):
         return str(status["reason"])[:64]  # Evicted, DeadlineExceeded, NodeLost, Preempting
     if disruption := _disruption(status):
@@ -162,12 +177,12 @@ def _end_reason(status: Body, terminated: Body | None, outcome: RunnerOutcome | 
 
 
 def _memory(pod: Mapping[str, Any]) -> str | None:
-    limit = limit_of((pod.get("spec") or {}))
+    limit = limit_of(pod.get("spec") or {})
     return limit if limit is not None and is_quantity(limit) else None
 
 
 def _waiting(pod: Mapping[str, Any], state: Body) -> tuple[str, str]:
-    status = (pod.get("status") or {})
+    status = pod.get("status") or {}
     if "running" not in state and (of_sidecar := _waiting_sidecar(pod)):
         return of_sidecar
     if waiting := state.get("waiting"):
@@ -179,7 +194,7 @@ def _waiting(pod: Mapping[str, Any], state: Body) -> tuple[str, str]:
 
 
 def _waiting_sidecar(pod: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return why the first sidecar that is not up is not; None if all are, or if nothing is said of it."""
+    """Return why the first sidecar that is not up waits; None if all are up, or if its status has no cause."""
     containers = (pod.get("spec") or {}).get("initContainers", [])
     sidecars = {container["name"] for container in containers if container.get("restartPolicy") == "Always"}
     for container in (pod.get("status") or {}).get("initContainerStatuses", []):

@@ -5,20 +5,21 @@ A step takes two writes, since Kubernetes changes a pod template only while its 
 1. the Job is suspended, and an annotation says which size comes;
 2. once its pods are gone it gets that size and goes on.
 
-Each write follows from what is there, so that a crash in between is made up for by the next look. An older
-Kubernetes refuses the second: the run then goes on in another Job (`runs.successor`) under the same run id. The
+Each write follows from what is there, so that the next reconciliation makes up for a crash in between. An older
+Kubernetes refuses the second: the run then continues in another Job (`runs.successor`) under the same run id. The
 first stays suspended until the run has ended: what belongs to it, such as the run's own Secret, must live as long,
 and it keeps the CronJob from starting another run.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job
 from ingestion_operator.memory_sizes import is_less
 from ingestion_operator.models.status import FINISHED_STATES, Run
-from ingestion_operator.runs.classify import run_id
+from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
+from ingestion_operator.runs.failures import NOT_REPEATED
 from ingestion_operator.runs.memory import (
     OUT_OF_MEMORY,
     current_limit,
@@ -27,87 +28,48 @@ from ingestion_operator.runs.memory import (
     out_of_memory_within,
     sizes_of,
 )
+from ingestion_operator.runs.stopping import DEADLINE_SECONDS
 from ingestion_operator.runs.successor import successor_name
+from ingestion_operator.runs.texts import cut
 
-Job = dict[str, Any]
+_LET_FAIL: Final[Mapping[str, Any]] = {"suspend": False, "backoffLimit": 0}
+"""Kubernetes counts failures before it makes pods: the Job fails at once, and the pods that have ended stay."""
 
-_NOT_REPEATED = (constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE)
-
-
-@dataclass(frozen=True)
-class Suspend:
-    """Let the Job make no other pod: its run has run out of memory."""
-
-    job: Job
-    size: str
-    """The limit that comes."""
-    backoff_limit: int
-    """Makes up for attempts that ran out of memory at the same size."""
+_REFUSAL_BYTES: Final = 400
 
 
-@dataclass(frozen=True)
-class Resume:
-    """Give the suspended Job, which has no pod, the size and let it go on."""
-
-    job: Job
-    size: str
-
-
-@dataclass(frozen=True)
-class End:
-    """Let the Job fail: its run is over, though it has attempts left."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class Note:
-    """Note on the Job that its run goes on in another."""
-
-    job: Job
-    successor: str
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Stop the Job that a run goes on in, as was asked of the one before."""
-
-    job: Job
-    since: str
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Delete a Job whose run went on in another, and has ended or lost that one."""
-
-    job: Job
-
-
-Action = Suspend | Resume | End | Note | Stop | Remove
-
-
-def decide(jobs: Sequence[Job], recorded: Sequence[Run]) -> list[Action]:
-    """Return what to do; `recorded` are the runs as they stand in the pipeline's written status."""
-    runs = {run.id: run for run in recorded}
-    names = {str(job["metadata"]["name"]): job for job in jobs}
-    actions = (_of_job(job, runs.get(run_id(job)), names) for job in jobs)
+def decide(jobs: Sequence[Job], runs: Sequence[Run]) -> list[JobAction]:
+    """Return what to do; the status must have `runs` before it is done."""
+    by_id, by_name = {run.id: run for run in runs}, {job.name: job for job in jobs}
+    actions = (_of_job(job, by_id.get(job.run_id), by_name) for job in jobs)
     return [action for action in actions if action is not None]
 
 
-def _of_job(job: Job, run: Run | None, names: Mapping[str, Job]) -> Action | None:
-    if job["metadata"].get("deletionTimestamp") or _has(job, "Complete", "Failed") or run is None:
+def continued(job: Job, successor: str) -> PatchJob:
+    """Return what notes on a Job that its run continues in another."""
+    return PatchJob(job, f"note that {successor} continues its run", {constants.ANNOTATION_CONTINUED_BY: successor})
+
+
+def refused(job: Job, error: str) -> PatchJob:
+    """Return what ends a Job to which Kubernetes refuses more memory."""
+    refusal = {constants.ANNOTATION_MEMORY_REFUSED: cut(error, _REFUSAL_BYTES)}
+    return PatchJob(job, "let it fail, since more memory is refused", refusal, _LET_FAIL)
+
+
+def _of_job(job: Job, run: Run | None, by_name: Mapping[str, Job]) -> JobAction | None:
+    if job.is_deleting or job.condition("Complete", "Failed") is not None or run is None:
         return None
     if is_between_sizes(job):
-        return _between_sizes(job, run, names)
-    is_ours = sizes_of(job) and not job["spec"].get("suspend") and not _annotation(job, constants.ANNOTATION_STOP)
-    if not is_ours or _has(job, "SuccessCriteriaMet", "FailureTarget"):
+        return _between_sizes(job, run, by_name)
+    is_ours = sizes_of(job) and not job.is_suspended and constants.ANNOTATION_STOP not in job.annotations
+    if not is_ours or job.has_finished:
         return None
     if run.state == "failed" and _would_go_on(job, run):
-        return End(job)
+        return _let_fail(job)
     return _more_memory(job, run)
 
 
-def _more_memory(job: Job, run: Run) -> Action | None:
+def _more_memory(job: Job, run: Run) -> JobAction | None:
     if (run.state, run.reason) != ("running", OUT_OF_MEMORY):
         return None
     limit = current_limit(job)
@@ -115,41 +77,45 @@ def _more_memory(job: Job, run: Run) -> Action | None:
     size = next_size(job, outgrown)
     if limit is None or size is None or not is_less(limit, size):
         return None  # it has that size already
-    budget = int(job["spec"].get("backoffLimit", 0))
-    if not _annotation(job, constants.ANNOTATION_MEMORY_STEP):
+    budget = job.backoff_limit
+    if constants.ANNOTATION_MEMORY_STEP not in job.annotations:
+        # Makes up for attempts that ran out of memory at the same size.
         budget += max(0, out_of_memory_within(limit, run.attempts) - 1)
-    return Suspend(job, size, budget)
+    step = {constants.ANNOTATION_MEMORY_STEP: size}
+    return PatchJob(job, f"suspend it, to give it {size}", step, {"suspend": True, "backoffLimit": budget})
 
 
-def _between_sizes(job: Job, run: Run, names: Mapping[str, Job]) -> Action | None:
+def _between_sizes(job: Job, run: Run, by_name: Mapping[str, Job]) -> JobAction | None:
     has_ended = run.state in FINISHED_STATES
     name = successor_name(job)
-    successor = names.get(name)
-    if _annotation(job, constants.ANNOTATION_CONTINUED_BY):
+    successor = by_name.get(name)
+    if constants.ANNOTATION_CONTINUED_BY in job.annotations:
         if successor is None or has_ended:
-            return Remove(job)
-        stop = _annotation(job, constants.ANNOTATION_STOP)
-        is_stopped = _annotation(successor, constants.ANNOTATION_STOP)
-        return Stop(successor, stop) if stop and not is_stopped else None
+            return DeleteJob(job, "delete it, since its run continued in another Job and that has ended")
+        return _stop_alike(successor, job)
     if successor is not None:
-        return Note(job, name)
+        return continued(job, name)
     if has_ended:
-        return End(job)
+        return _let_fail(job)
     # Before Kubernetes has noted the suspension it refuses another template, as an old one does at any time.
-    is_at_rest = _has(job, "Suspended") and not job.get("status", {}).get("active")
-    return Resume(job, _annotation(job, constants.ANNOTATION_MEMORY_STEP)) if is_at_rest else None
+    is_idle = job.condition("Suspended") is not None and not job.active
+    return ResumeJob(job, job.annotation(constants.ANNOTATION_MEMORY_STEP)) if is_idle else None
+
+
+def _stop_alike(successor: Job, job: Job) -> PatchJob | None:
+    """Return what stops the Job in which a run continues, as was requested of the one before."""
+    if constants.ANNOTATION_STOP not in job.annotations or constants.ANNOTATION_STOP in successor.annotations:
+        return None
+    keys = (constants.ANNOTATION_STOP, constants.ANNOTATION_STOPPED_BY)
+    request = {key: job.annotation(key) for key in keys if key in job.annotations}
+    return PatchJob(successor, "stop it", request, {"activeDeadlineSeconds": DEADLINE_SECONDS})
+
+
+def _let_fail(job: Job) -> PatchJob:
+    return PatchJob(job, "let it fail, since no retry is left", spec=_LET_FAIL)
 
 
 def _would_go_on(job: Job, run: Run) -> bool:
-    if run.attempts and run.attempts[-1].exit_code in _NOT_REPEATED:
+    if run.attempts and run.attempts[-1].exit_code in NOT_REPEATED:
         return False
-    return int(job.get("status", {}).get("failed", 0)) <= int(job["spec"].get("backoffLimit", 0))
-
-
-def _has(job: Job, *kinds: str) -> bool:
-    conditions = job.get("status", {}).get("conditions", [])
-    return any(c.get("type") in kinds and c.get("status") == "True" for c in conditions)
-
-
-def _annotation(job: Job, key: str) -> str:
-    return str(job["metadata"].get("annotations", {}).get(key, ""))
+    return job.failed <= job.backoff_limit

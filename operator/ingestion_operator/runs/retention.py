@@ -1,45 +1,34 @@
 """Which Jobs of finished runs have been kept long enough; pure functions.
 
-A CronJob's own history limits see only the Jobs that belong to the CronJob. Runs that the pipeline service started
-belong to the pipeline itself: they are counted here, among all the pipeline's runs.
+A CronJob's own history limits apply only to the Jobs of the CronJob. Runs that the pipeline service started belong
+to the pipeline itself: they are counted here, among all the pipeline's runs.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job
 from ingestion_operator.models.pipeline import History
 from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.runs.actions import DeleteJob
 
-Job = dict[str, Any]
 
+def expired(jobs: Sequence[Job], runs: Sequence[Run], history: History) -> list[DeleteJob]:
+    """Return what to delete: those of the pipeline's own Jobs that are not among its newest finished runs.
 
-def outlived(jobs: Sequence[Job], recorded: Sequence[Run], history: History) -> list[Job]:
-    """Return the Jobs to delete: those of the pipeline's own that are not among its newest finished runs.
-
-    `recorded` are the runs as they stand in the pipeline's written status: only a run whose end is recorded there,
-    and told to OpenMetadata, may lose its Job.
+    `runs` are as the status has them after this reconciliation's reports: only a run whose end is recorded and
+    reported to OpenMetadata may lose its Job. A limit of 0 keeps none.
     """
-    finished = {run.job: run for run in recorded if run.state in FINISHED_STATES}
-    newest = sorted((job for job in jobs if _name(job) in finished), key=_age, reverse=True)
-    succeeded = [job for job in newest if finished[_name(job)].state in ("success", "partialSuccess")]
+    finished = {run.job: run for run in runs if run.state in FINISHED_STATES}
+    newest = sorted((job for job in jobs if job.name in finished), key=lambda job: job.age, reverse=True)
+    succeeded = [job for job in newest if finished[job.name].state in ("success", "partialSuccess")]
     failed = [job for job in newest if job not in succeeded]
     return [
-        job
+        DeleteJob(job, "delete it, since history keeps no more")
         for job in succeeded[history.successful :] + failed[history.failed :]
-        if _belongs_to_the_pipeline(job) and finished[_name(job)].report != "Pending"
+        if _belongs_to_the_pipeline(job) and finished[job.name].report != "Pending"
     ]
 
 
 def _belongs_to_the_pipeline(job: Job) -> bool:
-    owners = job["metadata"].get("ownerReferences", [])
-    is_going = bool(job["metadata"].get("deletionTimestamp"))
-    return not is_going and any(owner.get("controller") and owner["kind"] == constants.KIND for owner in owners)
-
-
-def _age(job: Job) -> tuple[str, str]:
-    return str(job["metadata"]["creationTimestamp"]), _name(job)
-
-
-def _name(job: Job) -> str:
-    return str(job["metadata"]["name"])
+    return not job.is_deleting and job.owner is not None and job.owner.kind == constants.KIND

@@ -1,60 +1,75 @@
 """What makes a Job end without losing its history; pure functions.
 
-A Job that runs gets a mark that says since when and on whose request it ends, and a deadline of one second:
-Kubernetes then ends its pod with SIGTERM and keeps the Job as failed. A Job that is suspended does not count a
-deadline, so it gets the mark alone: the operator records the run as stopped and deletes the Job.
+A Job that runs gets an annotation with when and at whose request it ends, and a deadline of one second: Kubernetes
+then ends its pod with SIGTERM and keeps the Job as failed. A Job that is suspended does not count a deadline, so it
+gets the annotation alone: the operator records the run as stopped and deletes the Job.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.models.types import format_timestamp, parse_timestamp
-from ingestion_operator.runs.classify import run_id
+from ingestion_operator.k8s.objects import Job, read_time
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.runs.actions import PatchJob
+from ingestion_operator.runs.texts import cut
 
 DEADLINE_SECONDS: Final = 1
 """What ends a Job at once: 0 is not allowed."""
 
-_FINISHED: Final = ("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget")
+REPLACED_BY: Final = "a newer run, since concurrency.policy is Replace"
+"""The caller that ends a run for a newer one."""
+
 _NAME_LIMIT: Final = 253
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
-"""How far a person's clock may be ahead: a moment later than that would end runs that nobody has asked for yet."""
-
-Job = dict[str, Any]
+"""How far a person's clock may be ahead: a later moment would end runs that do not exist yet."""
 
 
-def has_finished(job: Job) -> bool:
-    """Tell whether the Job has ended, or its end is decided."""
-    conditions = job.get("status", {}).get("conditions", [])
-    return any(c.get("type") in _FINISHED and c.get("status") == "True" for c in conditions)
+def stop(job: Job, caller: str, now: datetime) -> PatchJob | None:
+    """Return what ends a Job that has not finished; None when it is being stopped already.
 
-
-def stop_patch(job: Job, caller: str, now: datetime) -> dict[str, Any] | None:
-    """Return the merge patch that ends a Job which has not finished, None when it is being stopped already.
-
-    It carries the resourceVersion: a Job that is admitted at the same moment has to be read anew.
+    The patch carries the resourceVersion: a Job that is admitted at the same moment has to be read again.
     """
-    metadata = job["metadata"]
-    is_marked = constants.ANNOTATION_STOP in metadata.get("annotations", {})
-    needs_deadline = not job["spec"].get("suspend") and job["spec"].get("activeDeadlineSeconds") != DEADLINE_SECONDS
-    if metadata.get("deletionTimestamp") or (is_marked and not needs_deadline):
+    is_stopped = constants.ANNOTATION_STOP in job.annotations
+    needs_deadline = not job.is_suspended and job.deadline_seconds != DEADLINE_SECONDS
+    if job.is_deleting or (is_stopped and not needs_deadline):
         return None
-    patch: dict[str, Any] = {"metadata": {"resourceVersion": metadata["resourceVersion"]}}
-    if not is_marked:
-        patch["metadata"]["annotations"] = {
-            constants.ANNOTATION_STOP: format_timestamp(now),
-            constants.ANNOTATION_STOPPED_BY: caller[:_NAME_LIMIT],
-        }
-    if needs_deadline:
-        patch["spec"] = {"activeDeadlineSeconds": DEADLINE_SECONDS}
-    return patch
+    request = {
+        constants.ANNOTATION_STOP: format_timestamp(now),
+        constants.ANNOTATION_STOPPED_BY: caller[:_NAME_LIMIT],
+    }
+    return PatchJob(
+        job,
+        "stop it",
+        annotations={} if is_stopped else request,
+        spec={"activeDeadlineSeconds": DEADLINE_SECONDS} if needs_deadline else {},
+    )
+
+
+def fail(job: Job, reason: str, message: str) -> PatchJob:
+    """Return what ends a Job whose run has failed in the operator's judgement.
+
+    The annotation keeps reason and message: what they follow from may be gone with the pod.
+    """
+    return PatchJob(
+        job,
+        f"end it ({reason})",
+        annotations={constants.ANNOTATION_GAVE_UP: f"{reason}: {cut(message, constants.MESSAGE_LIMIT_BYTES)}"},
+        spec={"activeDeadlineSeconds": DEADLINE_SECONDS},
+    )
+
+
+def is_ending(job: Job) -> bool:
+    """Return whether the Job has ended or its end is requested."""
+    requests = {constants.ANNOTATION_STOP, constants.ANNOTATION_GAVE_UP}
+    return job.has_finished or job.is_deleting or bool(job.annotations.keys() & requests)
 
 
 def to_kill(wish: str, jobs: Sequence[Job], now: datetime) -> list[Job]:
     """Return the Jobs that the value of the annotation `kill` names and that have not ended.
 
-    A moment names every run that was asked for until then, a run id that run: neither ever names a run that comes
+    A moment names every run that was requested until then, a run id that run: neither ever names a run that comes
     later, so that the same value may be read any number of times.
     """
     moments, ids, _ = _read(wish, now)
@@ -62,12 +77,12 @@ def to_kill(wish: str, jobs: Sequence[Job], now: datetime) -> list[Job]:
     return [
         job
         for job in jobs
-        if not has_finished(job) and (run_id(job) in ids or (until is not None and _created(job) <= until))
+        if not job.has_finished and (job.run_id in ids or (until is not None and job.created <= until))
     ]
 
 
 def not_understood(wish: str, now: datetime) -> str:
-    """Tell what the annotation `kill` has that names no run, and what to put in; empty if all is well."""
+    """Return what in the annotation `kill` names no run, and what to write instead; empty if all is well."""
     _, _, problems = _read(wish, now)
     if not problems:
         return ""
@@ -82,10 +97,7 @@ def _read(wish: str, now: datetime) -> tuple[list[datetime], set[str], list[str]
     ids: set[str] = set()
     problems: list[str] = []
     for item in filter(None, (part.strip() for part in wish.split(","))):
-        try:
-            moment = parse_timestamp(item)
-        except ValueError:
-            moment = None
+        moment = read_time(item)
         if moment is not None and moment > now + _CLOCKS_DIFFER:
             problems.append(f"{item!r}, which is still to come")
         elif moment is not None:
@@ -98,13 +110,6 @@ def _read(wish: str, now: datetime) -> tuple[list[datetime], set[str], list[str]
 
 
 def _may_be_run_id(text: str) -> bool:
-    """Tell a run id from a word or half a time, which would otherwise silently name nothing."""
-    looks_like_one = any(map(str.isdigit, text)) and not text.isdecimal() and ":" not in text
-    return looks_like_one and len(text) <= constants.RUN_ID_LIMIT
-
-
-def _created(job: Job) -> datetime:
-    created = parse_timestamp(job["metadata"]["creationTimestamp"])
-    if created is None:
-        raise ValueError("a Job without creationTimestamp")
-    return created
+    """Return whether a text may be a run id: a word or half a time would silently name nothing."""
+    has_its_form = any(map(str.isdigit, text)) and not text.isdecimal() and ":" not in text
+    return has_its_form and len(text) <= constants.RUN_ID_LIMIT

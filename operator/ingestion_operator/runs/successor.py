@@ -1,13 +1,11 @@
-"""The Job in which a run goes on where Kubernetes does not let its Job have more memory; pure functions."""
+"""The Job in which a run continues where Kubernetes does not let its Job have more memory; pure functions."""
 
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job, read_job
 from ingestion_operator.memory_sizes import with_memory
 from ingestion_operator.naming import short_hash
-from ingestion_operator.runs.classify import run_id
-
-Job = dict[str, Any]
 
 _STEM_LENGTH: Final = 54
 """A Job's name may have 63 characters; a hyphen and 8 of a hash follow."""
@@ -22,42 +20,43 @@ _OWN_FIELDS: Final = frozenset({"selector", "manualSelector", "suspend", "active
 
 
 def successor_name(job: Job) -> str:
-    """Return the name of the Job that follows `job`: the same however often it is asked for."""
-    metadata = job["metadata"]
-    size = metadata.get("annotations", {}).get(constants.ANNOTATION_MEMORY_STEP, "")
-    return f"{metadata['name'][:_STEM_LENGTH].rstrip('-')}-{short_hash(metadata['uid'] + size)}"
+    """Return the name of the Job that follows `job`: the same each time, so that it is created once."""
+    size = job.annotation(constants.ANNOTATION_MEMORY_STEP)
+    return f"{job.name[:_STEM_LENGTH].rstrip('-')}-{short_hash(job.uid + size)}"
 
 
-def successor(job: Job, size: str) -> Job:
-    """Return the Job to create: the same run under the same id, with `size` and what is left of its attempts.
+def successor(body: dict[str, Any], memory: str) -> dict[str, Any]:
+    """Return the Job to create: the same run under the same id, with `memory` and what is left of its attempts.
 
-    It takes the slot of `job`, which must be suspended and have no pod.
+    `body` is the live Job, which must be suspended and have no pod; the new one takes its slot and has its owners.
     """
-    metadata, spec, template = job["metadata"], job["spec"], job["spec"]["template"]
-    annotations = _without(metadata.get("annotations", {}), _OWN_ANNOTATIONS)
-    pod_metadata = template.get("metadata", {})
+    job, metadata, spec = read_job(body), body["metadata"], body["spec"]
+    template = spec["template"]
+    annotations = _without(metadata.get("annotations") or {}, _OWN_ANNOTATIONS)
+    pod_metadata = template.get("metadata") or {}
+    owners = metadata.get("ownerReferences") or []
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": successor_name(job),
             "namespace": metadata["namespace"],
-            "labels": _without(metadata.get("labels", {}), _OWN_LABELS),
-            # Admitted: it must not be put among the waiting.
+            "labels": _without(metadata.get("labels") or {}, _OWN_LABELS),
+            # Admitted: it does not wait for a slot.
             "annotations": {constants.ANNOTATION_ADMITTED_AT: metadata["creationTimestamp"]} | annotations,
-            # To hold up the deletion of an owner would take a right over the owner.
-            "ownerReferences": [owner | {"blockOwnerDeletion": False} for owner in metadata.get("ownerReferences", [])],
+            # To block the deletion of an owner would take a right over the owner.
+            "ownerReferences": [owner | {"blockOwnerDeletion": False} for owner in owners],
         },
         "spec": _without(spec, _OWN_FIELDS)
         | {
-            "backoffLimit": max(0, int(spec["backoffLimit"]) - int(job.get("status", {}).get("failed", 0))),
+            "backoffLimit": max(0, job.backoff_limit - job.failed),
             "template": {
                 "metadata": pod_metadata
                 | {
-                    "labels": _without(pod_metadata.get("labels", {}), _OWN_LABELS),
-                    "annotations": pod_metadata.get("annotations", {}) | {constants.ANNOTATION_RUN_ID: run_id(job)},
+                    "labels": _without(pod_metadata.get("labels") or {}, _OWN_LABELS),
+                    "annotations": (pod_metadata.get("annotations") or {}) | {constants.ANNOTATION_RUN_ID: job.run_id},
                 },
-                "spec": template["spec"] | {"containers": with_memory(template["spec"]["containers"], size)},
+                "spec": template["spec"] | {"containers": with_memory(template["spec"]["containers"], memory)},
             },
         },
     }

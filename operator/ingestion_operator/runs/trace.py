@@ -11,16 +11,18 @@ Kubernetes and the record of the run say, in whole seconds.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import Job
 from ingestion_operator.models.status import PipelineStatus, Run
-from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs import transitions
 
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
+_LATEST_START: Final = timedelta(days=2)
+"""How much later than its tick a run may start; a longer time is not from the CronJob controller."""
 
 Body = Mapping[str, Any]
 Attributes = Mapping[str, str | int]
@@ -50,14 +52,6 @@ class Span:
     """Why it failed; None where it did not."""
 
 
-@dataclass(frozen=True)
-class _Change:
-    """The last change of a pipeline's spec."""
-
-    generation: int
-    moment: datetime
-
-
 @dataclass
 class _Trace:
     """The spans of a run. None of them begins before the run or ends after it."""
@@ -73,18 +67,25 @@ class _Trace:
 
 
 def new_spans(
-    pipeline: Body, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Body], now: datetime
+    pipeline: Body,
+    changed_at: datetime | None,
+    before: PipelineStatus,
+    after: PipelineStatus,
+    jobs: Sequence[Job],
+    now: datetime,
 ) -> list[Span]:
     """Return the spans of what came to its end between two statuses as written: a deploy, and runs.
 
-    `pipeline` is the object of which `after` is the status, `now` the moment when that was written.
+    `pipeline` is the object of which `after` is the status, `now` the moment when that was written, and `changed_at`
+    when the spec was changed last, None if that is unknown.
     """
-    by_name = {job["metadata"]["name"]: job for job in jobs}
-    spans = list(_deploy(pipeline, after, now)) if after.observed_generation != before.observed_generation else []
+    by_name = {job.name: job for job in jobs}
+    is_new = after.observed_generation != before.observed_generation
+    spans = list(_deploy(pipeline, changed_at, after, now)) if is_new else []
     for change in transitions.changes(before, after):
         run = change[1]
         if transitions.has_ended(change) and run.end_time is not None:
-            spans += run_spans(pipeline, run, run.end_time, by_name.get(run.job))
+            spans += run_spans(pipeline, changed_at, run, run.end_time, by_name.get(run.job))
     return spans
 
 
@@ -93,12 +94,12 @@ def run_trace_id(namespace: str, pipeline: str, run_id: str) -> str:
     return _digest(f"{namespace}/{pipeline}/{run_id}", _TRACE_DIGITS)
 
 
-def run_spans(pipeline: Body, run: Run, end: datetime, job: Body | None) -> list[Span]:
-    """Return the trace of a run that has ended, its root first.
+def run_spans(pipeline: Body, changed_at: datetime | None, run: Run, end: datetime, job: Job | None) -> list[Span]:
+    """Return the trace of a run that has ended, its root first; the other parameters are those of `new_spans`.
 
-    Without its Job nobody knows when the run had left the queue: the time before its first attempt is left open.
+    Without its Job it is unknown when the run left the queue: the time before its first attempt is left open.
     """
-    trace = _Trace(_root(pipeline, run, end, job))
+    trace = _Trace(_root(pipeline, changed_at, run, end, job))
     free = _left_queue(run, job) if job is not None else None
     if job is not None:
         trace.add("queue", trace.root.start, free or end, {})
@@ -126,11 +127,13 @@ def run_spans(pipeline: Body, run: Run, end: datetime, job: Body | None) -> list
     return [trace.root, *trace.children]
 
 
-def _root(pipeline: Body, run: Run, end: datetime, job: Body | None) -> Span:
-    namespace, name = pipeline["metadata"]["namespace"], pipeline["metadata"]["name"]
-    tick = _moment(_annotations(job).get(constants.ANNOTATION_SCHEDULED_AT)) if job is not None else None
-    start = min(tick or run.start_time, run.start_time, end)
-    change = _last_change(pipeline)
+def _root(pipeline: Body, changed_at: datetime | None, run: Run, end: datetime, job: Job | None) -> Span:
+    metadata = pipeline["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    tick = job.time(constants.ANNOTATION_SCHEDULED_AT) if job is not None else None
+    is_tick = tick is not None and run.start_time - tick <= _LATEST_START
+    start = min(tick if tick is not None and is_tick else run.start_time, run.start_time, end)
+    follows = changed_at is not None and changed_at <= run.start_time
     attributes = _known(
         _pipeline_attributes(pipeline)
         | {
@@ -150,56 +153,49 @@ def _root(pipeline: Body, run: Run, end: datetime, job: Body | None) -> Span:
         start,
         end,
         attributes,
-        link=_deploy_id(pipeline, change.generation) if change and change.moment <= run.start_time else None,
+        link=_deploy_id(pipeline) if follows else None,
         error=run.message if run.state == "failed" else None,
     )
 
 
-def _left_queue(run: Run, job: Body) -> datetime | None:
+def _left_queue(run: Run, job: Job) -> datetime | None:
     """Return when the run's Job was free to have a pod, None if it never was."""
     first_start = min((attempt.start_time for attempt in run.attempts if attempt.start_time), default=None)
-    admitted = _moment(_annotations(job).get(constants.ANNOTATION_ADMITTED_AT))
-    if admitted is None and job["spec"].get("suspend") and not run.attempts:
+    admitted = job.time(constants.ANNOTATION_ADMITTED_AT)
+    if admitted is None and job.is_suspended and not run.attempts:
         return None
-    # Whoever resumes a Job, also Kueue, starts its clock; after a step of memory it is started anew.
-    for moment in (admitted, _moment(job.get("status", {}).get("startTime"))):
+    # What resumes a Job, Kueue too, starts its clock; a step of memory starts it again.
+    for moment in (admitted, job.start_time):
         if moment is not None and (first_start is None or moment <= first_start):
             return moment
     return run.start_time
 
 
-def _deploy(pipeline: Body, status: PipelineStatus, now: datetime) -> Iterator[Span]:
+def _deploy(pipeline: Body, changed_at: datetime | None, status: PipelineStatus, now: datetime) -> Iterator[Span]:
     """Yield the change of the spec that the status is the first to answer, if its time is known."""
-    change = _last_change(pipeline)
-    if change is None or change.generation != status.observed_generation:
+    generation = pipeline["metadata"]["generation"]
+    if changed_at is None or generation != status.observed_generation:
         return
     ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
     is_ready = ready is not None and ready.status == "True"
     attributes = _pipeline_attributes(pipeline) | {
-        "ingestion.pipeline.generation": change.generation,
+        "ingestion.pipeline.generation": generation,
         "ingestion.pipeline.ready": str(is_ready).lower(),
         "ingestion.pipeline.reason": ready.reason if ready else None,
     }
     yield Span(
-        _deploy_id(pipeline, change.generation),
+        _deploy_id(pipeline),
         "deploy",
-        min(change.moment, now),
+        min(changed_at, now),
         now,
         _known(attributes),
         error=ready.message if ready is not None and not is_ready else None,
     )
 
 
-def _last_change(pipeline: Body) -> _Change | None:
-    """Return the change that the API server has noted last for who manages the spec."""
+def _deploy_id(pipeline: Body) -> SpanId:
     metadata = pipeline["metadata"]
-    entries = [entry for entry in metadata.get("managedFields", []) if "f:spec" in entry.get("fieldsV1", {})]
-    moments = [moment for entry in entries if (moment := _moment(entry.get("time")))]
-    return _Change(metadata["generation"], max(moments)) if moments else None
-
-
-def _deploy_id(pipeline: Body, generation: int) -> SpanId:
-    return _span_id(_digest(f"{pipeline['metadata']['uid']}/{generation}", _TRACE_DIGITS), "deploy")
+    return _span_id(_digest(f"{metadata['uid']}/{metadata['generation']}", _TRACE_DIGITS), "deploy")
 
 
 def _pipeline_attributes(pipeline: Body) -> dict[str, str | int | None]:
@@ -208,19 +204,6 @@ def _pipeline_attributes(pipeline: Body) -> dict[str, str | int | None]:
         "ingestion.pipeline.name": pipeline["metadata"]["name"],
         "ingestion.pipeline.type": pipeline.get("spec", {}).get("pipelineType"),
     }
-
-
-def _annotations(job: Body) -> Body:
-    annotations: Body = job["metadata"].get("annotations", {})
-    return annotations
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return the moment; None also where somebody has written something else."""
-    try:
-        return parse_timestamp(text)
-    except ValueError:
-        return None
 
 
 def _known(attributes: Mapping[str, str | int | None]) -> dict[str, str | int]:

@@ -3,13 +3,13 @@
 import asyncio
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion_operator import archiving, constants
-from tests.support import objects
+from ingestion_operator import archiving
 from tests.support.archive_bed import BEGUN, ENDED, Bed, lines, play, pod, write
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import until
@@ -40,8 +40,7 @@ def test_a_killed_container_is_followed_to_its_last_line(bed: Bed) -> None:
             archiver.observe(pod())
             write(log, 0, 3)
             await until("the lines are read", lambda: bed.text() == lines(0, 3))
-            dying = pod()
-            dying["metadata"]["deletionTimestamp"] = objects.at(60)
+            dying = replace(pod(), is_deleting=True)
             archiver.observe(dying)
             write(log, 3, 9)
             log.is_running = False
@@ -202,8 +201,7 @@ def test_a_log_that_is_complete_is_not_asked_for_again(bed: Bed) -> None:
 
 def test_pods_of_others_and_pods_that_never_began_are_left_alone(bed: Bed) -> None:
     async def scene() -> None:
-        stranger = pod()
-        del stranger["metadata"]["labels"][constants.LABEL_PIPELINE]
+        stranger = replace(pod(), pipeline="")
         async with bed.archiver() as archiver:
             archiver.observe(stranger)
             archiver.observe(pod(phase="Failed", status_reason="Evicted"))

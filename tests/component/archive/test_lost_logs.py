@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.support import objects
-from tests.support.archive_bed import ENDED, Bed, lines, play, pod, write
+from ingestion_operator.runs.pods import Pod, read_pod
+from tests.support.archive_bed import ENDED, Bed, lines, play, pod, pod_body, write
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import until
 
@@ -59,11 +59,11 @@ def test_a_log_that_is_nowhere_for_long_is_closed_though_no_watch_said_that_its_
     play(scene())
 
 
-def lost_pod() -> objects.Body:
-    """What the kubelet says of a container that it does not find any more: it has ended, nobody knows when."""
-    lost = pod(exit_code=137, terminated_reason="ContainerStatusUnknown")
+def lost_pod() -> Pod:
+    """A container that the kubelet does not find any more: it has ended, when is unknown."""
+    lost = pod_body(exit_code=137, terminated_reason="ContainerStatusUnknown")
     lost["status"]["containerStatuses"][1]["state"]["terminated"] |= {"startedAt": None, "finishedAt": None}
-    return lost
+    return read_pod(lost)
 
 
 def test_a_container_that_is_lost_before_it_was_seen_has_no_log_to_follow(bed: Bed) -> None:

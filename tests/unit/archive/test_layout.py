@@ -4,6 +4,8 @@ from hypothesis import strategies as st
 
 from ingestion_operator.archive.cursor import START, Position
 from ingestion_operator.archive.layout import AttemptKey, RunKey, Segment, attempt_of, run_folder_of, stored_log
+from ingestion_operator.runs.pods import Pod, read_pod
+from tests.support import objects
 
 UUID = "0c6f3a3e-1a2b-4c3d-8e4f-5a6b7c8d9e0f"
 ATTEMPT = AttemptKey(RunKey("ingestion", "shop-nightly", UUID), "shop-nightly-1-abcde")
@@ -79,8 +81,10 @@ def test_only_objects_where_logs_lie_belong_to_a_run(key: str, folder: str | Non
     assert run_folder_of(key) == folder
 
 
-def pod(labels: dict[str, str], annotations: dict[str, str] | None = None) -> dict[str, object]:
-    return {"metadata": {"name": "p", "namespace": "n", "labels": labels, "annotations": annotations or {}}}
+def pod(labels: dict[str, str], annotations: dict[str, str] | None = None) -> Pod:
+    body = objects.pod("p")
+    body["metadata"] |= {"namespace": "n", "labels": labels, "annotations": annotations or {}}
+    return read_pod(body)
 
 
 LABELS = {"ingestion.openmetadata.org/pipeline": "shop", "batch.kubernetes.io/controller-uid": UUID}
