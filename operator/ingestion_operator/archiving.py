@@ -26,7 +26,7 @@ from ingestion_operator.errors import ClusterError, NotFound, StoreError
 from ingestion_operator.log_lines import about
 from ingestion_operator.ports import Clock, LogFollower, LogStore
 from ingestion_operator.runs.pods import Pod
-from ingestion_operator.threads import WatchedThreads
+from ingestion_operator.runtime.thread_pool import WatchedThreads
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -18,7 +18,8 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.runs.classify import run_id
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.errors import CommandError
@@ -38,7 +39,7 @@ class Scene:
     def __init__(self, api: KubernetesCluster, namespace: str, name: str, *, retries: int = 0) -> None:
         self.api, self.namespace, self.name = api, namespace, name
         reporter = reporter_over(api, FakeSink(), settings, SystemClock())
-        self._refresher = Refresher(api, settings, SystemClock(), reporter)
+        self._refresher = Reconciling(api, settings, SystemClock(), reporter)
         body = manifest(
             name,
             namespace,
@@ -61,7 +62,7 @@ class Scene:
         """Look as the queue does: anew where the Job controller was quicker."""
         for _ in range(_LOOKS):
             with suppress(Conflict):
-                self._refresher.refresh(PipelineKey(self.namespace, self.name), [])
+                self._refresher.reconcile(PipelineKey(self.namespace, self.name), [])
                 return
         raise AssertionError(f"{_LOOKS} looks in a row have met another change")
 

@@ -15,7 +15,8 @@ from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, LEASES, PIPELINES, PODS, SECRETS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
@@ -59,8 +60,8 @@ def client(make_client: Callable[[], K8sPipelineServiceClient]) -> K8sPipelineSe
 @pytest.fixture
 def operate(api: KubernetesCluster, namespace: str, settings: Settings) -> Callable[[str], object]:
     reporter = reporter_over(api, FakeSink(), lambda: settings, SystemClock())
-    refresher = Refresher(api, lambda: settings, SystemClock(), reporter)
-    return lambda name: refresher.refresh(PipelineKey(namespace, resource_name(name)), [])
+    refresher = Reconciling(api, lambda: settings, SystemClock(), reporter)
+    return lambda name: refresher.reconcile(PipelineKey(namespace, resource_name(name)), [])
 
 
 def stored(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:

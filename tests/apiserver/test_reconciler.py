@@ -14,7 +14,8 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
 from ingestion_operator.reconcile import Reconciler
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.settings import Settings
 from tests.support import requests
@@ -207,17 +208,17 @@ def test_a_look_writes_status_and_event_once_and_then_nothing(
 ) -> None:
     clock = _Clock(NOW)
     reporter = reporter_over(cluster, FakeSink(), lambda: SETTINGS, clock)
-    refresher = Refresher(cluster, lambda: SETTINGS, clock, reporter)
+    refresher = Reconciling(cluster, lambda: SETTINGS, clock, reporter)
     name = f"looked-at-{is_ready.lower()}"
     store(cluster, namespace, name, **changes)
     key = PipelineKey(namespace, name)
     cluster.writes.clear()
-    refresher.refresh(key, [])
+    refresher.reconcile(key, [])
     assert cluster.writes == ["apply cronjobs", "apply ingestionpipelines status", *("create events" for _ in told)]
     cluster.writes.clear()
     for _ in range(2):
         clock.moment += timedelta(minutes=1)
-        refresher.refresh(key, [])
+        refresher.reconcile(key, [])
     assert cluster.writes == []
     body = cluster.get(PIPELINES, namespace, name)
     assert body is not None

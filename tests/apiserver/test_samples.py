@@ -8,7 +8,8 @@ import yaml
 
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
@@ -20,9 +21,9 @@ TOKEN = "ingestion-bot"
 
 
 @pytest.fixture
-def refresher(api: KubernetesCluster) -> Refresher:
+def refresher(api: KubernetesCluster) -> Reconciling:
     in_force, clock = settings(), SystemClock()
-    return Refresher(api, lambda: in_force, clock, reporter_over(api, FakeSink(), lambda: in_force, clock))
+    return Reconciling(api, lambda: in_force, clock, reporter_over(api, FakeSink(), lambda: in_force, clock))
 
 
 def ready(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
@@ -33,19 +34,19 @@ def ready(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_a_sample_names_the_secret_that_it_misses_and_is_ready_once_it_is_there(
-    bed: Cluster, api: KubernetesCluster, namespace: str, refresher: Refresher, path: Path
+    bed: Cluster, api: KubernetesCluster, namespace: str, refresher: Reconciling, path: Path
 ) -> None:
     bed.kubectl("-n", namespace, "delete", "secret", TOKEN, "--ignore-not-found")
     bed.kubectl("-n", namespace, "apply", "--server-side", "--filename", str(path))
     name = yaml.safe_load(path.read_text())["metadata"]["name"]
 
-    refresher.refresh(PipelineKey(namespace, name), [])
+    refresher.reconcile(PipelineKey(namespace, name), [])
     missing = ready(api, namespace, name)
     assert (missing["status"], missing["reason"]) == ("False", "SecretNotFound")
     assert TOKEN in missing["message"]
 
     bed.kubectl("-n", namespace, "create", "secret", "generic", TOKEN, "--from-literal=token=any")
-    refresher.refresh(PipelineKey(namespace, name), [])
+    refresher.reconcile(PipelineKey(namespace, name), [])
     assert ready(api, namespace, name)["status"] == "True"
     cronjob = api.get(CRONJOBS, namespace, name)
     assert cronjob is not None

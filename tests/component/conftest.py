@@ -1,8 +1,8 @@
 import pytest
 
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import Refresher
-from ingestion_operator.reporter import Reporter
+from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
@@ -48,8 +48,8 @@ def reporter(
 @pytest.fixture
 def refresher(
     cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter
-) -> Refresher:
-    return Refresher(cluster, lambda: settings_in_force[-1], clock, reporter)
+) -> Reconciling:
+    return Reconciling(cluster, lambda: settings_in_force[-1], clock, reporter)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
@@ -80,7 +81,7 @@ class Day:
 
     def restart(self) -> None:
         reporter = reporter_over(self.cluster, self.sink, lambda: SETTINGS, self.clock)
-        self.refresher = Refresher(self.cluster, lambda: SETTINGS, self.clock, reporter)
+        self.refresher = Reconciling(self.cluster, lambda: SETTINGS, self.clock, reporter)
         self.look()
 
     def look(self) -> None:
@@ -88,7 +89,7 @@ class Day:
         if AWAY <= self.clock.moment < BACK:
             return
         self.looks += 1
-        again = self.refresher.refresh(PipelineKey(NAMESPACE, self.name), [])
+        again = self.refresher.reconcile(PipelineKey(NAMESPACE, self.name), [])
         status = self.status
         assert len(status.active_runs) <= 1
         for run in status.runs:

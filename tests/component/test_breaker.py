@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingestion_operator.breaker import LONGEST_PAUSE_SECONDS, MOST_CALLERS, Breakers, Caller, Refused
+from ingestion_operator.reporting.circuit_breaker import LONGEST_PAUSE_SECONDS, MOST_CALLERS, Breakers, Caller, Refused
 from ingestion_operator.status import Obstacle
 
 DOWN = Obstacle("the server is away", needs_somebody=False)

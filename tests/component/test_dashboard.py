@@ -8,10 +8,11 @@ import pytest
 from prometheus_client import make_wsgi_app
 
 from ingestion_operator.constants import ANNOTATION_ADMITTED_AT
-from ingestion_operator.controllers.metrics import OperatorMetrics
+from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
@@ -33,7 +34,7 @@ def at_work() -> OperatorMetrics:
     metrics, clock = OperatorMetrics(), FakeClock()
     cluster = FakeCluster(clock)
     reporter = reporter_over(cluster, FakeSink(), settings, clock, FakeLogs())
-    refresher = Refresher(cluster, settings, clock, reporter, observers=[metrics])
+    refresher = Reconciling(cluster, settings, clock, reporter, observers=[metrics])
     look = metrics.timed(refresher.refresh)
     cluster.put(PIPELINES, manifest())
     body = job(condition="Complete")

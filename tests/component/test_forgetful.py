@@ -7,7 +7,7 @@ from weakref import ref
 
 import kopf
 
-from ingestion_operator.controllers.forgetful import NoMemories
+from ingestion_operator.controller.kopf_overrides import NoMemories
 from ingestion_operator.controllers.main import configure
 from tests.support.objects import job
 

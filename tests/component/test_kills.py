@@ -9,7 +9,8 @@ from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
@@ -37,8 +38,8 @@ def annotate(cluster: FakeCluster, value: str) -> None:
     )
 
 
-def look(refresher: Refresher) -> None:
-    refresher.refresh(KEY, [])
+def look(refresher: Reconciling) -> None:
+    refresher.reconcile(KEY, [])
 
 
 def marked(cluster: FakeCluster) -> dict[str, str]:
@@ -66,7 +67,7 @@ def kubernetes_ends(cluster: FakeCluster, name: str) -> None:
     cluster.put(PODS, pod(f"{name}-a", of=name, exit_code=143, ended=1))
 
 
-def test_a_moment_ends_all_runs_until_then_those_that_wait_too(running: FakeCluster, refresher: Refresher) -> None:
+def test_a_moment_ends_all_runs_until_then_those_that_wait_too(running: FakeCluster, refresher: Reconciling) -> None:
     look(refresher)
     annotate(running, at(0))
     look(refresher)
@@ -80,7 +81,7 @@ def test_a_moment_ends_all_runs_until_then_those_that_wait_too(running: FakeClus
     assert len(running.all(JOBS)) == 1
 
 
-def test_a_run_id_ends_that_run_alone(running: FakeCluster, refresher: Refresher) -> None:
+def test_a_run_id_ends_that_run_alone(running: FakeCluster, refresher: Reconciling) -> None:
     annotate(running, "uid-running-1, uid-waiting")
     running.edit(JOBS, NAMESPACE, "waiting", lambda body: body["spec"]["template"]["metadata"].update(
         annotations={constants.ANNOTATION_RUN_ID: "run-1"}))  # fmt: skip
@@ -93,7 +94,7 @@ def test_a_run_id_ends_that_run_alone(running: FakeCluster, refresher: Refresher
 
 
 def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
-    running: FakeCluster, refresher: Refresher, clock: FakeClock
+    running: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, at(0))
     look(refresher)
@@ -106,7 +107,7 @@ def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
     running.calls.clear()
     for _ in range(3):
         clock.forward(seconds=600)
-        look(Refresher(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
+        look(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
     assert running.writes == []
     assert runs(running)["next"].state == "running"
     annotate(running, at(600))
@@ -115,7 +116,7 @@ def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
 
 
 def test_an_operator_that_was_away_ends_what_was_meant(
-    running: FakeCluster, refresher: Refresher, clock: FakeClock
+    running: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, at(0))
     running.put(JOBS, job("later", created=3000))
@@ -127,19 +128,19 @@ def test_an_operator_that_was_away_ends_what_was_meant(
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
 def test_an_operator_that_dies_between_two_writes_marks_each_job_once(
-    running: FakeCluster, refresher: Refresher, clock: FakeClock, *, is_done: bool
+    running: FakeCluster, refresher: Reconciling, clock: FakeClock, *, is_done: bool
 ) -> None:
     annotate(running, at(0))
     running.fail("merge_patch", Unavailable("away", code=503), after=is_done)
     with pytest.raises(Unavailable):
         look(refresher)
     running.calls.clear()
-    look(Refresher(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
+    look(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
     patched = [call.name for call in running.writes if (call.verb, call.plural) == ("merge_patch", "jobs")]
     assert patched == (["waiting"] if is_done else ["running", "waiting"])
 
 
-def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, refresher: Refresher) -> None:
+def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, refresher: Reconciling) -> None:
     annotate(running, at(0))
     running.interleave(
         "merge_patch", lambda: running.edit(JOBS, NAMESPACE, "running", lambda body: body["status"].update(ready=1))
@@ -151,7 +152,7 @@ def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, refresh
     assert "running" in marked(running)
 
 
-def test_the_pipeline_itself_is_not_written(running: FakeCluster, refresher: Refresher) -> None:
+def test_the_pipeline_itself_is_not_written(running: FakeCluster, refresher: Reconciling) -> None:
     annotate(running, at(0))
     look(refresher)
     (body,) = running.all(PIPELINES)
@@ -160,7 +161,7 @@ def test_the_pipeline_itself_is_not_written(running: FakeCluster, refresher: Ref
 
 
 def test_a_word_ends_nothing_and_is_answered_with_what_to_write_once(
-    running: FakeCluster, refresher: Refresher, clock: FakeClock
+    running: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, "all")
     for number in range(3):

@@ -9,7 +9,8 @@ from ingestion_operator import constants
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
@@ -31,9 +32,9 @@ def lost(cluster: FakeCluster, settings_in_force: list[Settings]) -> FakeCluster
     return cluster
 
 
-def look(refresher: Refresher, clock: FakeClock, seconds: float) -> float | None:
+def look(refresher: Reconciling, clock: FakeClock, seconds: float) -> float | None:
     clock.moment = NOW + timedelta(seconds=seconds)
-    again = refresher.refresh(KEY, [])
+    again = refresher.reconcile(KEY, [])
     return None if again is None else (again - NOW).total_seconds()
 
 
@@ -48,7 +49,7 @@ def is_given_up(cluster: FakeCluster) -> bool:
     return constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
 
 
-def given_up(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def given_up(cluster: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     """Let the bound pass and Kubernetes end the Job; the pod stays, nobody can end it."""
     look(refresher, clock, LOST_AT + 120)
     target = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": at(182)}
@@ -62,7 +63,7 @@ def ended(state: str, reason: str, told_by: str, code: int) -> Body:
 
 
 def test_a_run_is_given_up_after_the_bound_and_not_before(
-    lost: FakeCluster, refresher: Refresher, clock: FakeClock, sink: FakeSink
+    lost: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
     assert look(refresher, clock, LOST_AT) == LOST_AT + 120
     assert (only_run(lost).state, only_run(lost).reason) == ("running", "NodeLost")
@@ -76,7 +77,7 @@ def test_a_run_is_given_up_after_the_bound_and_not_before(
 
 
 def test_a_node_that_is_heard_of_again_in_time_ends_nothing(
-    lost: FakeCluster, refresher: Refresher, clock: FakeClock
+    lost: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     look(refresher, clock, LOST_AT)
     lost.put(PODS, pod(running=True))
@@ -89,7 +90,7 @@ def test_a_node_that_is_heard_of_again_in_time_ends_nothing(
     ("state", "reason", "code"), [("success", "Succeeded", 0), ("failed", "WorkflowFailed", 1)], ids=["good", "bad"]
 )
 def test_the_runs_own_word_corrects_the_record_and_the_operators_row(
-    lost: FakeCluster, refresher: Refresher, clock: FakeClock, sink: FakeSink, state: str, reason: str, code: int
+    lost: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink, state: str, reason: str, code: int
 ) -> None:
     given_up(lost, refresher, clock)
     lost.put(PODS, ended(state, reason, "nobody", code))
@@ -102,7 +103,7 @@ def test_the_runs_own_word_corrects_the_record_and_the_operators_row(
     assert len(sink.writes) == writes == 2
 
 
-def test_an_event_tells_of_the_correction(lost: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_an_event_tells_of_the_correction(lost: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     given_up(lost, refresher, clock)
     lost.put(PODS, ended("success", "Succeeded", "workflow", 0))
     look(refresher, clock, 400)
@@ -110,7 +111,7 @@ def test_an_event_tells_of_the_correction(lost: FakeCluster, refresher: Refreshe
 
 
 def test_a_run_that_is_only_interrupted_when_its_node_is_back_has_failed_for_the_node(
-    lost: FakeCluster, refresher: Refresher, clock: FakeClock
+    lost: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     given_up(lost, refresher, clock)
     lost.put(PODS, pod(running=True))
@@ -121,7 +122,7 @@ def test_a_run_that_is_only_interrupted_when_its_node_is_back_has_failed_for_the
 
 
 def test_a_pod_whose_job_was_deleted_keeps_its_slot_until_it_has_ended(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest(schedule=None))
     waiting = job("second", created=1, suspended=True, scheduled=False)

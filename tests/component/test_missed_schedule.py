@@ -8,7 +8,8 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
@@ -22,15 +23,15 @@ LOST = TICK + 690
 
 
 @pytest.fixture
-def scheduled(cluster: FakeCluster, refresher: Refresher) -> FakeCluster:
+def scheduled(cluster: FakeCluster, refresher: Reconciling) -> FakeCluster:
     """A pipeline that has its CronJob since NOW."""
     cluster.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}))
     look(refresher)
     return cluster
 
 
-def look(refresher: Refresher) -> float | None:
-    again = refresher.refresh(KEY, [])
+def look(refresher: Reconciling) -> float | None:
+    again = refresher.reconcile(KEY, [])
     return None if again is None else (again - NOW).total_seconds()
 
 
@@ -54,7 +55,7 @@ def fires(cluster: FakeCluster, seconds: float) -> None:
 
 
 def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
-    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, TICK + 10)
     assert look(refresher) == LOST
@@ -66,13 +67,13 @@ def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
     scheduled.calls.clear()
     at_second(clock, LOST + 60)
     look(refresher)
-    look(Refresher(scheduled, settings, clock, reporter_over(scheduled, FakeSink(), settings, clock)))
+    look(Reconciling(scheduled, settings, clock, reporter_over(scheduled, FakeSink(), settings, clock)))
     assert scheduled.writes == []
     assert told(scheduled) == ["Warning MissedSchedule"]
 
 
 def test_a_tick_is_not_told_again_when_something_else_has_changed(
-    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, LOST)
     look(refresher)
@@ -84,7 +85,7 @@ def test_a_tick_is_not_told_again_when_something_else_has_changed(
 
 
 def test_the_next_tick_that_is_missed_is_told_too_and_one_that_runs_ends_it(
-    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     for tick in (TICK, TICK + 3600):
         at_second(clock, tick + 690)
@@ -98,7 +99,7 @@ def test_the_next_tick_that_is_missed_is_told_too_and_one_that_runs_ends_it(
 
 
 def test_a_tick_that_comes_late_is_none_that_was_missed(
-    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, TICK + 10)
     look(refresher)
@@ -112,7 +113,7 @@ def test_a_tick_that_comes_late_is_none_that_was_missed(
     "changes", [{"schedule": {"cron": "31 * * * *"}}, {"schedule": {"cron": "30 * * * *", "timeZone": "Asia/Kolkata"}}]
 )
 def test_an_edited_schedule_has_missed_nothing_of_its_past(
-    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock, changes: Body
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock, changes: Body
 ) -> None:
     fires(scheduled, TICK)
     at_second(clock, TICK + 1500)
@@ -123,7 +124,7 @@ def test_an_edited_schedule_has_missed_nothing_of_its_past(
     assert told(scheduled) == []
 
 
-def test_a_pause_is_no_miss(scheduled: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_a_pause_is_no_miss(scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     fires(scheduled, TICK)
     scheduled.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}, suspend=True))
     at_second(clock, TICK + 10)
@@ -138,7 +139,7 @@ def test_a_pause_is_no_miss(scheduled: FakeCluster, refresher: Refresher, clock:
 
 
 def test_an_operator_that_was_away_finds_no_miss_where_runs_were_started(
-    scheduled: FakeCluster, refresher: Refresher, clock: FakeClock
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     fires(scheduled, TICK + 36000)
     at_second(clock, TICK + 36000 + 1000)
@@ -146,7 +147,9 @@ def test_an_operator_that_was_away_finds_no_miss_where_runs_were_started(
     assert told(scheduled) == []
 
 
-def test_a_tick_that_a_run_held_up_was_skipped(scheduled: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_a_tick_that_a_run_held_up_was_skipped(
+    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+) -> None:
     fires(scheduled, TICK)
     scheduled.put(JOBS, job("long", created=TICK))
     scheduled.put(PODS, pod("long-a", of="long", created=TICK + 1, running=True))

@@ -12,7 +12,8 @@ from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.ports import PIPELINES, SECRETS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
@@ -42,13 +43,13 @@ def lines() -> Iterator[Lines]:
     root.setLevel(level)
 
 
-def work(refresher: Refresher, clock: FakeClock, looks: int) -> None:
+def work(refresher: Reconciling, clock: FakeClock, looks: int) -> None:
     async def scene() -> None:
         done: list[int] = []
 
         def look(key: PipelineKey, pods: list[dict[str, Any]]) -> None:
             try:
-                refresher.refresh(key, pods)
+                refresher.reconcile(key, pods)
             finally:
                 done.append(1)
 
@@ -64,7 +65,7 @@ def work(refresher: Refresher, clock: FakeClock, looks: int) -> None:
 
 
 def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
-    ended: FakeCluster, refresher: Refresher, clock: FakeClock, sink: FakeSink, lines: Lines
+    ended: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink, lines: Lines
 ) -> None:
     server = {"hostPort": "http://om:8585/api", "tokenSecretRef": {"name": "bot", "key": "token"}}
     ended.put(PIPELINES, manifest(server=server))
@@ -82,7 +83,7 @@ def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
 
 
 def test_a_look_that_fails_names_its_pipeline(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock, lines: Lines
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock, lines: Lines
 ) -> None:
     cluster.fail("get", Unavailable("away"))
     work(refresher, clock, 2)

@@ -9,7 +9,8 @@ from ingestion_operator.errors import Conflict, Forbidden, Unavailable
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import Call, FakeCluster
@@ -33,8 +34,8 @@ def waiting(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
-def look(refresher: Refresher) -> float | None:
-    again = refresher.refresh(KEY, [])
+def look(refresher: Reconciling) -> float | None:
+    again = refresher.reconcile(KEY, [])
     return None if again is None else (again - NOW).total_seconds()
 
 
@@ -67,7 +68,7 @@ def kubernetes_ends_it(cluster: FakeCluster) -> None:
 
 
 def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_the_limit(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock, sink: FakeSink
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     assert look(refresher) == 600
@@ -98,7 +99,7 @@ def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_t
     ids=["a Secret is missing", "a Job without a pod"],
 )
 def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_end(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock, pods: list[Body], found: Body, reason: str
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock, pods: list[Body], found: Body, reason: str
 ) -> None:
     for body in pods:
         waiting.put(PODS, body)
@@ -117,7 +118,7 @@ def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_en
     assert (only_run(waiting).state, only_run(waiting).reason) == ("failed", reason)
 
 
-def test_what_mends_itself_in_time_just_starts(waiting: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_what_mends_itself_in_time_just_starts(waiting: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     look(refresher)
     waiting.put(PODS, pod(running=True))
@@ -128,7 +129,7 @@ def test_what_mends_itself_in_time_just_starts(waiting: FakeCluster, refresher: 
 
 
 def test_a_pod_that_starts_while_the_run_is_given_up_is_seen(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     look(refresher)
@@ -143,7 +144,7 @@ def test_a_pod_that_starts_while_the_run_is_given_up_is_seen(
     assert not is_ended(waiting)
 
 
-def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     cluster.put(PIPELINES, manifest(schedule=None))
     cluster.put(JOBS, job("first"))
     cluster.put(PODS, pod(of="first", running=True))
@@ -156,7 +157,7 @@ def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, refresher: Refres
 
 
 def test_a_run_that_waits_for_the_one_that_is_given_up_starts_after_it(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     second = job("second", created=1, suspended=True, scheduled=False)
     second["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
@@ -169,7 +170,7 @@ def test_a_run_that_waits_for_the_one_that_is_given_up_starts_after_it(
 
 
 def test_the_limit_is_that_of_the_settings(
-    waiting: FakeCluster, refresher: Refresher, settings_in_force: list[Settings], clock: FakeClock
+    waiting: FakeCluster, refresher: Reconciling, settings_in_force: list[Settings], clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     settings_in_force.append(settings(pendingLimit="30s"))
@@ -181,7 +182,7 @@ def test_the_limit_is_that_of_the_settings(
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
 def test_an_operator_that_dies_at_the_write_ends_the_job_once(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock, *, is_done: bool
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock, *, is_done: bool
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     look(refresher)
@@ -190,7 +191,7 @@ def test_an_operator_that_dies_at_the_write_ends_the_job_once(
     with pytest.raises(Unavailable):
         look(refresher)
     assert is_ended(waiting) is is_done
-    again = Refresher(waiting, settings, clock, reporter_over(waiting, FakeSink(), settings, clock))
+    again = Reconciling(waiting, settings, clock, reporter_over(waiting, FakeSink(), settings, clock))
     waiting.calls.clear()
     look(again)
     assert is_ended(waiting)
@@ -201,7 +202,7 @@ def test_an_operator_that_dies_at_the_write_ends_the_job_once(
 
 
 def test_an_operator_that_was_away_meanwhile_ends_the_job_at_its_first_look(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
     waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
@@ -214,7 +215,7 @@ def test_an_operator_that_was_away_meanwhile_ends_the_job_at_its_first_look(
 
 
 def test_a_role_that_may_not_list_events_costs_only_the_cause(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, 10)
     waiting.fail("list", Forbidden("no", code=403), plural="events")
@@ -222,7 +223,7 @@ def test_a_role_that_may_not_list_events_costs_only_the_cause(
     assert only_run(waiting).message == "Waits for its pod"
 
 
-def test_a_pod_that_only_waits_costs_no_writes(waiting: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_a_pod_that_only_waits_costs_no_writes(waiting: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
     waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
     at_second(clock, 20)
@@ -235,7 +236,7 @@ def test_a_pod_that_only_waits_costs_no_writes(waiting: FakeCluster, refresher: 
 
 
 def test_a_scheduled_run_that_is_being_given_up_is_not_put_back(
-    waiting: FakeCluster, refresher: Refresher, clock: FakeClock
+    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, 600)
     look(refresher)

@@ -9,7 +9,8 @@ from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Unavail
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import Call, FakeCluster
@@ -43,11 +44,11 @@ def not_ready() -> Body:
     return manifest(connectionSecretRef={"name": "shop", "key": "connection"})
 
 
-def look(refresher: Refresher, *observed: Body) -> datetime | None:
-    return refresher.refresh(KEY, list(observed))
+def look(refresher: Reconciling, *observed: Body) -> datetime | None:
+    return refresher.reconcile(KEY, list(observed))
 
 
-def test_a_new_pipeline_gets_cronjob_then_status(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_new_pipeline_gets_cronjob_then_status(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     look(refresher)
     assert [(call.verb, call.plural) for call in cluster.writes] == [
@@ -60,7 +61,7 @@ def test_a_new_pipeline_gets_cronjob_then_status(cluster: FakeCluster, refresher
 
 
 def test_a_second_look_writes_nothing_when_nothing_changed(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job(condition="Complete"))
@@ -74,19 +75,19 @@ def test_a_second_look_writes_nothing_when_nothing_changed(
 
 
 def test_a_restarted_operator_writes_nothing_either(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     look(refresher)
     cluster.calls.clear()
     reporter = reporter_over(cluster, FakeSink(), settings, clock)
-    Refresher(cluster, settings, clock, reporter).refresh(KEY, [])
+    Reconciling(cluster, settings, clock, reporter).reconcile(KEY, [])
     assert cluster.writes == []
 
 
 @pytest.mark.parametrize("gone", ["never there", "being deleted"])
-def test_a_pipeline_that_is_gone_is_not_looked_at(cluster: FakeCluster, refresher: Refresher, gone: str) -> None:
+def test_a_pipeline_that_is_gone_is_not_looked_at(cluster: FakeCluster, refresher: Reconciling, gone: str) -> None:
     if gone == "being deleted":
         cluster.put(PIPELINES, manifest())
         cluster.edit(
@@ -97,7 +98,7 @@ def test_a_pipeline_that_is_gone_is_not_looked_at(cluster: FakeCluster, refreshe
 
 
 def test_the_next_look_is_after_the_next_tick_or_at_the_next_boundary(
-    cluster: FakeCluster, refresher: Refresher
+    cluster: FakeCluster, refresher: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest(schedule={"cron": "30 12 * * *"}))
     assert look(refresher) == NOW + timedelta(minutes=30, seconds=10)
@@ -107,7 +108,7 @@ def test_the_next_look_is_after_the_next_tick_or_at_the_next_boundary(
     assert look(refresher) is None
 
 
-def test_a_window_opens_and_closes_by_itself(cluster: FakeCluster, refresher: Refresher, clock: FakeClock) -> None:
+def test_a_window_opens_and_closes_by_itself(cluster: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
     dates = {"startDate": "2026-03-01T13:00:00Z", "endDate": "2026-03-01T14:00:00Z"}
     cluster.put(PIPELINES, manifest(schedule={"cron": "@daily"} | dates))
     seen = []
@@ -124,7 +125,7 @@ def test_a_window_opens_and_closes_by_itself(cluster: FakeCluster, refresher: Re
 
 
 def test_a_missing_secret_makes_a_pipeline_not_ready_until_it_is_created(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
     assert look(refresher) == NOW + timedelta(seconds=5)
@@ -140,7 +141,7 @@ def test_a_missing_secret_makes_a_pipeline_not_ready_until_it_is_created(
 
 
 def test_a_pipeline_whose_secrets_may_not_be_read_is_not_ready_and_runs_all_the_same(
-    cluster: FakeCluster, refresher: Refresher
+    cluster: FakeCluster, refresher: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
     cluster.fail("get", Forbidden("HTTP 403", code=403), plural="secrets")
@@ -151,7 +152,7 @@ def test_a_pipeline_whose_secrets_may_not_be_read_is_not_ready_and_runs_all_the_
 
 
 def test_a_pipeline_that_is_not_ready_for_minutes_is_looked_at_less_often(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
     look(refresher)
@@ -171,7 +172,7 @@ def test_a_pipeline_that_is_not_ready_for_minutes_is_looked_at_less_often(
     ],
 )
 def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock, changes: Body, reason: str
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock, changes: Body, reason: str
 ) -> None:
     cluster.put(PIPELINES, manifest(**changes))
     for _ in range(3):
@@ -184,7 +185,9 @@ def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(
     assert cluster.writes == [STATUS, Call("create", "events", cluster.all(EVENTS)[0]["metadata"]["name"])]
 
 
-def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(
+    cluster: FakeCluster, refresher: Reconciling
+) -> None:
     cluster.put(PIPELINES, manifest(pipelineType="of-old"))
     assert look(refresher) is None
     assert (ready(cluster).reason, ready(cluster).observed_generation) == ("InvalidSpec", 1)
@@ -194,7 +197,7 @@ def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(cluster: Fak
     assert cluster.writes == []
 
 
-def test_a_foreign_cronjob_is_told_and_left_alone(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_foreign_cronjob_is_told_and_left_alone(cluster: FakeCluster, refresher: Reconciling) -> None:
     foreign = cluster.put(
         CRONJOBS, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"schedule": "1 1 1 1 1"}}
     )
@@ -206,7 +209,7 @@ def test_a_foreign_cronjob_is_told_and_left_alone(cluster: FakeCluster, refreshe
     assert status(cluster).next_schedule_time is None
 
 
-def test_runs_go_on_being_recorded_while_the_spec_is_unusable(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_runs_go_on_being_recorded_while_the_spec_is_unusable(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     look(refresher)
     cluster.put(PIPELINES, manifest(schedule={"cron": "@daily", "timeZone": "Mars/Olympus"}))
@@ -218,7 +221,7 @@ def test_runs_go_on_being_recorded_while_the_spec_is_unusable(cluster: FakeClust
 
 
 def test_a_run_is_followed_from_queue_to_end_with_one_event_for_start_and_end(
-    cluster: FakeCluster, refresher: Refresher
+    cluster: FakeCluster, refresher: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
@@ -236,7 +239,7 @@ def test_a_run_is_followed_from_queue_to_end_with_one_event_for_start_and_end(
     assert reasons(cluster) == ["RunStarted", "RunEnded"]
 
 
-def test_a_pod_seen_only_by_the_watch_counts_with_its_end(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_pod_seen_only_by_the_watch_counts_with_its_end(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job(condition="Failed", reason="DeadlineExceeded"))
     look(refresher, pod(exit_code=143, status_reason="DeadlineExceeded"))
@@ -245,7 +248,7 @@ def test_a_pod_seen_only_by_the_watch_counts_with_its_end(cluster: FakeCluster, 
     assert (run.state, run.reason) == ("failed", "DeadlineExceeded")
 
 
-def test_a_listed_pod_beats_what_the_watch_saw_of_it_earlier(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_listed_pod_beats_what_the_watch_saw_of_it_earlier(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(exit_code=0))
@@ -254,7 +257,7 @@ def test_a_listed_pod_beats_what_the_watch_saw_of_it_earlier(cluster: FakeCluste
 
 
 def test_a_run_whose_job_was_deleted_is_told_as_failed_and_stays(
-    cluster: FakeCluster, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
@@ -272,7 +275,7 @@ def test_a_run_whose_job_was_deleted_is_told_as_failed_and_stays(
     assert cluster.writes == []
 
 
-def test_a_deleted_cronjob_comes_back_at_the_next_look(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_deleted_cronjob_comes_back_at_the_next_look(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     look(refresher)
     cluster.delete(CRONJOBS, NAMESPACE, NAME)
@@ -281,7 +284,7 @@ def test_a_deleted_cronjob_comes_back_at_the_next_look(cluster: FakeCluster, ref
 
 
 def test_new_settings_reach_the_cronjob_at_the_next_look(
-    cluster: FakeCluster, refresher: Refresher, settings_in_force: list[Settings]
+    cluster: FakeCluster, refresher: Reconciling, settings_in_force: list[Settings]
 ) -> None:
     cluster.put(PIPELINES, manifest())
     look(refresher)
@@ -291,14 +294,14 @@ def test_new_settings_reach_the_cronjob_at_the_next_look(
     assert body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] == "newer"
 
 
-def test_jobs_and_pods_of_another_pipeline_are_not_ours(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_jobs_and_pods_of_another_pipeline_are_not_ours(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job("other-1", pipeline_name="other"))
     look(refresher)
     assert status(cluster).runs == []
 
 
-def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
 
     def somebody_is_faster() -> None:
@@ -314,7 +317,7 @@ def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(cluster: FakeC
     assert status(cluster).observed_generation == 2
 
 
-def test_a_pipeline_deleted_meanwhile_is_not_brought_back(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_a_pipeline_deleted_meanwhile_is_not_brought_back(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.interleave("apply", lambda: cluster.delete(PIPELINES, NAMESPACE, NAME), plural="ingestionpipelines")
     with pytest.raises(ClusterError):
@@ -326,7 +329,7 @@ def test_a_pipeline_deleted_meanwhile_is_not_brought_back(cluster: FakeCluster, 
 @pytest.mark.parametrize(
     "error", [Forbidden("no", code=403), Unavailable("away", code=503), Conflict("taken", code=409)]
 )
-def test_a_lost_event_does_no_harm(cluster: FakeCluster, refresher: Refresher, error: Exception) -> None:
+def test_a_lost_event_does_no_harm(cluster: FakeCluster, refresher: Reconciling, error: Exception) -> None:
     cluster.put(PIPELINES, not_ready())
     cluster.fail("create", error)
     assert look(refresher) is not None
@@ -337,7 +340,7 @@ def test_a_lost_event_does_no_harm(cluster: FakeCluster, refresher: Refresher, e
     assert cluster.writes == []
 
 
-def test_an_event_is_posted_only_after_the_status_was_written(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_an_event_is_posted_only_after_the_status_was_written(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, not_ready())
     cluster.fail("apply", Unavailable("away", code=503), plural="ingestionpipelines")
     with pytest.raises(Unavailable):
@@ -347,7 +350,7 @@ def test_an_event_is_posted_only_after_the_status_was_written(cluster: FakeClust
     assert reasons(cluster) == ["SecretNotFound"]
 
 
-def test_an_event_is_on_the_pipeline_and_bounded(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_an_event_is_on_the_pipeline_and_bounded(cluster: FakeCluster, refresher: Reconciling) -> None:
     cluster.put(PIPELINES, not_ready())
     look(refresher)
     (event,) = cluster.all(EVENTS)
@@ -360,7 +363,7 @@ def test_an_event_is_on_the_pipeline_and_bounded(cluster: FakeCluster, refresher
 
 @pytest.mark.parametrize("verb", ["apply", "get"])
 def test_a_missing_permission_on_cronjobs_is_told_in_the_status(
-    cluster: FakeCluster, refresher: Refresher, verb: str
+    cluster: FakeCluster, refresher: Reconciling, verb: str
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.fail(verb, Forbidden("cronjobs is forbidden", code=403), plural="cronjobs", times=2)

@@ -8,7 +8,7 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import Invalid, NotFound
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import Refresher
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
@@ -18,7 +18,7 @@ from tests.support.reports import PROVISIONAL, RUN, STATUS, look, only_run, reas
 
 
 def test_a_run_that_ran_out_of_memory_is_closed_in_the_same_look(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, logs: FakeLogs
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, logs: FakeLogs
 ) -> None:
     logs.texts["nightly-1-a"] = b"first\nlast words\n"
     sink.rows[RUN] = row("running")
@@ -32,7 +32,7 @@ def test_a_run_that_ran_out_of_memory_is_closed_in_the_same_look(
 
 
 def test_that_a_report_is_due_is_written_before_the_server_is_called(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     seen: list[tuple[str | None, str | None]] = []
     sink.before_call = lambda: seen.append((only_run(ended).report, reason(ended)))
@@ -41,7 +41,7 @@ def test_that_a_report_is_due_is_written_before_the_server_is_called(
     assert ended.writes.count(STATUS) == 2
 
 
-def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSink, refresher: Refresher) -> None:
+def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSink, refresher: Reconciling) -> None:
     look(refresher)
     ended.calls.clear()
     sink.calls.clear()
@@ -51,7 +51,7 @@ def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSi
 
 @pytest.mark.parametrize("state", ["success", "partialSuccess", "failed"])
 def test_the_word_of_a_runner_that_has_read_the_row_saves_request_and_write(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, state: str
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, state: str
 ) -> None:
     told = json.dumps({"version": 1, "state": state, "reason": "R", "reportedBy": "workflow"})
     cluster.put(PIPELINES, manifest())
@@ -66,14 +66,16 @@ def test_the_word_of_a_runner_that_has_read_the_row_saves_request_and_write(
     assert cluster.writes.count(STATUS) == 1
 
 
-def test_a_final_row_is_read_and_left_alone(ended: FakeCluster, sink: FakeSink, refresher: Refresher) -> None:
+def test_a_final_row_is_read_and_left_alone(ended: FakeCluster, sink: FakeSink, refresher: Reconciling) -> None:
     final = sink.rows[RUN] = row("success", 49)
     look(refresher)
     assert sink.rows[RUN] == final
     assert (sink.writes, only_run(ended).report) == ([], "Done")
 
 
-def test_before_the_first_run_has_ended_there_is_no_word_on_reports(cluster: FakeCluster, refresher: Refresher) -> None:
+def test_before_the_first_run_has_ended_there_is_no_word_on_reports(
+    cluster: FakeCluster, refresher: Reconciling
+) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     look(refresher)
@@ -87,7 +89,7 @@ def _killed(condition: str | None = "FailureTarget") -> Body:
 
 
 def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_parent_may_still_write(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, _killed())
@@ -107,7 +109,7 @@ def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_paren
 
 
 def test_a_pod_that_is_lost_with_its_node_does_not_hold_a_report_for_ever(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, _killed())
@@ -120,7 +122,7 @@ def test_a_pod_that_is_lost_with_its_node_does_not_hold_a_report_for_ever(
 
 
 def test_a_run_whose_job_was_deleted_waits_for_its_pod_too(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
@@ -136,7 +138,7 @@ def test_a_run_whose_job_was_deleted_waits_for_its_pod_too(
 
 
 def test_a_run_that_was_killed_in_the_queue_is_told_as_stopped_and_loses_its_job_after_its_record(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     waiting = job(suspended=True, scheduled=False)
     waiting["metadata"]["annotations"] |= {constants.ANNOTATION_STOP: at(5), constants.ANNOTATION_REQUESTED_AT: at(1)}
@@ -150,7 +152,7 @@ def test_a_run_that_was_killed_in_the_queue_is_told_as_stopped_and_loses_its_job
 
 
 def test_a_run_that_refused_to_start_is_told_only_if_somebody_opened_a_row(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     refusal = json.dumps({"version": 1, "state": "stopped", "reason": "OutsideSchedule", "reportedBy": "nobody"})
     cluster.put(PIPELINES, manifest())
@@ -165,7 +167,7 @@ def test_a_run_that_refused_to_start_is_told_only_if_somebody_opened_a_row(
     [({"version": "2.0"}, "stopped"), ({"version": "1.13"}, "failed"), ({}, "stopped")],
 )
 def test_a_state_is_told_in_the_words_of_the_servers_version(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, server: Body, state: str
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, server: Body, state: str
 ) -> None:
     cluster.put(PIPELINES, manifest(server={"hostPort": "http://o/api"} | server))
     cluster.put(JOBS, _killed("Failed"))
@@ -177,7 +179,7 @@ def test_a_state_is_told_in_the_words_of_the_servers_version(
 def test_a_row_that_the_server_refuses_is_not_tried_again_and_told(
     ended: FakeCluster,
     sink: FakeSink,
-    refresher: Refresher,
+    refresher: Reconciling,
     error: Exception,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

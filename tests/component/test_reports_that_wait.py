@@ -8,8 +8,9 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import Forbidden, Invalid, NotFound
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.refresh import PipelineKey, Refresher
-from ingestion_operator.reporter import Reporter
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.reporter import Reporter
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
@@ -32,7 +33,7 @@ from tests.support.reports import (
 
 
 def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to_when_it_is_back(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, reporter: Reporter, clock: FakeClock
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     sink.down = AWAY
     look(refresher)
@@ -45,7 +46,7 @@ def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to
     for _ in range(600):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.refresh(PipelineKey(namespace, name), [])
+            refresher.reconcile(PipelineKey(namespace, name), [])
     assert ended.writes == []
     assert 10 <= len(sink.calls) <= 30
     sink.down = None
@@ -60,21 +61,21 @@ def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to
 
 
 def test_many_pipelines_with_an_absent_server_cost_one_probe_at_a_time(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, reporter: Reporter, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     sink.down = AWAY
     names = [f"p{number}" for number in range(60)]
     for name in names:
         cluster.put(PIPELINES, manifest(name))
         cluster.put(JOBS, job(f"{name}-1", condition="Failed", pipeline_name=name))
-        refresher.refresh(PipelineKey(NAMESPACE, name), [])
+        refresher.reconcile(PipelineKey(NAMESPACE, name), [])
     assert len(sink.calls) == 1
     assert {(c := reported(cluster, name)) and c.reason for name in names} == {"ReportPending"}
     cluster.calls.clear()
     for _ in range(3600):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.refresh(PipelineKey(namespace, name), [])
+            refresher.reconcile(PipelineKey(namespace, name), [])
     assert 60 <= len(sink.calls) <= 150
     assert cluster.writes == []
     assert len([call for call in cluster.calls if call.verb == "get"]) < 1000
@@ -82,16 +83,16 @@ def test_many_pipelines_with_an_absent_server_cost_one_probe_at_a_time(
     for _ in range(120):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.refresh(PipelineKey(namespace, name), [])
+            refresher.reconcile(PipelineKey(namespace, name), [])
     assert len(sink.rows) == 60
     assert {status(cluster, name).runs[0].report for name in names} == {"Done"}
 
 
 def test_a_restarted_operator_knows_what_is_due_and_writes_nothing_while_the_server_is_away(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
 ) -> None:
-    def restarted() -> Refresher:
-        return Refresher(ended, settings, clock, reporter_over(ended, sink, settings, clock))
+    def restarted() -> Reconciling:
+        return Reconciling(ended, settings, clock, reporter_over(ended, sink, settings, clock))
 
     sink.down = AWAY
     look(refresher)
@@ -105,7 +106,7 @@ def test_a_restarted_operator_knows_what_is_due_and_writes_nothing_while_the_ser
 
 
 def test_what_ended_while_the_operator_was_away_is_closed_on_its_return(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
@@ -114,13 +115,13 @@ def test_what_ended_while_the_operator_was_away_is_closed_on_its_return(
     sink.rows[RUN] = row("running")
     cluster.put(JOBS, job(condition="Failed"))
     cluster.put(PODS, pod(**OUT_OF_MEMORY))
-    look(Refresher(cluster, settings, clock, reporter_over(cluster, sink, settings, clock)))
+    look(Reconciling(cluster, settings, clock, reporter_over(cluster, sink, settings, clock)))
     assert sink.rows[RUN]["pipelineState"] == "failed"
 
 
 @pytest.mark.parametrize("lost", ["the request", "the answer", "what came of it"])
 def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, lost: str
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, lost: str
 ) -> None:
     sink.rows[RUN] = row("running")
     crash = ZeroDivisionError("the operator is killed here")
@@ -149,7 +150,7 @@ def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
     ],
 )
 def test_a_token_that_is_not_there_is_told_with_one_event_and_the_report_follows(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock, body: Body | None, fix: str
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock, body: Body | None, fix: str
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     if body is not None:
@@ -170,7 +171,7 @@ def test_a_token_that_is_not_there_is_told_with_one_event_and_the_report_follows
 
 
 def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_is_right(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, reporter: Reporter, clock: FakeClock
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.put(SECRETS, secret("wrong"))
@@ -186,19 +187,19 @@ def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_i
     for _ in range(300):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.refresh(PipelineKey(namespace, name), [])
+            refresher.reconcile(PipelineKey(namespace, name), [])
     assert ended.writes == []
     assert events(ended).count("ReportPending") == 1
     assert "wrong" not in json.dumps(ended.all(PIPELINES) + ended.all(EVENTS))
     ended.put(SECRETS, secret("good"))
     clock.forward(seconds=60)
     for namespace, name in reporter.due():
-        refresher.refresh(PipelineKey(namespace, name), [])
+        refresher.reconcile(PipelineKey(namespace, name), [])
     assert (sink.writes, only_run(ended).report, reason(ended)) == ([RUN], "Done", "AllReported")
 
 
 def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_neither_report(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     valid = "old"
     sink.before_call = lambda: setattr(
@@ -218,7 +219,7 @@ def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_nei
 
 
 def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.put(SECRETS, secret("wrong"))
@@ -227,11 +228,11 @@ def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
     sink.down = Forbidden("answered with 401", code=401)
     look(refresher)
     sink.down = None
-    refresher.refresh(PipelineKey(NAMESPACE, "other"), [])
+    refresher.reconcile(PipelineKey(NAMESPACE, "other"), [])
     assert sink.writes == ["uid-other-1"]
 
 
-def test_a_missing_right_to_read_the_secret_is_told(ended: FakeCluster, sink: FakeSink, refresher: Refresher) -> None:
+def test_a_missing_right_to_read_the_secret_is_told(ended: FakeCluster, sink: FakeSink, refresher: Reconciling) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.fail("get", Forbidden("secrets is forbidden", code=403), plural="secrets", times=2)
     look(refresher)
@@ -242,7 +243,7 @@ def test_a_missing_right_to_read_the_secret_is_told(ended: FakeCluster, sink: Fa
 
 
 def test_reports_of_runs_that_ended_before_the_failure_are_kept(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     for number in range(3):
@@ -258,7 +259,7 @@ def test_reports_of_runs_that_ended_before_the_failure_are_kept(
 
 
 def test_a_pipeline_with_many_slow_reports_gives_its_worker_back(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     for number in range(10):
@@ -277,7 +278,7 @@ def test_a_pipeline_with_many_slow_reports_gives_its_worker_back(
 
 
 def test_a_pipeline_whose_spec_is_unusable_still_reports(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     ended.put(PIPELINES, manifest(schedule={"cron": "@daily", "timeZone": "Mars/Olympus"}))
     look(refresher)
@@ -285,7 +286,7 @@ def test_a_pipeline_whose_spec_is_unusable_still_reports(
 
 
 def test_an_unexpected_error_leaves_the_server_free_for_the_next_call(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     sink.down = ZeroDivisionError("a mistake of this program")
     for _ in range(8):
@@ -298,7 +299,7 @@ def test_an_unexpected_error_leaves_the_server_free_for_the_next_call(
 
 @pytest.mark.parametrize("error", [NotFound("gone", code=404), Invalid("not started", code=400), AWAY])
 def test_a_log_that_cannot_be_read_does_not_hold_up_the_report(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher, logs: FakeLogs, error: Exception
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, logs: FakeLogs, error: Exception
 ) -> None:
     logs.unreadable = error
     look(refresher)
@@ -307,7 +308,7 @@ def test_a_log_that_cannot_be_read_does_not_hold_up_the_report(
 
 
 def test_unreported_runs_stay_in_the_status_however_many_come_after(
-    cluster: FakeCluster, sink: FakeSink, refresher: Refresher, reporter: Reporter, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job("first", condition="Failed"))
@@ -331,7 +332,7 @@ def test_unreported_runs_stay_in_the_status_however_many_come_after(
 
 
 def test_a_status_of_a_version_that_noted_no_reports_is_made_good(
-    ended: FakeCluster, sink: FakeSink, refresher: Refresher
+    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
 ) -> None:
     look(refresher)
 

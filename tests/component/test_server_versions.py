@@ -9,9 +9,10 @@ from ingestion_operator.errors import Unavailable
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
-from ingestion_operator.refresh import PipelineKey, Refresher
-from ingestion_operator.reporter import Reporter
-from ingestion_operator.server_versions import LOOK_SECONDS, MOST_LOOKS, ServerVersions
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.reporting.server_versions import LOOK_SECONDS, MOST_LOOKS, ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import NAME, NAMESPACE, manifest, settings
@@ -60,8 +61,8 @@ def versions(server: FakeServer, clock: FakeClock) -> ServerVersions:
 
 
 @pytest.fixture
-def refresher(cluster: FakeCluster, clock: FakeClock, reporter: Reporter, versions: ServerVersions) -> Refresher:
-    return Refresher(cluster, settings, clock, reporter, versions=versions)
+def refresher(cluster: FakeCluster, clock: FakeClock, reporter: Reporter, versions: ServerVersions) -> Reconciling:
+    return Reconciling(cluster, settings, clock, reporter, versions=versions)
 
 
 def mismatch(cluster: FakeCluster) -> Condition | None:
@@ -74,37 +75,37 @@ def reasons(cluster: FakeCluster) -> list[str]:
     return [event["reason"] for event in cluster.all(EVENTS)]
 
 
-def look(refresher: Refresher, server: FakeServer) -> None:
+def look(refresher: Reconciling, server: FakeServer) -> None:
     """As the operator does: a look that starts one at the server, and another once that has its answer."""
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
     server.answer()
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
 
 
 def test_a_server_of_another_version_is_told_in_a_condition_and_one_event(
-    cluster: FakeCluster, refresher: Refresher, server: FakeServer, versions: ServerVersions
+    cluster: FakeCluster, refresher: Reconciling, server: FakeServer, versions: ServerVersions
 ) -> None:
     cluster.put(PIPELINES, manifest())
     server.version = "1.13.6"
 
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
     assert mismatch(cluster) is None
     server.answer()
     assert versions.due() == [CALLER]
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
 
     condition = mismatch(cluster)
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", "VersionMismatch")
     assert condition.message.endswith("set spec.server.version to '1.13'")
     assert server.asked == [SERVER]
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
     assert reasons(cluster).count("VersionMismatch") == 1
 
 
-def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, refresher: Refresher, server: FakeServer) -> None:
+def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, refresher: Reconciling, server: FakeServer) -> None:
     cluster.put(PIPELINES, manifest())
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
     cluster.calls.clear()
 
     look(refresher, server)
@@ -115,7 +116,7 @@ def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, refresher: Refr
 
 
 def test_the_condition_goes_when_the_server_fits_again(
-    cluster: FakeCluster, refresher: Refresher, server: FakeServer, clock: FakeClock
+    cluster: FakeCluster, refresher: Reconciling, server: FakeServer, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     server.version = "1.13.6"
@@ -129,7 +130,7 @@ def test_the_condition_goes_when_the_server_fits_again(
 
 
 def test_a_version_in_the_spec_that_fits_the_server_ends_the_mismatch(
-    cluster: FakeCluster, refresher: Refresher, server: FakeServer
+    cluster: FakeCluster, refresher: Reconciling, server: FakeServer
 ) -> None:
     cluster.put(PIPELINES, manifest(server={"hostPort": SERVER.host_port, "version": "1.13"}))
     server.version = "1.13.6"
@@ -140,7 +141,7 @@ def test_a_version_in_the_spec_that_fits_the_server_ends_the_mismatch(
 
 
 def test_what_is_not_known_is_no_statement_and_changes_none(
-    cluster: FakeCluster, refresher: Refresher, server: FakeServer, clock: FakeClock, reporter: Reporter
+    cluster: FakeCluster, refresher: Reconciling, server: FakeServer, clock: FakeClock, reporter: Reporter
 ) -> None:
     cluster.put(PIPELINES, manifest())
     server.down = True
@@ -155,7 +156,7 @@ def test_what_is_not_known_is_no_statement_and_changes_none(
     # The operator has restarted, and the server does not answer.
     ignorant = ServerVersions(server.look, monotonic=lambda: 0.0, start=server.start)
     server.down = True
-    look(Refresher(cluster, settings, clock, reporter, versions=ignorant), server)
+    look(Reconciling(cluster, settings, clock, reporter, versions=ignorant), server)
 
     assert mismatch(cluster) == told
 

@@ -8,12 +8,13 @@ from contextlib import suppress
 
 import pytest
 
-from ingestion_operator.controllers.metrics import OperatorMetrics
-from ingestion_operator.controllers.tracing import TraceExporter
+from ingestion_operator.controller.metrics import OperatorMetrics
+from ingestion_operator.controller.tracing import TraceExporter
 from ingestion_operator.errors import Conflict, OperatorError
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from ingestion_operator.refresh import PipelineKey, Refresher
-from ingestion_operator.reporter import Reporter
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.collector import Collector, start_collector
 from tests.support.fake_clock import FakeClock
@@ -48,7 +49,7 @@ def told() -> Told:
     return Told()
 
 
-Start = Callable[..., Refresher]
+Start = Callable[..., Reconciling]
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def start(
     """Start an operator that sends traces to `endpoint`, over what is in the cluster."""
     exporters: list[TraceExporter] = []
 
-    def begin(endpoint: str | None, headers: str = "", *, queue_traces: int = 1000) -> Refresher:
+    def begin(endpoint: str | None, headers: str = "", *, queue_traces: int = 1000) -> Reconciling:
         settings_in_force.append(settings(tracing={"endpoint": endpoint}))
         exporter = TraceExporter(
             lambda: settings_in_force[-1],
@@ -70,14 +71,14 @@ def start(
             queue_traces=queue_traces,
         )
         exporters.append(exporter)
-        return Refresher(cluster, lambda: settings_in_force[-1], clock, reporter, observers=[exporter])
+        return Reconciling(cluster, lambda: settings_in_force[-1], clock, reporter, observers=[exporter])
 
     yield begin
     for exporter in exporters:
         exporter.close()
 
 
-def play(cluster: FakeCluster, refresher: Refresher, name: str = "nightly-1") -> None:
+def play(cluster: FakeCluster, refresher: Reconciling, name: str = "nightly-1") -> None:
     """A run, from its Job to its end, with a look at each step and some more."""
     for body, one in (
         (job(name), pod(of=name, running=True)),
@@ -87,7 +88,7 @@ def play(cluster: FakeCluster, refresher: Refresher, name: str = "nightly-1") ->
         cluster.put(PODS, one)
         for _ in range(2):
             with suppress(Conflict):
-                refresher.refresh(KEY, [])
+                refresher.reconcile(KEY, [])
 
 
 def names(collector: Collector) -> list[str]:
@@ -123,10 +124,10 @@ def test_a_failure_and_the_deploy_before_it_are_encoded(
     body["metadata"]["managedFields"] = [{"manager": "kubectl", "time": at(-5), "fieldsV1": {"f:spec": {}}}]
     cluster.put(PIPELINES, body)
     refresher = start(collector.endpoint)
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
     cluster.put(JOBS, job(condition="Failed"))
     cluster.put(PODS, pod(exit_code=1))
-    refresher.refresh(KEY, [])
+    refresher.reconcile(KEY, [])
     wait_for("the spans", lambda: len(collector.spans) == 5, timeout=10)
     deploy, root, *_, attempt = collector.spans
     assert deploy["name"] == "deploy"
@@ -145,7 +146,7 @@ def test_an_operator_that_comes_after_a_lost_write_tells_the_same_spans(
     first, second = start(collector.endpoint), start(collector.endpoint)
     play(cluster, first)
     cluster.edit(PIPELINES, NAMESPACE, NAME, lambda body: body["status"].pop("runs"))
-    second.refresh(KEY, [])
+    second.reconcile(KEY, [])
     wait_for("both", lambda: len(collector.spans) == 8, timeout=10)
     ids = [(span["traceId"], span["spanId"]) for span in collector.spans]
     assert ids[:4] == ids[4:]
@@ -182,7 +183,7 @@ def test_a_collector_that_refuses_is_not_asked_again_and_named_once(
     cluster.put(PIPELINES, manifest())
     refresher = start(collector.endpoint)
     collector.codes = [400, 400]
-    with caplog.at_level(logging.INFO, "ingestion_operator.controllers.tracing"):
+    with caplog.at_level(logging.INFO, "ingestion_operator.controller.tracing"):
         for number in (1, 2, 3):
             play(cluster, refresher, f"nightly-{number}")
             wait_for("an answer", lambda: sum(told.counts.values()) == 4 * number, timeout=10)  # noqa: B023  at once
@@ -227,7 +228,7 @@ def test_the_last_spans_go_before_the_operator_does(
     cluster.put(PIPELINES, manifest())
     sending = settings(tracing={"endpoint": collector.endpoint})
     exporter = TraceExporter(lambda: sending, clock, told)
-    play(cluster, Refresher(cluster, lambda: sending, clock, reporter, observers=[exporter]))
+    play(cluster, Reconciling(cluster, lambda: sending, clock, reporter, observers=[exporter]))
     exporter.close()
     assert told.counts == {"sent": 4}
 
@@ -239,7 +240,7 @@ def test_an_operator_ends_in_time_though_its_collector_says_nothing(
     collector.answers.clear()
     sending = settings(tracing={"endpoint": collector.endpoint})
     exporter = TraceExporter(lambda: sending, clock, told)
-    play(cluster, Refresher(cluster, lambda: sending, clock, reporter, observers=[exporter]))
+    play(cluster, Reconciling(cluster, lambda: sending, clock, reporter, observers=[exporter]))
     began = time.monotonic()
     exporter.close()
     assert time.monotonic() - began < 4

@@ -8,9 +8,10 @@ from ingestion_operator.controllers import main
 from ingestion_operator.controllers.queue import RefreshQueue
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.ports import JOBS, PIPELINES
-from ingestion_operator.refresh import PipelineKey, Refresher
-from ingestion_operator.reporter import Reporter
-from ingestion_operator.server_versions import ServerVersions
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.reporting.server_versions import ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
@@ -21,7 +22,7 @@ from tests.support.waiting import until
 def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_else_happens(
     cluster: FakeCluster,
     sink: FakeSink,
-    refresher: Refresher,
+    refresher: Reconciling,
     reporter: Reporter,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,

@@ -31,7 +31,7 @@ _LIST_KEYS: Final = {
     "containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath", "imagePullSecrets": "name",
     "ownerReferences": "uid", "conditions": "type", "hostAliases": "ip",
 }  # fmt: skip
-_WRITES: Final = frozenset({"create", "apply", "merge_patch", "delete"})
+_WRITES: Final = frozenset({"create", "apply", "replace_spec", "merge_patch", "delete"})
 
 
 class Call(NamedTuple):
@@ -173,7 +173,11 @@ class FakeCluster:
 
         return self._call(Call("create", kind.plural, metadata["name"]), created)
 
-    def apply(self, kind: Kind, body: Body, *, field_manager: str, subresource: str = "") -> Body:
+    def apply(
+        self, kind: Kind, body: Body, *, field_manager: str, subresource: str = "", dry_run: bool = False
+    ) -> Body:
+        if dry_run:
+            return self._call(Call("dry_run", kind.plural, body["metadata"]["name"]), lambda: deepcopy(body))
         metadata = body["metadata"]
         key = _key(kind, metadata["namespace"], metadata["name"])
 
@@ -194,6 +198,30 @@ class FakeCluster:
             return self._store(kind, live, merged)
 
         return self._call(Call("apply", kind.plural, metadata["name"], subresource), applied)
+
+    def replace_spec(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        spec: Body,
+        *,
+        uid: str,
+        annotations: Mapping[str, str],
+        field_manager: str,
+    ) -> Body:
+        del field_manager  # who owns what matters to `apply` alone
+
+        def replaced() -> Body:
+            live = self._objects.get(_key(kind, namespace, name))
+            if live is None:
+                raise NotFound(f"{kind.plural} {name} is not there", code=404)
+            _check_preconditions(live, {"uid": uid})
+            metadata = live["metadata"]
+            metadata = metadata | {"annotations": metadata.get("annotations", {}) | dict(annotations)}
+            return self._store(kind, live, deepcopy({**live, "metadata": metadata, "spec": spec}))
+
+        return self._call(Call("replace_spec", kind.plural, name), replaced)
 
     def merge_patch(
         self,

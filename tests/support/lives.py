@@ -8,7 +8,8 @@ from ingestion_operator.errors import ClusterError
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
@@ -119,7 +120,7 @@ class Operator:
     def restart(self) -> None:
         self.heard = {}
         reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
-        self.refresher = Refresher(self.cluster, settings, self.clock, reporter)
+        self.refresher = Reconciling(self.cluster, settings, self.clock, reporter)
 
     def happens(self, step: Step) -> None:
         if step.body is not None:
@@ -130,7 +131,7 @@ class Operator:
     def look(self) -> None:
         """As the queue does it: what was heard counts until a look has succeeded."""
         try:
-            self.refresher.refresh(KEY, list(self.heard.values()))
+            self.refresher.reconcile(KEY, list(self.heard.values()))
         except ClusterError:
             return
         self.heard = {}

@@ -4,7 +4,8 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.job_controller import JobCluster, JobController
@@ -32,12 +33,12 @@ class Scene:
         self.job = self.kubernetes.start(self.cluster.all(CRONJOBS)[0], FIRST)
         self.run_id = self.job["metadata"]["uid"]
 
-    def another_operator(self) -> Refresher:
+    def another_operator(self) -> Reconciling:
         reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
-        return Refresher(self.cluster, settings, self.clock, reporter)
+        return Reconciling(self.cluster, settings, self.clock, reporter)
 
     def look(self) -> None:
-        self.refresher.refresh(KEY, [])
+        self.refresher.reconcile(KEY, [])
 
     def attempt(self) -> str:
         """Let the next pod start; return its memory limit."""

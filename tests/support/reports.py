@@ -8,7 +8,8 @@ from ingestion_operator.errors import Unavailable
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.ports import EVENTS, PIPELINES
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from tests.support.fake_cluster import Call, FakeCluster
 from tests.support.fake_sink import Row
 from tests.support.objects import NAME, NAMESPACE, NOW, Body
@@ -50,8 +51,8 @@ def secret(token: str) -> Body:
     return {"metadata": {"name": "bot", "namespace": NAMESPACE}, "data": data}
 
 
-def look(refresher: Refresher, *observed: Body) -> datetime | None:
-    return refresher.refresh(KEY, list(observed))
+def look(refresher: Reconciling, *observed: Body) -> datetime | None:
+    return refresher.reconcile(KEY, list(observed))
 
 
 def row(state: str, ended: float | None = None, **more: Any) -> Row:

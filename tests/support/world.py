@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.ports import LogStore
-from ingestion_operator.refresh import PipelineKey, Refresher
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support import objects
 from tests.support.fake_clock import FakeClock
@@ -24,7 +25,7 @@ class World:
         self.client = self.another_client()
         self.sink = FakeSink()
         reporter = reporter_over(self.cluster, self.sink, lambda: self.settings, self.clock, self.logs)
-        self._refresher = Refresher(self.cluster, lambda: self.settings, self.clock, reporter)
+        self._refresher = Reconciling(self.cluster, lambda: self.settings, self.clock, reporter)
 
     def another_client(
         self, sleep: Callable[[float], None] | None = None, archive: LogStore | None = None
@@ -44,7 +45,7 @@ class World:
         """Let the operator look at a pipeline until nothing is left to do."""
         for _ in range(5):
             before = len(self.cluster.writes)
-            self._refresher.refresh(PipelineKey(objects.NAMESPACE, name), [])
+            self._refresher.reconcile(PipelineKey(objects.NAMESPACE, name), [])
             if len(self.cluster.writes) == before:
                 return
         raise AssertionError("the operator does not come to rest")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ingestion_operator.controllers.metrics import OperatorMetrics
+from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
 from tests.support.metric_names import families, labels_of
 

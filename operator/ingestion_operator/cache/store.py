@@ -98,6 +98,11 @@ class Store:
         with self._lock:
             return self._tables[JOBS].of_pipeline((namespace, cronjob_name))
 
+    def pods(self, namespace: str = "") -> list[Pod]:
+        """Return the pods of a namespace, or all of them, in any order."""
+        with self._lock:
+            return self._tables[PODS].of_scope(namespace)
+
     def pods_of(self, namespace: str, cronjob_name: str) -> list[Pod]:
         """Return the pods with a pipeline's label, in any order; whether they are its own, their owner says."""
         with self._lock:

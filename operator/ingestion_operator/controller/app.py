@@ -84,7 +84,7 @@ class Operator:
             self._api, clock=self._clock, observe=self._metrics.called, may_write=self._may_write
         )
         self._session = ApiSession(kubeconfig, clock=self._clock)
-        self._cache = Cache(self._session, self._namespaces or [""], observe=self._metrics.watched)
+        self._cache = Cache(self._session, self._namespaces or [""])
         self._tracer = TraceExporter(
             self._settings.current, self._clock, self._metrics.traced, os.environ.get(HEADERS_VARIABLE, "")
         )
@@ -117,6 +117,7 @@ class Operator:
             metrics.timed(reconciler.reconcile), self._clock, beat=self._health.loop("queue"), observer=metrics.queue
         )
         metrics.exists(lambda key: self._cache.store.pipeline(key) is not None)
+        metrics.follow_cache(self._cache.ages)
         metrics.follow_queue(lambda: queue.depth, lambda: queue.processing)
         return reporter, versions, queue
 
@@ -170,7 +171,7 @@ class Operator:
         first = self._settings.current().log_archive
         if self._store is None or first is None:
             return
-        self._follower = KubernetesLogFollower(self._session)
+        self._follower = KubernetesLogFollower(self._kubeconfig)
 
         def retention() -> timedelta:
             return timedelta(seconds=duration_seconds((self._settings.current().log_archive or first).retention))
@@ -191,6 +192,8 @@ class Operator:
         has_ended = await self._queue.shutdown(_IN_FLIGHT_SECONDS)
         late = await self._tasks.stop(_TASKS_SECONDS)
         await self._session.close()
+        if self._follower is not None:
+            await self._follower.close()
         if not has_ended or late:
             # Without a release: another replica leads once the Lease has run out, and by then nothing is written here.
             _logger.error("Writers have not ended in time (%s): the process ends", ", ".join(late) or "reconciliations")

@@ -11,20 +11,20 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ingestion_operator.controllers.liveness import Liveness
 from ingestion_operator.errors import OperatorError
+from ingestion_operator.runtime.health import Health
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def serve_management(liveness_url: str, liveness: Liveness, metrics: Callable[[], bytes]) -> web.AppRunner:
+async def serve_management(liveness_url: str, health: Health, metrics: Callable[[], bytes]) -> web.AppRunner:
     """Serve the path of `liveness_url`, and /metrics beside it, until the runner is cleaned up.
 
     Raises OperatorError when the URL is none or its port is taken.
     """
 
-    async def health(_: web.Request) -> web.Response:
-        problems = liveness.problems()
+    async def liveness(_: web.Request) -> web.Response:
+        problems = health.problems()
         status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
         return web.json_response({"alive": not problems, "problems": problems}, status=status)
 
@@ -35,7 +35,7 @@ async def serve_management(liveness_url: str, liveness: Liveness, metrics: Calla
     if parts.scheme != "http" or not parts.hostname or len(parts.path) <= 1:
         raise OperatorError(f"--liveness {liveness_url!r} is no such URL as http://0.0.0.0:8080/healthz")
     app = web.Application()
-    app.add_routes([web.get(parts.path, health), web.get("/metrics", show_metrics)])
+    app.add_routes([web.get(parts.path, liveness), web.get("/metrics", show_metrics)])
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -4,8 +4,7 @@ Runs are counted when a status is written that says something new of them: once 
 so at a moment (gauges) is read from the last status of each pipeline when somebody asks.
 """
 
-import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -20,6 +19,7 @@ from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid
 from ingestion_operator.k8s.objects import Job, PipelineKey
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
+from ingestion_operator.ports import Kind
 from ingestion_operator.reconcile.events import missed_schedule
 from ingestion_operator.runs import transitions
 
@@ -80,22 +80,20 @@ class OperatorMetrics:
         self._out_of_memory = counter("ingestion_run_out_of_memory", "Attempts out of memory.", "type")
         self._kills = counter("ingestion_run_kills", "Runs that ended since somebody asked for it.", "type")
         self._reports = counter("ingestion_reports", "Ends of runs that the operator told OpenMetadata.", "outcome")
-        self._reconciles = histogram("ingestion_operator_reconcile_seconds", "Reconciliations of a pipeline.", _RECONCILE_SECONDS)
+        self._reconciles = histogram(
+            "ingestion_operator_reconcile_seconds", "Reconciliations of a pipeline.", _RECONCILE_SECONDS
+        )
         self._results = counter("ingestion_operator_reconcile", "Reconciliations, by their result.", "result")
         for result in ("success", "requeue_after", "error"):
             self._results.labels(result)
-        self._errors = counter("ingestion_operator_reconcile_errors", "Reconciliations that failed and are retried.", "error")
+        self._errors = counter(
+            "ingestion_operator_reconcile_errors", "Reconciliations that failed and are retried.", "error"
+        )
         self._calls = counter(
             "ingestion_operator_api_requests", "Answers of the API server.", "verb", "resource", "code"
         )
         self._call_seconds = histogram(
             "ingestion_operator_api_request_seconds", "Calls to the API server.", _CALL_SECONDS, "verb", "resource"
-        )
-        self._watch = gauge(
-            "ingestion_operator_watch_age_seconds",
-            "Since a list or watch last brought something, bookmarks too.",
-            "resource",
-            "scope",
         )
         self._archived = counter("ingestion_operator_archive_written_bytes", "Compressed bytes put into the archive.")
         self._streams = gauge("ingestion_operator_archive_streams", "Logs that are followed.")
@@ -145,10 +143,9 @@ class OperatorMetrics:
         """Count what has become of spans."""
         self._spans.labels(outcome).inc(spans)
 
-    def watched(self, resource: str, scope: str) -> None:
-        """Take notice of a sign of life of a list or watch; an empty scope is the whole cluster."""
-        now = time.monotonic()
-        self._watch.labels(resource, scope or "all").set_function(lambda: time.monotonic() - now)
+    def follow_cache(self, ages: Callable[[], Mapping[tuple[Kind, str], float]]) -> None:
+        """Take from `ages`, by kind and scope, when the API server last gave a sign."""
+        self.registry.register(_Watches(ages))
 
     def leads(self, leads: bool) -> None:
         """Take notice of whether this replica leads."""
@@ -215,7 +212,7 @@ class OperatorMetrics:
                 self._duration.labels(pipeline_type, run.state).observe((run.end_time - begun).total_seconds())
 
     def _time_start(self, change: transitions.Change, job: Job) -> None:
-        was, run = change
+        was, _ = change
         created = job.created
         tick = job.time(constants.ANNOTATION_SCHEDULED_AT)
         if was is None and tick is not None:
@@ -252,6 +249,23 @@ class _QueueMetrics:
 
     def finished(self, worked: float) -> None:
         self._works.observe(worked)
+
+
+class _Watches(Collector):
+    """How old the cache may be."""
+
+    def __init__(self, ages: Callable[[], Mapping[tuple[Kind, str], float]]) -> None:
+        self._ages = ages
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "ingestion_operator_watch_age_seconds",
+            "Since a list or watch last brought something, bookmarks too.",
+            labels=["resource", "scope"],
+        )
+        for (kind, scope), seconds in self._ages().items():
+            family.add_metric([kind.plural, scope or "all"], seconds)
+        yield family
 
 
 class _Pipelines(Collector):

@@ -85,6 +85,7 @@ class CronJob:
     created: datetime
     is_deleting: bool
     owner: Owner | None
+    labels: Mapping[str, str]
     annotations: Mapping[str, str]
     schedule: str
     time_zone: str
@@ -209,6 +210,7 @@ def read_cronjob(body: Mapping[str, Any]) -> CronJob:
         created=created_at(metadata),
         is_deleting=bool(metadata.get("deletionTimestamp")),
         owner=controller_of(metadata),
+        labels={intern(key): intern(str(value)) for key, value in (metadata.get("labels") or {}).items()},
         annotations=_annotations(metadata),
         schedule=intern(str(spec.get("schedule", ""))),
         time_zone=intern(str(spec.get("timeZone") or "")),

@@ -270,7 +270,9 @@ class KubernetesCluster:
 
     def _check_fence(self, method: str, path: str) -> None:
         if method != "GET" and not self._may_write():
-            raise Unavailable(f"{method} {path} is not sent: this replica may not write, since its Lease is not renewed")
+            raise Unavailable(
+                f"{method} {path} is not sent: this replica may not write, since its Lease is not renewed"
+            )
 
     def _call(
         self,

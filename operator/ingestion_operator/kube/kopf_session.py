@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from ingestion_operator.kube.log_follower import authorization, tls
+from ingestion_operator.kube.api_session import authorization, tls
 from ingestion_operator.kube.login import Login
 from ingestion_operator.runtime.backoff import Backoff
 
@@ -33,6 +33,17 @@ def kopf_session(read_login: Callable[[], Login], resource: str) -> aiohttp.Clie
     `read_login` is called again where the credentials are refused. It blocks for a moment.
     """
     login = read_login()
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls(login)),
+        headers={**authorization(login), "Accept-Encoding": "identity"},
+        response_class=_Response,
+        read_bufsize=_READ_BYTES,
+        middlewares=[_persistence(read_login, resource)],
+    )
+
+
+def _persistence(read_login: Callable[[], Login], resource: str) -> aiohttp.ClientMiddlewareType:
+    """Return what repeats a list or watch until it is answered."""
 
     async def persist(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
         if request.method != "GET" or request.url.name != resource:
@@ -53,26 +64,23 @@ def kopf_session(read_login: Callable[[], Login], resource: str) -> aiohttp.Clie
             failures += 1
             await asyncio.sleep(_RETRY.delay(failures))
 
-    class Response(aiohttp.ClientResponse):
-        async def start(self, connection: Any) -> aiohttp.ClientResponse:
-            await super().start(connection)
-            if self.url.query.get("watch") == "true":
-                self.content = _WithoutErrors(self.content)  # type: ignore[assignment]
-            return self
+    return persist
 
-        async def json(self, **options: Any) -> Any:
-            document = await super().json(**options)
-            if "items" in document:
-                document["items"] = []
-            return document
 
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls(login)),
-        headers={**authorization(login), "Accept-Encoding": "identity"},
-        response_class=Response,
-        read_bufsize=_READ_BYTES,
-        middlewares=[persist],
-    )
+class _Response(aiohttp.ClientResponse):
+    """An answer whose list is empty and whose watch has no errors."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        await super().start(connection)
+        if self.url.query.get("watch") == "true":
+            self.content = _WithoutErrors(self.content)  # type: ignore[assignment]
+        return self
+
+    async def json(self, **options: Any) -> Any:
+        document = await super().json(**options)
+        if "items" in document:
+            document["items"] = []
+        return document
 
 
 class _WithoutErrors:

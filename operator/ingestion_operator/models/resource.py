@@ -13,7 +13,6 @@ from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.validation import describe_error
 from ingestion_operator.naming import cronjob_name, quoted_part
 
-
 _UNREADABLE: Final[dict[str, Any]] = {
     "pipelineType": "metadata",
     "service": {"type": "databaseService", "name": "unknown"},

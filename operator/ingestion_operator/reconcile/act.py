@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
@@ -12,13 +12,10 @@ from ingestion_operator.memory_sizes import with_memory
 from ingestion_operator.ports import JOBS, ClusterApi
 from ingestion_operator.reconcile.observed import ActionFailure
 from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
-from ingestion_operator.runs.repetition import LET_FAIL
+from ingestion_operator.runs.repetition import continued, refused
 from ingestion_operator.runs.successor import successor
-from ingestion_operator.runs.texts import cut
 
 _logger = logging.getLogger(__name__)
-
-_REFUSAL_BYTES: Final = 400
 
 
 class Outcome:
@@ -94,13 +91,11 @@ class Actor:
             self._refuse(job, error)
         else:
             self._store.wrote(JOBS, created)
-            name = {constants.ANNOTATION_CONTINUED_BY: created["metadata"]["name"]}
-            self._patch(job, PatchJob(job, "continue it", name).patch)
+            self._patch(job, continued(job, created["metadata"]["name"]).patch)
 
     def _refuse(self, job: Job, error: ClusterError) -> None:
         _logger.warning("Job %s/%s cannot be given more memory: %s", job.namespace, job.name, error)
-        refusal = {constants.ANNOTATION_MEMORY_REFUSED: cut(str(error), _REFUSAL_BYTES)}
-        self._patch(job, PatchJob(job, "end it", refusal, LET_FAIL).patch)
+        self._patch(job, refused(job, str(error)).patch)
 
     def _patch(self, job: Job, patch: dict[str, Any]) -> None:
         self._store.wrote(JOBS, self._cluster.merge_patch(JOBS, job.namespace, job.name, patch))

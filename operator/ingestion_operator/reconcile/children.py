@@ -47,7 +47,8 @@ class _Contest:
         """When the next restore may follow: the third within the window and later ones wait."""
         if self.restores < _FREE_RESTORES:
             return self.last
-        return self.last + min(_CONTEST_WINDOW, _FIRST_PAUSE * 2 ** min(self.restores - _FREE_RESTORES, 10))
+        doubled: timedelta = _FIRST_PAUSE * 2 ** min(self.restores - _FREE_RESTORES, 10)
+        return self.last + min(_CONTEST_WINDOW, doubled)
 
     def is_over(self, now: datetime) -> bool:
         """Return whether the CronJob was left alone for a whole window."""
@@ -206,7 +207,7 @@ class Children:
             for entry in body["metadata"].get("managedFields") or []
             if entry.get("manager") != constants.FIELD_MANAGER and "f:spec" in (entry.get("fieldsV1") or {})
         ]
-        newest = max(entries, key=lambda entry: str(entry.get("time", "")), default={})
+        newest: dict[str, Any] = max(entries, key=lambda entry: str(entry.get("time", "")), default={})
         return str(newest.get("manager") or "an unknown field manager")
 
 

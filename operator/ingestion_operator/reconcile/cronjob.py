@@ -50,17 +50,18 @@ CronJobAction = ApplyCronJob | RestoreCronJob | SuspendCronJob
 def plan_cronjob(pipeline: Pipeline, live: CronJob | None, settings: Settings, now: datetime) -> CronJobAction | None:
     """Return what to write; None where the CronJob is as desired.
 
-    Raises Rejected for what keeps the CronJob from being written. Before an unusable spec is reported, its pause must be
-    in force: see `suspension`.
+    Raises Rejected for what keeps the CronJob from being written. The pause of an unusable spec must be in force all the
+    same: see `suspension`.
     """
     desired = cronjob(pipeline, settings, now)
     if live is None:
         return ApplyCronJob(desired, None, None)
     _check_owner(live, pipeline)
     floor = schedule_floor(live, desired, pipeline, now)
-    if live.annotation(constants.ANNOTATION_FINGERPRINT) != desired["metadata"]["annotations"][
-        constants.ANNOTATION_FINGERPRINT
-    ]:
+    metadata = desired["metadata"]
+    fingerprint = metadata["annotations"][constants.ANNOTATION_FINGERPRINT]
+    has_labels = metadata["labels"].items() <= live.labels.items()
+    if live.annotation(constants.ANNOTATION_FINGERPRINT) != fingerprint or not has_labels:
         return ApplyCronJob(desired, live, floor)
     return None if is_untouched(live) else RestoreCronJob(desired, live, floor)
 
@@ -101,9 +102,7 @@ def _check_owner(live: CronJob, pipeline: Pipeline) -> None:
         )
 
 
-def schedule_floor(
-    live: CronJob, desired: dict[str, Any], pipeline: Pipeline, now: datetime
-) -> datetime | None:
+def schedule_floor(live: CronJob, desired: dict[str, Any], pipeline: Pipeline, now: datetime) -> datetime | None:
     """Return the time that must count as the last scheduled one before `desired` is applied, None to leave it.
 
     Kubernetes makes up for the newest scheduled time since the last one when a CronJob is unsuspended or edited. A time

@@ -26,7 +26,8 @@ _TICK: Final = "The tick of 2026-01-01T00:00:00Z"
 def events(before: PipelineStatus, after: PipelineStatus, blocker: ReportBlocker | None) -> list[EventRecord]:
     """Return the Events for what changed: readiness, missed schedules, runs that began or ended, what needs a person.
 
-    `blocker` is what keeps reports from OpenMetadata now. A pipeline that is ready from the start gets none: its condition says so, and thousands may come at once.
+    `blocker` is what keeps reports from OpenMetadata now. A pipeline that is ready from the start gets no Event: its
+    condition says so, and thousands may come at once.
     """
     found = []
     ready, was = condition(after, "Ready"), condition(before, "Ready")

@@ -4,18 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import Forbidden
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Run
-from ingestion_operator.ports import EVENTS, JOBS, ClusterApi, ServerAccess
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
 from ingestion_operator.reconcile.observed import Observed
+from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.runs.causes import Cause, cause_in_events
 from ingestion_operator.runs.history import missing_jobs, owned
 from ingestion_operator.runs.pending import Waiting
 from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding, compared
-from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.settings import Settings
 
 
@@ -38,7 +38,7 @@ class Observer:
         Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
         """
         namespace, name = pipeline.namespace, pipeline.cronjob_name
-        cronjob = self._store.cronjob(namespace, name)
+        cronjob = self._cronjob(namespace, name)
         own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
         jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
         return Observed(
@@ -65,6 +65,17 @@ class Observer:
             if cause is not None:
                 found[wait.run_id] = cause
         return found
+
+    def _cronjob(self, namespace: str, name: str) -> CronJob | None:
+        """Return the CronJob; before one is created the API server says that there is none, also without our label."""
+        cached = self._store.cronjob(namespace, name)
+        if cached is not None:
+            return cached
+        try:
+            body = self._cluster.get(CRONJOBS, namespace, name)
+        except Forbidden:
+            return None  # the write that follows says what is missing
+        return read_cronjob(body) if body is not None else None
 
     def _pods(self, namespace: str, name: str, job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
         """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""

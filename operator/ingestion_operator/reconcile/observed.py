@@ -39,7 +39,7 @@ class ChildrenResult:
     """The pipeline's own CronJob; None where there is none."""
     blocker: Rejected | None = None
     overridden: str | None = None
-    """What admission made of the operator's own apply; empty where it changed nothing, None where nothing was applied."""
+    """What admission made of the operator's own apply; empty for nothing, None where nothing was applied."""
     contested: str = ""
     """Which field manager keeps changing the CronJob; empty where none does."""
     requeue_at: datetime | None = None

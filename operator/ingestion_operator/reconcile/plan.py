@@ -37,7 +37,7 @@ class Runs:
 
     def unexplained(self, now: datetime) -> list[pending.Waiting]:
         """Return what waits so long that its Events are worth reading: only they name the cause."""
-        return [wait for wait in self.waiting if wait.events_of and wait.look_at <= now]
+        return [wait for wait in self.waiting if wait.events_of and wait.explain_at <= now]
 
     def explained(self, causes: Mapping[str, Cause]) -> list[Run]:
         """Return the runs with the causes that Events name, by run id."""
@@ -95,7 +95,7 @@ def make_plan(
     actions: list[JobAction] = [
         *(kill for kill in kills if kill is not None),
         *repetition.decide(jobs, runs),
-        *disruptions.decide(jobs, pods, runs, spec.retry.limit, spec.retry.disruptions),
+        *disruptions.decide(jobs, pods, runs, spec.retry.disruptions),
         *([] if pipeline.is_deleting else admitted.actions),
         *expired,
         *lost,

@@ -123,7 +123,8 @@ class PipelineReconciler:
             return True
         # After a restart the status says that they were there; the first resync comes at a random time.
         generation, found_at = self._secrets_found.setdefault(
-            key, (pipeline.generation, now - RESYNC * random.uniform(0, 1))  # noqa: S311  jitter
+            key,
+            (pipeline.generation, now - RESYNC * random.uniform(0, 1)),  # noqa: S311  jitter
         )
         waits = any(run.state not in FINISHED_STATES and run.reason in _SECRET_REASONS for run in pipeline.status.runs)
         return generation != pipeline.generation or now - found_at >= RESYNC or waits

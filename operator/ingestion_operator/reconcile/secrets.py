@@ -37,7 +37,8 @@ class _Secret:
     @property
     def next_at(self) -> datetime:
         """When it is worth asking again."""
-        return self.asked_at + min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** min(max(0, self.failures - 1), 10))
+        doubled: timedelta = _FIRST_PAUSE * 2 ** min(max(0, self.failures - 1), 10)
+        return self.asked_at + min(_LAST_PAUSE, doubled)
 
 
 class SecretChecks:

@@ -16,7 +16,7 @@ from ingestion_operator.runs.missed import Miss, last_miss
 from ingestion_operator.runs.stopping import not_understood
 from ingestion_operator.runs.texts import cut
 from ingestion_operator.runs.versions import VERSION_MISMATCH, VersionFinding
-from ingestion_operator.schedule import clock_change, next_tick
+from ingestion_operator.schedule import next_tick
 
 RECONCILED: Final = "Reconciled"
 MISSED: Final = "MissedSchedule"
@@ -163,9 +163,6 @@ def _firing(observed: Observed, live: CronJob, runs: Sequence[Run], now: datetim
     if (miss := last_miss(live, observed.jobs, runs, now)) is not None:
         reason, text = _missed(miss)
         message += f". {text}"
-    elif (change := clock_change(live.schedule, live.time_zone, now)) is not None:
-        reason = CLOCK_CHANGE
-        message += f". {change.message}"
     return _of(observed.pipeline, "Scheduled", True, reason, message, now)
 
 
@@ -250,4 +247,3 @@ def _next_schedule_time(cronjob: CronJob | None, now: datetime) -> datetime | No
         return None
     last = cronjob.last_schedule_time
     return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last) if last else now)
-

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Final
 
-from ingestion_operator.reporting.circuit_breaker import Caller
 from ingestion_operator.errors import ClusterError
 from ingestion_operator.ports import ServerAccess
+from ingestion_operator.reporting.circuit_breaker import Caller
 
 LOOK_SECONDS: Final = 600.0
 MOST_LOOKS: Final = 4

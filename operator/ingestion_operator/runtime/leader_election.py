@@ -91,15 +91,16 @@ class LeaderElector:
         """Held during an attempt: `release` comes after one that is in progress."""
         self._name = f"Lease {namespace}/{constants.LEASE_NAME}"
         self._observed: _Observation | None = None
-        self._holder = ""
-        self._transitions = 0
-        """The greatest number of transitions that was seen or written."""
+        self._standby_text = ""
+        self._transitions = -1
+        """The greatest number of transitions that was seen or written; the first Lease is created with 0."""
         self._version = ""
         self._renewed = float("-inf")
         self._is_leader = False
         self._is_released = False
         self._term = 0
-        self._published = False
+        self._published = 0
+        """The term in which this replica leads, as `changed` was called for it; 0 while it does not lead."""
         self._leads = asyncio.Event()
 
     @property
@@ -109,7 +110,7 @@ class LeaderElector:
 
     @property
     def term(self) -> int:
-        """A number that grows with each acquisition of the Lease by any replica; 0 before this one's first."""
+        """A number that grows with each acquisition by any replica: leaseTransitions + 1. 0 before the first one."""
         return self._term
 
     def fence(self) -> Callable[[], bool]:
@@ -130,9 +131,9 @@ class LeaderElector:
     ) -> None:
         """Acquire the Lease and renew it, until cancelled or released.
 
-        `changed` is called with True when this replica begins to lead, with False at the renew deadline after its last
-        renewal, and with True when it leads again. `lost` is called, and the method returns, once another replica holds
-        the Lease that this one led by. `beat` is called at each attempt.
+        `changed` is called with True when this replica begins to lead, also in another term, and with False at the
+        renew deadline after its last renewal. `lost` is called, and the method returns, once another replica holds the
+        Lease that this one led by. `beat` is called at each attempt.
         """
         loop, log = asyncio.get_running_loop(), ProblemLog(_logger)
         # A thread of its own: work of others must not delay a renewal. And no task, which kopf would cancel at its end.
@@ -144,8 +145,9 @@ class LeaderElector:
                 beat()
                 pause = retry.delay(1)
                 try:
-                    if await loop.run_in_executor(threads, self.attempt):
-                        log.succeeded(f"{self._name} can be read and written again")
+                    is_held = await loop.run_in_executor(threads, self.attempt)
+                    log.succeeded(f"{self._name} can be read and written again")
+                    if is_held:
                         pause = self._timing.retry_period
                         if deadline is not None:
                             deadline.cancel()
@@ -160,6 +162,7 @@ class LeaderElector:
                     log.failed(f"{self._name} was not renewed or acquired", error)
                 self._publish(changed)
                 await asyncio.sleep(pause)
+            self._publish(changed)
         finally:
             if deadline is not None:
                 deadline.cancel()
@@ -213,18 +216,23 @@ class LeaderElector:
             self._hold(self._write(version), begun)
             return True
         holder = spec.get("holderIdentity") or ""
-        if self._is_leader and holder not in ("", self._identity):
-            self._is_leader, self._renewed = False, float("-inf")
-            raise LeadershipLost(f"{self._name} is held by {holder}")
-        if not self._is_free(holder, spec, version, begun):
-            return False
+        if holder not in ("", self._identity):  # else it was released, or is of a container of this pod that has ended
+            if self._is_leader:
+                self._is_leader, self._renewed = False, float("-inf")
+                raise LeadershipLost(f"{self._name} is held by {holder}")
+            if not self._has_run_out(spec, version, begun):
+                self._log_standby(f"Standing by: {self._name} is held by {holder}")
+                return False
         self._lead(self._write(version, leaseTransitions=self._transitions + 1), begun)
         return True
 
     def _create(self, begun: float) -> bool:
+        duration = self._timing.lease_duration
+        if self._is_leader and self._observed is None and begun - self._renewed >= duration:
+            self._observed = _Observation("", begun, begun, duration)  # another one may have led meanwhile
         seen = self._observed
         if seen is not None and begun - seen.seen < seen.duration:
-            self._log_holder("", f"Standing by: {self._name} was deleted, and its holder may lead until it runs out")
+            self._log_standby(f"Standing by: {self._name} was deleted, and its holder may lead until it runs out")
             return False
         body = self._body()
         body["spec"]["leaseTransitions"] = self._transitions + 1
@@ -235,27 +243,24 @@ class LeaderElector:
         """Return whether no replica has acquired the Lease since this one did."""
         spec = _spec(lease)
         is_held = spec.get("holderIdentity") == self._identity
-        return self._term > 0 and is_held and _number(spec.get("leaseTransitions")) == self._term
+        return is_held and _number(spec.get("leaseTransitions")) == self._term - 1
 
-    def _is_free(self, holder: str, spec: dict[str, Any], version: str, now: float) -> bool:
-        if holder in ("", self._identity):
-            return True  # released, or held by a container of this very pod that has ended
-        self._log_holder(holder, f"Standing by: {self._name} is held by {holder}")
+    def _has_run_out(self, spec: dict[str, Any], version: str, now: float) -> bool:
         duration = _number(spec.get("leaseDurationSeconds")) or self._timing.lease_duration
         before = self._observed
         changed = now if before is None or before.version != version else before.changed
         self._observed = _Observation(version, changed, now, duration)
         return now - changed >= duration
 
-    def _log_holder(self, holder: str, text: str) -> None:
-        if self._holder != text:
-            self._holder = text
+    def _log_standby(self, text: str) -> None:
+        if self._standby_text != text:
+            self._standby_text = text
             _logger.info("%s", text)
 
     def _lead(self, written: dict[str, Any], begun: float) -> None:
         self._transitions = _number(_spec(written).get("leaseTransitions"))
-        self._term = self._transitions  # before `_hold`, so that no fence of an earlier term opens
-        self._is_leader, self._observed, self._holder = True, None, ""
+        self._term = self._transitions + 1  # before `_hold`, so that no fence of an earlier term opens
+        self._is_leader, self._observed, self._standby_text = True, None, ""
         self._hold(written, begun)
 
     def _hold(self, written: dict[str, Any], begun: float) -> None:
@@ -263,19 +268,19 @@ class LeaderElector:
         self._version, self._renewed = written["metadata"]["resourceVersion"], begun
 
     def _publish(self, changed: Callable[[bool], None]) -> None:
-        """Log and report whether this replica leads, if that has changed."""
-        leads = self.may_write
-        if leads == self._published:
+        """Log and report whether this replica leads, and in which term, if that has changed."""
+        term = self._term if self.may_write else 0
+        if term == self._published:
             return
-        self._published = leads
-        if leads:
-            _logger.info("This replica leads: it holds %s in term %d", self._name, self._term)
+        self._published = term
+        if term:
+            _logger.info("This replica leads: it holds %s in term %d", self._name, term)
             self._leads.set()
         else:
             if not self._is_released:
-                _logger.warning("This replica has stopped writing: %s was not renewed in time", self._name)
+                _logger.warning("This replica stops writing: %s was lost or not renewed in time", self._name)
             self._leads.clear()
-        changed(leads)
+        changed(term > 0)
 
     def _write(self, version: str, **changes: Any) -> dict[str, Any]:
         spec = self._body()["spec"] | changes

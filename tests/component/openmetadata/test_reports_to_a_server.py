@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.breaker import Breakers
+from ingestion_operator.reporting.circuit_breaker import Breakers
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.refresh import PipelineKey, Refresher
-from ingestion_operator.reporter import Reporter
+from ingestion_operator.k8s.objects import PipelineKey
+from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.reporter import Reporter
 from tests.component.openmetadata.conftest import TOKEN
 from tests.support.double.tests.api import Api
 from tests.support.double_client import DoubleClient
@@ -41,7 +42,7 @@ class Operator:
         sink = OpenMetadataStatusSink(answer_seconds=1.0)
         breakers = Breakers(lambda: self.clock.now().timestamp())
         self.reporter = Reporter(self.cluster, sink, settings, self.clock, RunLogTails(self.logs), breakers)
-        self._refresher = Refresher(self.cluster, settings, self.clock, self.reporter)
+        self._refresher = Reconciling(self.cluster, settings, self.clock, self.reporter)
         self._server = {"hostPort": double.host_port, "tokenSecretRef": {"name": "bot", "key": "token"}}
         self.put_token(TOKEN)
         self.put_pipeline()
@@ -61,13 +62,13 @@ class Operator:
             self.cluster.put(PODS, one)
 
     def look(self) -> None:
-        self._refresher.refresh(KEY, [])
+        self._refresher.reconcile(KEY, [])
 
     def look_when_woken(self) -> None:
         """Let the longest pause pass."""
         self.clock.forward(minutes=1)
         for namespace, name in self.reporter.due():
-            self._refresher.refresh(PipelineKey(namespace, name), [])
+            self._refresher.reconcile(PipelineKey(namespace, name), [])
 
     @property
     def report(self) -> tuple[str | None, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestion_operator.controllers.metrics import OperatorMetrics
+from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
 from tests.support.metric_names import series
 

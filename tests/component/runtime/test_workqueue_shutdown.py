@@ -1,0 +1,123 @@
+"""The queue's orderly end: what is in progress in threads counts until it has really ended."""
+
+import asyncio
+
+from ingestion_operator.errors import Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.runtime.workqueue import WorkQueue
+from tests.support.fake_clock import FakeClock
+from tests.support.reconciles import BOUND_SECONDS, Reconciles
+from tests.support.waiting import until
+
+A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
+
+
+async def _started(queue: WorkQueue, reconciles: Reconciles) -> "asyncio.Task[None]":
+    """Let a reconcile be in progress that ends when the gate opens."""
+    reconciles.gate.clear()
+    dispatch = asyncio.create_task(queue.run())
+    queue.add(A, after=0)
+    await until("a reconcile is in progress", lambda: reconciles.running)
+    return dispatch
+
+
+def test_shutdown_waits_for_what_is_in_progress() -> None:
+    reconciles = Reconciles()
+
+    async def scene() -> None:
+        queue = WorkQueue(reconciles, FakeClock())
+        dispatch = await _started(queue, reconciles)
+        queue.add(B, after=0.05)
+        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+        await asyncio.sleep(0.1)  # time in which B could start
+        assert not end.done()
+        queue.add(B, after=0)
+        reconciles.gate.set()
+        assert await end
+        await asyncio.wait_for(dispatch, BOUND_SECONDS)
+        assert queue.processing == 0
+
+    asyncio.run(scene())
+    assert (reconciles.keys, reconciles.running) == ([A], 0)
+
+
+def test_a_failure_during_the_shutdown_is_not_retried() -> None:
+    reconciles = Reconciles()
+    reconciles.answers = [Unavailable("away")]
+
+    async def scene() -> None:
+        queue = WorkQueue(reconciles, FakeClock())
+        dispatch = await _started(queue, reconciles)
+        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+        await until("the dispatch has ended", dispatch.done)
+        reconciles.gate.set()
+        assert await end
+        assert queue._requests == {}
+
+    asyncio.run(scene())
+    assert reconciles.keys == [A]
+
+
+def test_shutdown_of_an_idle_queue_is_immediate() -> None:
+    async def scene() -> None:
+        queue = WorkQueue(Reconciles(), FakeClock())
+        dispatch = asyncio.create_task(queue.run())
+        queue.add(A, after=1000)
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(queue.shutdown(1000), BOUND_SECONDS)
+        await asyncio.wait_for(dispatch, BOUND_SECONDS)
+
+    asyncio.run(scene())
+
+
+def test_shutdown_reports_what_has_not_ended_in_time() -> None:
+    reconciles = Reconciles()
+
+    async def scene() -> None:
+        queue = WorkQueue(reconciles, FakeClock())
+        await _started(queue, reconciles)
+        assert not await queue.shutdown(0.05)
+        assert queue.processing == 1
+        reconciles.gate.set()
+        assert await queue.shutdown(BOUND_SECONDS)
+
+    asyncio.run(scene())
+
+
+def test_cancelled_tasks_do_not_make_threads_look_idle() -> None:
+    """As kopf ends: it cancels every task that was created after its start."""
+    reconciles = Reconciles()
+
+    async def scene() -> None:
+        mine = asyncio.current_task()
+        queue = WorkQueue(reconciles, FakeClock())
+        dispatch = await _started(queue, reconciles)
+        for task in asyncio.all_tasks() - {mine}:
+            task.cancel()
+        await asyncio.wait([dispatch], timeout=BOUND_SECONDS)
+        assert dispatch.cancelled()
+        assert queue.processing == 1
+        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+        await asyncio.sleep(0.05)  # time in which it could end too early
+        assert not end.done()
+        reconciles.gate.set()
+        assert await end
+        assert reconciles.running == 0
+
+    asyncio.run(scene())
+
+
+def test_a_thread_may_end_after_its_event_loop() -> None:
+    reconciles = Reconciles()
+
+    async def scene() -> WorkQueue:
+        queue = WorkQueue(reconciles, FakeClock())
+        await _started(queue, reconciles)
+        assert not await queue.shutdown(0)
+        return queue
+
+    queue = asyncio.run(scene())
+    reconciles.gate.set()
+    queue.threads.shutdown(wait=True)
+    queue.add(B)  # as another thread may, which does not know of the end
+    assert (queue.processing, queue.depth) == (0, 0)
