@@ -3,13 +3,13 @@
 OperatorError
 ├── Rejected      the user has to change something; retrying alone does not help
 ├── LogRangeError the page of a log that was asked for is not there
-├── ActionsFailed some actions of a reconciliation failed: they are tried again
 ├── StoreError    the log archive could not do its part
 └── ClusterError  the API server (or OpenMetadata's) answered with an error
     ├── NotFound
     ├── Conflict     the object changed since it was read: recompute
     ├── Forbidden    a permission is missing: the administrator has to act
     ├── Invalid      the API server refuses the object
+    ├── ActionsFailed some actions of a reconciliation failed: it is repeated
     └── Unavailable  away, overloaded or too slow: retry with a delay
 """
 
@@ -38,10 +38,6 @@ class LogRangeError(OperatorError):
 
 class StoreError(OperatorError):
     """A call to the log archive failed; the text names the operation and the key."""
-
-
-class ActionsFailed(OperatorError):
-    """Some actions of a reconciliation failed: it is repeated with back-off; the text names the first."""
 
 
 class ClusterError(OperatorError):
@@ -77,3 +73,7 @@ class Unavailable(ClusterError):
     def __init__(self, message: str, *, code: int = 0, retry_after: float | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+
+
+class ActionsFailed(ClusterError):
+    """Some actions of a reconciliation failed, which is repeated with back-off; the text names the first."""

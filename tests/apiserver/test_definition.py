@@ -164,6 +164,8 @@ def test_an_edit_of_the_spec_cannot_change_the_status_nor_the_other_way_round(
         ({"conditions": STATUS["conditions"] * 2}, "duplicate entries"),
         ({"runs": [RUN | {"state": "great"}]}, 'supported values: "queued"'),
         ({"runs": [RUN | {"message": "x" * 1025}]}, "may not be more than 1024"),
+        ({"active": -1}, "greater than or equal to 0"),
+        ({"conditions": [STATUS["conditions"][0] | {"type": f"T{n}"} for n in range(17)]}, "at most 16 items"),
         ({"runs": [RUN] * 21}, "must have at most 20 items"),
         ({"runs": [{"id": "x"}]}, "Required value"),
     ],

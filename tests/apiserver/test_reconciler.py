@@ -13,9 +13,8 @@ from ingestion_operator.kube.client import APPLY_PATCH, JSON, MERGE_PATCH, Kuber
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
-from ingestion_operator.reconcile import Reconciler
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from tests.support.reconciling import CronJobs, Reconciling
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.settings import Settings
 from tests.support import requests
@@ -61,7 +60,7 @@ def store(api: KubernetesCluster, namespace: str, name: str, **changes: Any) -> 
 
 def settled(cluster: CountingCluster, found: Pipeline, used: Settings = SETTINGS) -> Body:
     """Reconcile twice; the second time must write nothing."""
-    reconciler = Reconciler(cluster)
+    reconciler = CronJobs(cluster)
     first = reconciler.reconcile(found, used, NOW)
     assert contains(first, cronjob(found, used, NOW))
     cluster.writes.clear()
@@ -129,7 +128,7 @@ DRIFTS: dict[str, Callable[[Body], object]] = {
 @pytest.mark.parametrize("drift", sorted(DRIFTS))
 def test_drift_is_repaired_whoever_made_it(cluster: CountingCluster, namespace: str, drift: str) -> None:
     found = store(cluster, namespace, f"drift-{sorted(DRIFTS).index(drift)}", podTemplate=_env("A", "B"))
-    edited = deepcopy(Reconciler(cluster).reconcile(found, SETTINGS, NOW))
+    edited = deepcopy(CronJobs(cluster).reconcile(found, SETTINGS, NOW))
     DRIFTS[drift](edited)
     assert not contains(requests.replace(cluster, CRONJOBS, edited), cronjob(found, SETTINGS, NOW))
     settled(cluster, found)
@@ -141,7 +140,7 @@ def test_a_cronjob_of_somebody_else_is_left_alone(cluster: CountingCluster, name
     foreign["metadata"] = {"name": "taken", "namespace": namespace}
     before = cluster.create(CRONJOBS, foreign)
     with pytest.raises(Rejected) as caught:
-        Reconciler(cluster).reconcile(found, SETTINGS, NOW)
+        CronJobs(cluster).reconcile(found, SETTINGS, NOW)
     assert caught.value.reason == "NameTaken"
     after = cluster.get(CRONJOBS, namespace, "taken")
     assert after is not None
@@ -152,7 +151,7 @@ def test_a_cronjob_replaced_between_look_and_write_is_a_conflict_and_stays(
     cluster: CountingCluster, namespace: str
 ) -> None:
     found = store(cluster, namespace, "replaced")
-    Reconciler(cluster).reconcile(found, SETTINGS, NOW)
+    CronJobs(cluster).reconcile(found, SETTINGS, NOW)
 
     class Meanwhile(CountingCluster):
         def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
@@ -164,7 +163,7 @@ def test_a_cronjob_replaced_between_look_and_write_is_a_conflict_and_stays(
             return live
 
     with pytest.raises(Conflict):
-        Reconciler(Meanwhile(cluster)).reconcile(store(cluster, namespace, "replaced", timeout="1h"), SETTINGS, NOW)
+        CronJobs(Meanwhile(cluster)).reconcile(store(cluster, namespace, "replaced", timeout="1h"), SETTINGS, NOW)
     live = cluster.get(CRONJOBS, namespace, "replaced")
     assert live is not None
     assert "ownerReferences" not in live["metadata"]
@@ -175,7 +174,7 @@ def test_what_kubernetes_does_not_take_is_rejected_with_its_words(cluster: Count
     resources = {"requests": {"memory": "4Gi"}, "limits": {"memory": "1Gi"}}
     found = store(cluster, namespace, "refused", podTemplate={"container": {"resources": resources}})
     with pytest.raises(Rejected, match="must be less than or equal to memory limit") as caught:
-        Reconciler(cluster).reconcile(found, SETTINGS, NOW)
+        CronJobs(cluster).reconcile(found, SETTINGS, NOW)
     assert caught.value.reason == "RefusedByKubernetes"
 
 
@@ -230,7 +229,7 @@ def test_a_look_writes_status_and_event_once_and_then_nothing(
 
 def test_a_schedule_that_is_resumed_gets_its_floor_before_it_may_fire(cluster: CountingCluster, namespace: str) -> None:
     schedule = {"cron": "0 2 1 1 *"}
-    reconciler = Reconciler(cluster)
+    reconciler = CronJobs(cluster)
     reconciler.reconcile(store(cluster, namespace, "resumed", schedule=schedule, suspend=True), SETTINGS, NOW)
     found = store(cluster, namespace, "resumed", schedule=schedule)
     cluster.writes.clear()

@@ -3,10 +3,10 @@
 import pytest
 
 from ingestion_operator.reporting.circuit_breaker import LONGEST_PAUSE_SECONDS, MOST_CALLERS, Breakers, Caller, Refused
-from ingestion_operator.status import Obstacle
+from ingestion_operator.reporting.results import ReportBlocker
 
-DOWN = Obstacle("the server is away", needs_somebody=False)
-OTHER_WORDS = Obstacle("the server is away in other words", needs_somebody=False)
+DOWN = ReportBlocker("the server is away", needs_action=False)
+OTHER_WORDS = ReportBlocker("the server is away in other words", needs_action=False)
 A, B, C = ("data", "a"), ("data", "b"), ("data", "c")
 SERVER, TOKEN = "http://s", "http://s token"
 
@@ -31,7 +31,7 @@ def breakers(watch: Watch) -> Breakers:
     return Breakers(watch)
 
 
-def fail(breakers: Breakers, caller: Caller, obstacle: Obstacle = DOWN) -> None:
+def fail(breakers: Breakers, caller: Caller, obstacle: ReportBlocker = DOWN) -> None:
     """Call a server that is down."""
     assert breakers.enter((SERVER,), caller) is None
     breakers.leave({SERVER: obstacle}, caller)
@@ -159,7 +159,7 @@ def test_a_probe_that_came_to_no_call_leaves_things_as_they_were(breakers: Break
 
 
 def test_a_wrong_token_keeps_out_its_own_pipelines_alone(breakers: Breakers) -> None:
-    wrong = Obstacle("wrong token", needs_somebody=True)
+    wrong = ReportBlocker("wrong token", needs_action=True)
     assert breakers.enter((SERVER, TOKEN), A) is None
     breakers.leave({SERVER: True, TOKEN: wrong}, A)
     assert breakers.enter((SERVER, TOKEN), B) == Refused(wrong)

@@ -1,4 +1,4 @@
-"""The Reconciler over an API server in memory: what it writes, and above all what it does not."""
+"""The CronJobs over an API server in memory: what it writes, and above all what it does not."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,18 +11,18 @@ from ingestion_operator.errors import Conflict, Forbidden, Invalid, Rejected
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
-from ingestion_operator.reconcile import Reconciler
 from ingestion_operator.render.cronjob import cronjob
 from tests.support.fake_cluster import Call, FakeCluster
 from tests.support.golden import GOLDEN
+from tests.support.reconciling import CronJobs
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
 
 SETTINGS = settings()
 
 
 @pytest.fixture
-def reconciler(cluster: FakeCluster) -> Reconciler:
-    return Reconciler(cluster)
+def reconciler(cluster: FakeCluster) -> CronJobs:
+    return CronJobs(cluster)
 
 
 def stored(cluster: FakeCluster, **changes: Any) -> Pipeline:
@@ -43,7 +43,7 @@ def container(body: Body) -> Any:
     return template(body)["spec"]["containers"][0]
 
 
-def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, reconciler: CronJobs) -> None:
     found = stored(cluster)
     returned = reconciler.reconcile(found, SETTINGS, NOW)
     assert returned == live(cluster)
@@ -53,7 +53,7 @@ def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, r
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_an_unchanged_pipeline_costs_one_read_and_no_write(
-    cluster: FakeCluster, reconciler: Reconciler, name: str
+    cluster: FakeCluster, reconciler: CronJobs, name: str
 ) -> None:
     used, changes = GOLDEN[name]
     found = stored(cluster, **changes)
@@ -88,7 +88,7 @@ DRIFTS: dict[str, Callable[[Body], object]] = {
 
 @pytest.mark.parametrize("drift", sorted(DRIFTS))
 def test_drift_is_repaired_and_then_nothing_more_is_written(
-    cluster: FakeCluster, reconciler: Reconciler, drift: str
+    cluster: FakeCluster, reconciler: CronJobs, drift: str
 ) -> None:
     found = stored(cluster)
     reconciler.reconcile(found, SETTINGS, NOW)
@@ -100,7 +100,7 @@ def test_drift_is_repaired_and_then_nothing_more_is_written(
     assert cluster.writes == []
 
 
-def test_what_others_added_beside_our_fields_is_left_alone(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_what_others_added_beside_our_fields_is_left_alone(cluster: FakeCluster, reconciler: CronJobs) -> None:
     found = stored(cluster)
     reconciler.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body["metadata"]["labels"].update(theirs="x"))
@@ -110,7 +110,7 @@ def test_what_others_added_beside_our_fields_is_left_alone(cluster: FakeCluster,
     assert live(cluster)["metadata"]["labels"]["theirs"] == "x"
 
 
-def test_a_deleted_cronjob_comes_back(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_a_deleted_cronjob_comes_back(cluster: FakeCluster, reconciler: CronJobs) -> None:
     found = stored(cluster)
     reconciler.reconcile(found, SETTINGS, NOW)
     cluster.delete(CRONJOBS, NAMESPACE, NAME)
@@ -118,7 +118,7 @@ def test_a_deleted_cronjob_comes_back(cluster: FakeCluster, reconciler: Reconcil
     assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
 
 
-def test_a_field_that_the_spec_no_longer_sets_goes_away(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_a_field_that_the_spec_no_longer_sets_goes_away(cluster: FakeCluster, reconciler: CronJobs) -> None:
     env = {"container": {"env": [{"name": "A", "value": "1"}]}, "spec": {"nodeSelector": {"disk": "ssd"}}}
     reconciler.reconcile(stored(cluster, podTemplate=env, timeout="1h"), SETTINGS, NOW)
     reconciler.reconcile(stored(cluster), SETTINGS, NOW)
@@ -128,7 +128,7 @@ def test_a_field_that_the_spec_no_longer_sets_goes_away(cluster: FakeCluster, re
     assert "activeDeadlineSeconds" not in pod
 
 
-def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, reconciler: CronJobs) -> None:
     found = stored(cluster)
     reconciler.reconcile(found, SETTINGS, NOW)
     newer = settings(runnerImages={"2.0": {"image": "runner:2.0-fixed", "version": "2.0.7.0"}})
@@ -147,7 +147,7 @@ def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, reconciler: Re
     ids=["nobody's", "another controller's", "another pipeline's", "not controlled by its owner"],
 )
 def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
-    cluster: FakeCluster, reconciler: Reconciler, owners: list[Body]
+    cluster: FakeCluster, reconciler: CronJobs, owners: list[Body]
 ) -> None:
     foreign = cluster.put(
         CRONJOBS,
@@ -165,7 +165,7 @@ def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
 
 
 def test_a_cronjob_of_an_earlier_pipeline_of_the_same_name_is_waited_for(
-    cluster: FakeCluster, reconciler: Reconciler
+    cluster: FakeCluster, reconciler: CronJobs
 ) -> None:
     reconciler.reconcile(stored(cluster), SETTINGS, NOW)
     before = live(cluster)
@@ -179,7 +179,7 @@ def test_a_cronjob_of_an_earlier_pipeline_of_the_same_name_is_waited_for(
     assert live(cluster)["metadata"]["ownerReferences"][0]["uid"] == "new"
 
 
-def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, reconciler: CronJobs) -> None:
     found = stored(cluster)
     reconciler.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
@@ -190,7 +190,7 @@ def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, rec
 
 
 def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
-    cluster: FakeCluster, reconciler: Reconciler
+    cluster: FakeCluster, reconciler: CronJobs
 ) -> None:
     reconciler.reconcile(stored(cluster), SETTINGS, NOW)
 
@@ -204,7 +204,7 @@ def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
     assert live(cluster)["spec"] == {"schedule": "1 1 1 1 1"}
 
 
-def test_what_kubernetes_refuses_is_rejected_with_its_words(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_what_kubernetes_refuses_is_rejected_with_its_words(cluster: FakeCluster, reconciler: CronJobs) -> None:
     cluster.fail("apply", Invalid("spec.template.spec.containers[0].resources: must be less than limit", code=422))
     with pytest.raises(Rejected, match="must be less than limit") as caught:
         reconciler.reconcile(stored(cluster), SETTINGS, NOW)
@@ -224,7 +224,7 @@ REJECTED = {"schedule": {"cron": "0 2 * * *", "timeZone": "Mars/Olympus"}}
     ids=["paused", "made on demand", "not paused"],
 )
 def test_an_unusable_spec_that_says_pause_pauses_the_cronjob_of_the_earlier_one(
-    cluster: FakeCluster, reconciler: Reconciler, changes: Body, suspended: bool
+    cluster: FakeCluster, reconciler: CronJobs, changes: Body, suspended: bool
 ) -> None:
     reconciler.reconcile(stored(cluster), SETTINGS, NOW)
     for _ in range(2):
@@ -234,7 +234,7 @@ def test_an_unusable_spec_that_says_pause_pauses_the_cronjob_of_the_earlier_one(
     assert len([call for call in cluster.writes if call.verb == "merge_patch"]) == suspended
 
 
-def test_an_unusable_spec_without_a_cronjob_writes_nothing(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_an_unusable_spec_without_a_cronjob_writes_nothing(cluster: FakeCluster, reconciler: CronJobs) -> None:
     with pytest.raises(Rejected):
         reconciler.reconcile(stored(cluster, suspend=True, **REJECTED), SETTINGS, NOW)
     assert cluster.writes == []
@@ -249,7 +249,7 @@ SECRET_FIELDS: dict[str, Body] = {
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
 def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
-    cluster: FakeCluster, reconciler: Reconciler, field: str
+    cluster: FakeCluster, reconciler: CronJobs, field: str
 ) -> None:
     found = stored(cluster, **SECRET_FIELDS[field])
     with pytest.raises(Rejected, match=f"spec.{field} names Secret data/s, which does not exist: create it") as caught:
@@ -268,7 +268,7 @@ def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
 def test_a_secret_that_may_not_be_read_is_told_with_who_can_change_that(
-    cluster: FakeCluster, reconciler: Reconciler, field: str
+    cluster: FakeCluster, reconciler: CronJobs, field: str
 ) -> None:
     found = stored(cluster, **SECRET_FIELDS[field])
     cluster.fail("get", Forbidden("GET …/secrets/s: HTTP 403: forbidden", code=403), plural="secrets")
@@ -278,6 +278,6 @@ def test_a_secret_that_may_not_be_read_is_told_with_who_can_change_that(
     assert "add data to watch.namespaces" in caught.value.message
 
 
-def test_a_pipeline_without_secrets_reads_none(cluster: FakeCluster, reconciler: Reconciler) -> None:
+def test_a_pipeline_without_secrets_reads_none(cluster: FakeCluster, reconciler: CronJobs) -> None:
     reconciler.check_secrets(stored(cluster))
     assert cluster.calls == []

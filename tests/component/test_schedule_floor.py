@@ -10,9 +10,9 @@ import pytest
 
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from ingestion_operator.reconcile import Reconciler
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import Call, FakeCluster
+from tests.support.reconciling import CronJobs
 from tests.support.objects import NAME, NAMESPACE, at, manifest, settings
 
 DAILY = {"cron": "0 2 * * *"}
@@ -26,7 +26,7 @@ class Scene:
     def __init__(self, cluster: FakeCluster, clock: FakeClock) -> None:
         self.cluster = cluster
         self.clock = clock
-        self.reconciler = Reconciler(cluster)
+        self.reconciler = CronJobs(cluster)
 
     def apply(self, **changes: Any) -> None:
         """Apply the spec and let the operator look."""

@@ -291,7 +291,7 @@ def _rules() -> Iterator[Case]:
         fix = "ttl must be at least 10m"
         yield Case(f"ttl {ttl}", spec(history={"ttl": ttl}), "history.ttl", fix)
     fix = "must be at most 365d"
-    for text in ("366d", "8761h", "525601m", "999999h"):
+    for text in ("366d", "24856d", "8761h", "525601m", "999999h"):
         yield Case(f"ttl {text}", spec(history={"ttl": text}), "history.ttl", fix)
         yield Case(f"timeout {text}", spec(timeout=text), "timeout", fix)
     fix = "hostPort must not contain a user or a password: remove everything before the @, and set tokenSecretRef"

@@ -6,17 +6,22 @@ from typing import Final
 
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey, read_cronjob
+from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.naming import cronjob_name
-from ingestion_operator.ports import JOBS, PIPELINES, PODS, Clock, StatusObserver
-from ingestion_operator.reconcile.reconciler import PipelineReconciler
+from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, StatusObserver
+from ingestion_operator.reconcile.children import Children
+from ingestion_operator.reconcile.observed import Observed
+from ingestion_operator.reconcile.reconciler import RESYNC, PipelineReconciler
+from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.settings import Settings
+from ingestion_operator.system_clock import SystemClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import Body
 
-_API_VERSION: Final = "batch/v1"
+_ROUNDS: Final = 6
 
 
 def sync(store: Store, cluster: FakeCluster) -> None:
@@ -44,6 +49,34 @@ def _label(body: Body) -> str:
     return str((body["metadata"].get("labels") or {}).get(constants.LABEL_PIPELINE, ""))
 
 
+class CronJobs:
+    """What the reconciler does to CronJobs alone, over an API server in memory or a real one."""
+
+    def __init__(self, cluster: ClusterApi, clock: Clock | None = None) -> None:
+        self.cluster = cluster
+        self.store = Store([""])
+        self.children = Children(cluster, self.store, SecretChecks(cluster, clock or SystemClock()))
+
+    def reconcile(self, pipeline: Pipeline, settings: Settings, now: datetime) -> Body:
+        """Bring the CronJob to what the spec says and return it. Raises Rejected, ClusterError."""
+        return self._ensure(pipeline, settings, now, checks_secrets=False)
+
+    def check_secrets(self, pipeline: Pipeline, settings: Settings, now: datetime) -> None:
+        """Raise Rejected where a Secret is missing."""
+        self._ensure(pipeline, settings, now, checks_secrets=True)
+
+    def _ensure(self, pipeline: Pipeline, settings: Settings, now: datetime, *, checks_secrets: bool) -> Body:
+        body = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        live = read_cronjob(body) if body is not None else None
+        observed = Observed(pipeline, live, jobs=(), pods=(), known_runs=())
+        result = self.children.ensure(observed, settings, now, checks_secrets=checks_secrets)
+        if result.blocker is not None:
+            raise result.blocker
+        found = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
+        assert found is not None
+        return found
+
+
 class Reconciling:
     """Reconciles pipelines of an API server in memory with a cache that is up to date."""
 
@@ -58,16 +91,28 @@ class Reconciling:
         versions: ServerVersions | None = None,
     ) -> None:
         self.cluster = cluster
+        self.clock = clock
         self.store = Store([""])
         self.reconciler = PipelineReconciler(
             cluster, self.store, settings, clock, reporter, observers=observers, versions=versions
         )
 
     def reconcile(self, key: PipelineKey, deleted_pods: Sequence[Body] = ()) -> datetime | None:
-        """Reconcile a pipeline once; `deleted_pods` are pods whose deletion a watch has brought, in their last state."""
+        """Reconcile a pipeline until it is requeued for later; return when, None where only the slow resync is due.
+
+        `deleted_pods` are pods whose deletion a watch has brought, in their last state.
+        """
         sync(self.store, self.cluster)
         present = {body["metadata"]["name"] for body in self.cluster.all(PODS)}
         for pod in deleted_pods:
             if pod["metadata"]["name"] not in present:
                 self.store.remove(PODS, {**pod, "metadata": {"resourceVersion": "1", **pod["metadata"]}})
-        return self.reconciler.reconcile(key)
+        for _ in range(_ROUNDS):
+            requeue_at = self.reconciler.reconcile(key)
+            if requeue_at is None or requeue_at > self.clock.now():
+                break
+            sync(self.store, self.cluster)
+        else:
+            raise AssertionError("the reconciliations do not come to an end")
+        is_resync = requeue_at is not None and requeue_at - self.clock.now() > RESYNC * 0.8
+        return None if is_resync else requeue_at

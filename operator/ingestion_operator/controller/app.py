@@ -126,14 +126,16 @@ class Operator:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        server = await serve_management(liveness_url, self._health, self._metrics.text) if liveness_url else None
+        server = (
+            await serve_management(liveness_url, self._health.problems, self._metrics.text) if liveness_url else None
+        )
         kopf_thread = KopfThread(self._kubeconfig, self._namespaces, self._queue)
         try:
             self._health.check(lambda: "; ".join(self._cache.problems()))
             # Also while it stands by: a replica that takes over has everything at hand.
             self._tasks.start("cache", self._cache.run())
             self._tasks.start("lease", self._elector.run(
-                lost=end_at_once, changed=self._metrics.leads, beat=self._health.loop("lease")
+                lost=end_at_once, changed=self._leads, beat=self._health.loop("lease")
             ), may_end=True)  # fmt: skip
             leading = asyncio.create_task(self._lead(kopf_thread))
             stopping = asyncio.create_task(stop.wait())
@@ -151,6 +153,11 @@ class Operator:
             await asyncio.to_thread(self._tracer.close)
             if server is not None:
                 await server.cleanup()
+
+    def _leads(self, leads: bool) -> None:
+        self._metrics.leads(leads)
+        if leads:
+            self._enqueue_all("")  # what was refused meanwhile waits with a long back-off
 
     async def _lead(self, kopf_thread: KopfThread) -> None:
         """Wait for the Lease, then start everything that writes."""

@@ -4,7 +4,7 @@ It is open from the first moment on, also while this replica stands by: kopf's o
 run then. It is served by the same event loop as everything else, so that an answer proves that this one turns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,21 +12,24 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.runtime.health import Health
 
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def serve_management(liveness_url: str, health: Health, metrics: Callable[[], bytes]) -> web.AppRunner:
+async def serve_management(
+    liveness_url: str, problems: Callable[[], Sequence[str]], metrics: Callable[[], bytes]
+) -> web.AppRunner:
     """Serve the path of `liveness_url`, and /metrics beside it, until the runner is cleaned up.
+
+    The probe fails while `problems` returns any; its body names them.
 
     Raises OperatorError when the URL is none or its port is taken.
     """
 
-    async def liveness(_: web.Request) -> web.Response:
-        problems = health.problems()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        return web.json_response({"alive": not problems, "problems": problems}, status=status)
+    async def health(_: web.Request) -> web.Response:
+        found = list(problems())
+        status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
+        return web.json_response({"alive": not found, "problems": found}, status=status)
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=metrics(), headers={"Content-Type": _METRICS_TYPE})
@@ -35,7 +38,7 @@ async def serve_management(liveness_url: str, health: Health, metrics: Callable[
     if parts.scheme != "http" or not parts.hostname or len(parts.path) <= 1:
         raise OperatorError(f"--liveness {liveness_url!r} is no such URL as http://0.0.0.0:8080/healthz")
     app = web.Application()
-    app.add_routes([web.get(parts.path, liveness), web.get("/metrics", show_metrics)])
+    app.add_routes([web.get(parts.path, health), web.get("/metrics", show_metrics)])
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -75,7 +75,7 @@ class Children:
         overridden: str | None = None
         contested, requeue_at = "", None
         try:
-            _check_usable(pipeline, settings)
+            _check_usable(pipeline)
             action = plan_cronjob(pipeline, live, settings, now)
             if isinstance(action, RestoreCronJob):
                 contest = self._contest(action.live, PipelineKey(pipeline.namespace, pipeline.name), now)
@@ -211,7 +211,7 @@ class Children:
         return str(newest.get("manager") or "an unknown field manager")
 
 
-def _check_usable(pipeline: Pipeline, settings: Settings) -> None:
+def _check_usable(pipeline: Pipeline) -> None:
     if pipeline.is_deleting:
         raise Rejected(
             "WaitingForDeletion",
@@ -220,13 +220,6 @@ def _check_usable(pipeline: Pipeline, settings: Settings) -> None:
         )
     if pipeline.invalid is not None:
         raise pipeline.invalid
-    host_port = pipeline.spec.server.host_port
-    if not settings.allows_server(host_port):
-        raise Rejected(
-            "ServerNotAllowed",
-            f"spec.server.hostPort {host_port!r} is not among the allowed servers: name another, or let an "
-            "administrator add its host to allowedServers in the operator's settings",
-        )
 
 
 def _overridden(fields: list[str]) -> str:

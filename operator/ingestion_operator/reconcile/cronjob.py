@@ -50,8 +50,8 @@ CronJobAction = ApplyCronJob | RestoreCronJob | SuspendCronJob
 def plan_cronjob(pipeline: Pipeline, live: CronJob | None, settings: Settings, now: datetime) -> CronJobAction | None:
     """Return what to write; None where the CronJob is as desired.
 
-    Raises Rejected for what keeps the CronJob from being written. The pause of an unusable spec must be in force all the
-    same: see `suspension`.
+    Raises Rejected for what keeps the CronJob from being written. The pause of an unusable spec must be in force all
+    the same: see `suspension`.
     """
     desired = cronjob(pipeline, settings, now)
     if live is None:

@@ -100,6 +100,8 @@ class PipelineReconciler:
             raise ActionsFailed(f"{outcome.failures[0].what} failed: {outcome.failures[0].error}")
         if outcome.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
+        if plan.actions or done.actions:
+            return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
         return earliest([plan.requeue_at, result.requeue_at, resync])
 

@@ -14,8 +14,8 @@ from ingestion_operator import constants
 from ingestion_operator.k8s.objects import Job
 from ingestion_operator.models.status import Run
 from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob
-from ingestion_operator.runs.history import is_finished, recorded
+from ingestion_operator.runs.actions import JobAction, PatchJob
+from ingestion_operator.runs.history import is_finished
 from ingestion_operator.runs.memory import is_between_sizes
 from ingestion_operator.runs.stopping import REPLACED_BY, is_ending, stop
 
@@ -46,9 +46,6 @@ class Decisions:
 def decide(jobs: Sequence[Job], runs: Sequence[Run], limits: Limits, now: datetime, *, leftovers: int = 0) -> Decisions:
     """Return what to do; `runs` are all runs of the pipeline.
 
-    The status must have what `history.recorded` chooses from `runs` before the actions are done: a run that was stopped
-    while it waited loses its Job, and with it everything but the record.
-
     `leftovers` are runs without a Job whose container still runs: each has a slot until it has ended.
     """
     by_job = {run.job: run for run in runs}
@@ -56,22 +53,15 @@ def decide(jobs: Sequence[Job], runs: Sequence[Run], limits: Limits, now: dateti
     # One that is suspended to be given more memory is under way and keeps its slot.
     under_way = [job for job in jobs if not job.is_suspended or is_between_sizes(job)]
     suspended = [job for job in jobs if job not in under_way and not job.is_deleting]
-    stopped = [job for job in suspended if constants.ANNOTATION_STOP in job.annotations]
-    waiting = [job for job in suspended if job not in stopped and _is_queued_here(job)]
+    waiting = [job for job in suspended if _is_queued_here(job)]
     held = [job for job in waiting if constants.ANNOTATION_HOLD in job.annotations]
     queued = [job for job in waiting if job not in held]
     active = [job for job in under_way if not _has_ended(job, ended) and not _is_continued(job)]
     late = [job for job in held if job.created + HOLD_LIMIT <= now]
     replaced = _replaced(active, queued, by_job, now) if limits.replaces else []
     stopping = {patch.job.uid for patch in replaced}
-    removable = ended & {run.job for run in recorded(runs)}
     return Decisions(
         [
-            *(
-                DeleteJob(job, "delete it, since it was stopped while it waited")
-                for job in stopped
-                if job.name in removable
-            ),
             *(_abandon(job, now) for job in late),
             *replaced,
             *(_requeue(job) for job in surplus(active, by_job, limits, leftovers=leftovers) if job.uid not in stopping),
@@ -138,6 +128,7 @@ def _is_queued_here(job: Job) -> bool:
     return (
         bool(job.annotation(constants.ANNOTATION_REQUESTED_AT))
         and not job.annotation(constants.ANNOTATION_ADMITTED_AT)
+        and constants.ANNOTATION_STOP not in job.annotations
         and not job.queue_name
     )
 

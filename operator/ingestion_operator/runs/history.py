@@ -114,7 +114,7 @@ def _was_pushed_out(run: Run, job: Job, oldest_end: tuple[datetime, str] | None)
     """Return whether an unknown run was reported and left a full list, though its Job is still there.
 
     Taken for a new one it would push out others, come back as they do, and be reported again and again. A Job that was
-    stopped while it waited is deleted once it is recorded: one that is there is new, whatever the clock of the client
+    stopped while it waited is deleted once it is reported: one that is there is new, whatever the clock of the client
     that stopped it.
     """
     return is_finished(run) and not job.is_suspended and oldest_end is not None and _ended(run) < oldest_end

@@ -96,7 +96,7 @@ def test_a_later_request_during_a_reconcile_waits_for_its_time() -> None:
     assert reconciles.times[1] - reconciles.times[0] >= 0.3
 
 
-def test_pipelines_are_reconciled_by_a_bounded_number_of_workers() -> None:
+def test_a_bounded_number_of_workers_reconciles() -> None:
     reconciles = Reconciles()
     reconciles.gate.clear()
     keys = [PipelineKey("data", f"p{number:03}") for number in range(50)]

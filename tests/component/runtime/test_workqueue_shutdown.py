@@ -1,6 +1,8 @@
 """The queue's orderly end: what is in progress in threads counts until it has really ended."""
 
 import asyncio
+import threading
+from datetime import datetime
 
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
@@ -39,6 +41,32 @@ def test_shutdown_waits_for_what_is_in_progress() -> None:
 
     asyncio.run(scene())
     assert (reconciles.keys, reconciles.running) == ([A], 0)
+
+
+def test_shutdown_waits_for_the_last_one() -> None:
+    reconciles, quick = Reconciles(), threading.Event()
+
+    def reconcile(key: PipelineKey) -> datetime | None:
+        if key == B:
+            assert quick.wait(BOUND_SECONDS)
+            return None
+        return reconciles(key)
+
+    async def scene() -> None:
+        queue = WorkQueue(reconcile, FakeClock())
+        await _started(queue, reconciles)
+        queue.add(B, after=0)
+        await until("both are in progress", lambda: queue.processing == 2)
+        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+        await asyncio.sleep(0)
+        quick.set()
+        await until("one has ended", lambda: queue.processing == 1)
+        await asyncio.sleep(0.05)  # time in which the shutdown could end too early
+        assert not end.done()
+        reconciles.gate.set()
+        assert await end
+
+    asyncio.run(scene())
 
 
 def test_a_failure_during_the_shutdown_is_not_retried() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.runs.classify import classify, run_id, trigger
-from tests.support.objects import Body, at, job, pod
+from ingestion_operator.runs.classify import trigger
+from tests.support.objects import Body, at, job, job_record, pod, run_of
 
 
 def said(state: str, reason: str = "WorkflowFailed", **more: Any) -> str:
@@ -210,15 +210,15 @@ ACTIVE = [
 def test_classify_names_the_state_and_its_reason(
     found: Body, pods: list[Body], state: str, reason: str, message: str
 ) -> None:
-    run = classify(found, pods)
+    run = run_of(found, pods)
     assert (run.state, run.reason) == (state, reason)
     assert message in run.message
     assert (run.end_time is not None) == (state in FINISHED_STATES)
 
 
 def test_the_end_is_that_of_the_last_container_else_of_the_job() -> None:
-    with_pod = classify(job(condition="Complete", ended=60), [pod(exit_code=0, ended=50)])
-    without = classify(job(condition="Failed", ended=60), [])
+    with_pod = run_of(job(condition="Complete", ended=60), [pod(exit_code=0, ended=50)])
+    without = run_of(job(condition="Failed", ended=60), [])
     assert with_pod.end_time is not None
     assert without.end_time is not None
     assert format_timestamp(with_pod.end_time) == at(50)
@@ -227,7 +227,7 @@ def test_the_end_is_that_of_the_last_container_else_of_the_job() -> None:
 
 def test_attempts_are_in_the_order_of_their_pods_creation_whatever_the_order_of_listing() -> None:
     pods = [pod("c", created=9, running=True), pod("a", created=5, exit_code=1), pod("b", created=1, exit_code=1)]
-    run = classify(job(backoff_limit=5), pods)
+    run = run_of(job(backoff_limit=5), pods)
     assert [attempt.pod for attempt in run.attempts] == ["b", "a", "c"]
     assert [attempt.exit_code for attempt in run.attempts] == [1, 1, None]
     assert run.attempts[0].node == "node-1"
@@ -237,29 +237,29 @@ def test_attempts_are_in_the_order_of_their_pods_creation_whatever_the_order_of_
 
 def test_the_summary_is_the_last_outcome_that_counted() -> None:
     message = said("partialSuccess", "Partial", records=12, errors=1)
-    run = classify(job(condition="Complete"), [pod(exit_code=0, message=message)])
+    run = run_of(job(condition="Complete"), [pod(exit_code=0, message=message)])
     assert run.summary is not None
     assert run.summary.model_dump() == {"records": 12, "warnings": 0, "errors": 1}
-    assert classify(job(condition="Complete"), [pod(exit_code=0, message=said("success", "Succeeded"))]).summary is None
+    assert run_of(job(condition="Complete"), [pod(exit_code=0, message=said("success", "Succeeded"))]).summary is None
 
 
 def test_the_run_id_is_the_callers_else_the_jobs_uid() -> None:
-    assert run_id(job(run_id="chosen")) == "chosen"
-    assert run_id(job(uid="the-uid")) == "the-uid"
+    assert run_of(job(run_id="chosen")).id == "chosen"
+    assert run_of(job(uid="the-uid")).id == "the-uid"
 
 
 def test_a_run_id_longer_than_the_status_takes_is_cut() -> None:
-    assert len(classify(job(run_id="x" * 200), []).id) == 64
+    assert len(run_of(job(run_id="x" * 200), []).id) == 64
 
 
 def test_a_job_of_the_schedule_is_told_from_one_that_somebody_made() -> None:
-    assert trigger(job(scheduled=True)) == "scheduled"
-    assert trigger(job(scheduled=False)) == "manual"
+    assert trigger(job_record(scheduled=True)) == "scheduled"
+    assert trigger(job_record(scheduled=False)) == "manual"
 
 
 def test_a_run_that_is_drained_again_and_again_keeps_its_last_attempts() -> None:
     pods = [pod(f"p{n:02}", created=n, exit_code=143, disrupted="EvictionByEvictionAPI") for n in range(40)]
-    run = classify(job(), pods)
+    run = run_of(job(), pods)
     assert [attempt.pod for attempt in run.attempts] == [f"p{n:02}" for n in range(8, 40)]
 
 
@@ -291,7 +291,7 @@ def test_whatever_job_and_pods_say_there_is_a_record_that_the_status_takes(
     condition: str | None, suspended: bool, backoff_limit: int, reason: str, described: list[dict[str, Any]]
 ) -> None:
     pods = [pod(f"p{number}", created=number, **words) for number, words in enumerate(described)]
-    run = classify(job(condition=condition, reason=reason, suspended=suspended, backoff_limit=backoff_limit), pods)
+    run = run_of(job(condition=condition, reason=reason, suspended=suspended, backoff_limit=backoff_limit), pods)
     written = run.model_dump(by_alias=True, exclude_none=True, mode="json")
     assert Run.model_validate(written) == run
     assert len(run.message.encode()) <= 1024
@@ -334,4 +334,4 @@ TWO_FAILED["status"]["failed"] = 2
 def test_a_run_counts_as_reported_only_by_the_word_of_its_last_attempt(
     found: Body, pods: list[Body], report: str | None
 ) -> None:
-    assert classify(found, pods).report == report
+    assert run_of(found, pods).report == report

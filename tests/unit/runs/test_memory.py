@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.runs.classify import classify
-from tests.support.objects import Body, at, growing, job, pod
+from tests.support.objects import Body, at, growing, job, pod, run_of
 
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
 OWN_ACCOUNT = json.dumps({"version": 1, "state": "failed", "reason": "OutOfMemory", "message": "killed (SIGKILL)"})
@@ -192,18 +191,18 @@ IS_OVER = [
 
 @pytest.mark.parametrize(("found", "pods", "state", "reason", "message"), GOES_ON + IS_OVER)
 def test_a_run_that_may_grow(found: Body, pods: list[Body], state: str, reason: str, message: str) -> None:
-    run = classify(found, pods)
+    run = run_of(found, pods)
     assert (run.state, run.reason) == (state, reason)
     assert message in run.message
     assert (run.end_time is not None) == (state not in ("running", "queued"))
 
 
 def test_a_run_that_was_killed_between_two_sizes_had_begun() -> None:
-    assert classify(annotated(growing("1Gi", step="1Gi"), stop=at(60)), [oom()]).message == "Stopped on request"
+    assert run_of(annotated(growing("1Gi", step="1Gi"), stop=at(60)), [oom()]).message == "Stopped on request"
 
 
 def test_each_attempt_says_within_how_much_memory_it_ran() -> None:
-    run = classify(growing("1Gi", memory="1Gi"), [oom(), pod("b", created=60, running=True, memory="1Gi")])
+    run = run_of(growing("1Gi", memory="1Gi"), [oom(), pod("b", created=60, running=True, memory="1Gi")])
     assert [(a.memory, a.reason) for a in run.attempts] == [("512Mi", "OutOfMemory"), ("1Gi", None)]
 
 
@@ -223,7 +222,7 @@ RESUMED = growing("1Gi", memory="1Gi", failed=1)
     ids=["not begun", "ending", "interrupted", "killed after its grace period"],
 )
 def test_an_attempt_that_was_taken_back_is_shown_and_counts_nowhere(found: Body, taken_back: Body) -> None:
-    run = classify(found, [oom(), taken_back])
+    run = run_of(found, [oom(), taken_back])
     assert (run.state, run.reason) == ("running", "OutOfMemory")
     assert NEXT in run.message
     assert [a.reason for a in run.attempts] == ["OutOfMemory", "Superseded"]
@@ -240,10 +239,10 @@ def test_an_attempt_that_was_taken_back_is_shown_and_counts_nowhere(found: Body,
     ids=["nobody takes it back", "before memory ran out", "of the new size", "it failed by itself"],
 )
 def test_any_other_interruption_is_told_as_such(found: Body, pods: list[Body]) -> None:
-    assert "Superseded" not in [attempt.reason for attempt in classify(found, pods).attempts]
+    assert "Superseded" not in [attempt.reason for attempt in run_of(found, pods).attempts]
 
 
 def test_a_run_that_kueue_admits_has_no_sizes() -> None:
     found = growing("1Gi")
     found["metadata"]["labels"][constants.LABEL_QUEUE_NAME] = "batch"
-    assert classify(found, [oom()]).reason == "Retrying"
+    assert run_of(found, [oom()]).reason == "Retrying"

@@ -1,32 +1,39 @@
 """Ticks that started no run, and all that must not be taken for one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion_operator import constants
+from ingestion_operator.k8s.objects import CronJob, Job, read_cronjob, read_job
 from ingestion_operator.models.status import Run
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.runs.missed import judged_at, last_miss
 from ingestion_operator.schedule import clocks_change_near, last_tick, next_tick
-from tests.support.objects import NOW, Body, at, job
+from tests.support.objects import NAMESPACE, NOW, at, job, job_record
 
 HOUR = 3600
 
 
-def cronjob(cron: str = "@hourly", *, zone: str = "UTC", created: float = -9 * HOUR, last: float | None = None) -> Body:
-    return {
-        "metadata": {"name": "nightly", "creationTimestamp": at(created)},
-        "spec": {
-            "schedule": {"@hourly": "0 * * * *"}.get(cron, cron),
-            "timeZone": zone,
-            "suspend": False,
-            "startingDeadlineSeconds": 600,
-            "concurrencyPolicy": "Forbid",
-        },
-        "status": {} if last is None else {"lastScheduleTime": at(last)},
-    }
+def cronjob(
+    cron: str = "0 * * * *", *, zone: str = "UTC", created: float = -9 * HOUR, last: float | None = None
+) -> CronJob:
+    metadata = {"namespace": NAMESPACE, "name": "nightly", "uid": "uid-nightly", "resourceVersion": "1"}
+    return read_cronjob(
+        {
+            "metadata": metadata | {"creationTimestamp": at(created)},
+            "spec": {
+                "schedule": cron,
+                "timeZone": zone,
+                "suspend": False,
+                "startingDeadlineSeconds": 600,
+                "concurrencyPolicy": "Forbid",
+            },
+            "status": {} if last is None else {"lastScheduleTime": at(last)},
+        }
+    )
 
 
 def run(start: float, end: float | None = None, trigger: str = "scheduled") -> Run:
@@ -38,7 +45,9 @@ def run(start: float, end: float | None = None, trigger: str = "scheduled") -> R
     )  # fmt: skip
 
 
-def missed(found: Body, after: float, jobs: list[Body] | None = None, runs: list[Run] | None = None) -> datetime | None:
+def missed(
+    found: CronJob, after: float, jobs: list[Job] | None = None, runs: list[Run] | None = None
+) -> datetime | None:
     miss = last_miss(found, jobs or [], runs or [], NOW + timedelta(seconds=after))
     return miss.tick if miss else None
 
@@ -56,22 +65,22 @@ def missed(found: Body, after: float, jobs: list[Body] | None = None, runs: list
         (cronjob(created=0), 690, False),
         (cronjob(created=-1), 690, True),
         (cronjob("30 12 * * *", created=-HOUR), 690, False),
-        (cronjob(last=-HOUR) | {"spec": cronjob()["spec"] | {"suspend": True}}, 690, False),
-        (cronjob(last=-HOUR) | {"metadata": {"name": "rendered, not stored"}}, 690, False),
+        (replace(cronjob(last=-HOUR), is_suspended=True), 690, False),
+        (replace(cronjob(last=-HOUR), is_deleting=True), 690, False),
     ],
     ids=[
         "nothing has run since", "it may still come", "it is just due", "it ran",
         "unpaused or edited after the tick", "it has never run", "created with the tick",
-        "created a moment before the tick", "no tick yet", "paused", "no CronJob yet",
+        "created a moment before the tick", "no tick yet", "paused", "the CronJob is being deleted",
     ],
 )  # fmt: skip
-def test_a_tick_is_missed_once_nothing_can_start_it(found: Body, after: float, is_missed: bool) -> None:
+def test_a_tick_is_missed_once_nothing_can_start_it(found: CronJob, after: float, is_missed: bool) -> None:
     assert missed(found, after) == (NOW if is_missed else None)
 
 
 def test_a_job_that_the_cronjob_has_not_noted_yet_counts() -> None:
-    assert missed(cronjob(last=-HOUR), 690, jobs=[job(created=0)]) is None
-    assert missed(cronjob(last=-HOUR), 690, jobs=[job(created=0, scheduled=False)]) == NOW
+    assert missed(cronjob(last=-HOUR), 690, jobs=[job_record(created=0)]) is None
+    assert missed(cronjob(last=-HOUR), 690, jobs=[job_record(created=0, scheduled=False)]) == NOW
 
 
 def test_only_the_newest_lost_tick_is_told() -> None:
@@ -98,8 +107,7 @@ def test_a_tick_is_held_up_by_a_scheduled_run_that_was_there_all_the_time(under_
 
 
 def test_with_allow_no_run_holds_up_another() -> None:
-    found = cronjob(last=-HOUR)
-    found["spec"]["concurrencyPolicy"] = "Allow"
+    found = replace(cronjob(last=-HOUR), concurrency_policy="Allow")
     miss = last_miss(found, [], [run(-HOUR)], NOW + timedelta(seconds=700))
     assert miss is not None
     assert miss.held_up_by is None
@@ -107,8 +115,8 @@ def test_with_allow_no_run_holds_up_another() -> None:
 
 def test_no_tick_is_missed_where_clocks_are_put_forward() -> None:
     # In Zurich 2:30 does not exist on 29 March 2026.
-    found = cronjob("30 2 * * *", zone="Europe/Zurich", created=0)
-    found["status"] = {"lastScheduleTime": "2026-03-28T01:30:00Z"}
+    last = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)
+    found = replace(cronjob("30 2 * * *", zone="Europe/Zurich", created=0), last_schedule_time=last)
     after = datetime(2026, 3, 29, 12, tzinfo=UTC)
     assert last_miss(found, [], [], after) is None
     miss = last_miss(found, [], [], after + timedelta(days=1))
@@ -121,6 +129,14 @@ def test_a_tick_that_may_still_come_is_judged_when_it_can_come_no_more() -> None
     assert judged_at(found, [], NOW + timedelta(seconds=10)) == NOW + timedelta(seconds=690)
     assert judged_at(found, [], NOW + timedelta(seconds=690)) is None
     assert judged_at(cronjob(last=0), [], NOW + timedelta(seconds=10)) is None
+
+
+@given(st.sampled_from(["tonight", "2026-03-01T12:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]) | st.text())
+def test_a_strange_scheduled_timestamp_is_ignored(text: str) -> None:
+    body = job()
+    body["metadata"]["annotations"][constants.ANNOTATION_SCHEDULED_AT] = text
+    assert missed(cronjob(last=-HOUR), 690, jobs=[read_job(body)]) == NOW
+    assert judged_at(cronjob(last=-HOUR), [read_job(body)], NOW) == NOW + timedelta(seconds=690)
 
 
 MOMENTS = st.integers(0, 10**8).map(lambda seconds: datetime.fromtimestamp(1_700_000_000 + seconds, UTC))
@@ -142,17 +158,18 @@ def test_the_last_tick_is_the_one_that_no_other_follows_in_time(cron: str, until
 def test_whatever_the_schedule_a_miss_is_over_and_younger_than_all_that_ran_and_what_is_not_told_yet_is_judged_later(
     cron: str, zone: str, last: datetime, age: int, deadline: int
 ) -> None:
-    found = cronjob(cron, zone=zone)
-    found["metadata"]["creationTimestamp"] = format_timestamp(last - timedelta(days=1))
-    found["spec"]["startingDeadlineSeconds"] = deadline
-    found["status"] = {"lastScheduleTime": format_timestamp(last)}
+    found = replace(
+        cronjob(cron, zone=zone),
+        created=last - timedelta(days=1),
+        starting_deadline_seconds=deadline,
+        last_schedule_time=last,
+    )
     now = last + timedelta(seconds=age)
     miss = last_miss(found, [], [], now)
     if miss is not None:
         assert last < miss.tick <= now - timedelta(seconds=deadline)
         assert not clocks_change_near(zone, miss.tick)
-        found["status"]["lastScheduleTime"] = format_timestamp(miss.tick)
-        assert last_miss(found, [], [], now) is None
+        assert last_miss(replace(found, last_schedule_time=miss.tick), [], [], now) is None
         return
     again = judged_at(found, [], now)
     assert again is None or again > now

@@ -1,4 +1,4 @@
-"""Since when a run waits for its pod, and when it is given up."""
+"""Since when a run waits for its pod, and when it is ended for that."""
 
 from datetime import datetime, timedelta
 
@@ -7,12 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import read_job, read_time
 from ingestion_operator.models.status import Run
-from ingestion_operator.models.types import parse_timestamp
-from ingestion_operator.runs.classify import classify
 from ingestion_operator.runs.history import runs_of
-from ingestion_operator.runs.pending import Waiting, give_up_patch, waiting, with_known_causes, with_waiting_since
-from tests.support.objects import NOW, Body, at, job, pod
+from ingestion_operator.runs.pending import (
+    Waiting,
+    expired,
+    lost_too_long,
+    waiting,
+    with_known_causes,
+    with_waiting_since,
+)
+from tests.support.objects import NOW, Body, at, job, job_records, pod, pod_records, run_of
 
 LIMIT = timedelta(minutes=10)
 PULL = ("ImagePullBackOff", "no such image")
@@ -24,14 +30,14 @@ def started(body: Body, seconds: float = 5) -> Body:
     return body
 
 
-def look(jobs: list[Body], pods: list[Body], now: float, known: list[Run] | None = None) -> list[Run]:
-    moment = NOW + timedelta(seconds=now)
+def observed(bodies: list[Body], of_pods: list[Body], now: float, known: list[Run] | None = None) -> list[Run]:
+    moment, jobs, pods = NOW + timedelta(seconds=now), job_records(bodies), pod_records(of_pods)
     before = known or []
-    return with_waiting_since(runs_of(jobs, pods, before, moment), before, jobs, pods, moment)
+    return with_waiting_since(runs_of(jobs, pods, before, moment, gone=()), before, jobs, pods, moment)
 
 
 def waits(jobs: list[Body], pods: list[Body], now: float = 20) -> list[Waiting]:
-    return waiting(look(jobs, pods, now), jobs, pods, LIMIT)
+    return waiting(observed(jobs, pods, now), job_records(jobs), pod_records(pods), LIMIT)
 
 
 def seconds(moment: datetime | None) -> float | None:
@@ -45,7 +51,9 @@ def seconds(moment: datetime | None) -> float | None:
         (started(job()), [pod(created=7)], 5),
         (started(job()), [pod("a", created=7, phase="Failed", status_reason="Evicted"), pod("b", created=30)], 5),
         (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50), pod("b", created=60, waiting=PULL)], 60),
-        (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50)], 50),
+        (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=50)], 60),
+        (started(job(backoff_limit=2)), [pod("a", exit_code=1, ended=95)], None),
+        (started(job(backoff_limit=2)), [pod("a", exit_code=143, disrupted="X", ended=95)], None),
         (started(job(backoff_limit=2), 70), [pod("a", exit_code=1, ended=50)], 70),
         (job(), [], None),
         (job(), [pod(created=7)], 7),
@@ -56,38 +64,51 @@ def seconds(moment: datetime | None) -> float | None:
     ],
     ids=[
         "no pod", "its first pod", "a first pod that never ran does not count", "a later attempt from its own pod",
-        "between attempts from the end of the last", "resumed after an attempt",
+        "between attempts from the end of the pause", "during the pause it does not wait",
+        "a disruption is followed by a pause too", "resumed after an attempt",
         "a Job that the controller has not seen", "no startTime",
         "it runs", "it has ended", "it waits for a slot", "the Job has failed",
     ],
 )  # fmt: skip
 def test_the_wait_for_a_pod_begins(found: Body, pods: list[Body], since: float | None) -> None:
-    (run,) = look([found], pods, 100)
+    (run,) = observed([found], pods, 100)
     assert seconds(run.waiting_since) == since
 
 
-def test_a_pod_deleted_between_attempts_begins_the_wait_when_that_is_seen_and_not_at_each_look() -> None:
+def test_a_pod_deleted_between_attempts_begins_the_wait_when_that_is_seen_and_not_at_each_observed() -> None:
     jobs = [started(job())]
-    known = look(jobs, [pod(running=True)], 2000)
-    known = look(jobs, [], 3000, known)
+    known = observed(jobs, [pod(running=True)], 2000)
+    known = observed(jobs, [], 3000, known)
     assert seconds(known[0].waiting_since) == 3000
-    known = look(jobs, [], 3100, known)
+    known = observed(jobs, [], 3100, known)
     assert seconds(known[0].waiting_since) == 3000
-    assert look(jobs, [pod("b", created=3110, running=True)], 3120, known)[0].waiting_since is None
+    assert observed(jobs, [pod("b", created=3110, running=True)], 3120, known)[0].waiting_since is None
 
 
-def test_a_run_is_given_up_after_the_limit() -> None:
+def test_the_deadline_follows_from_the_limit() -> None:
     (wait,) = waits([started(job())], [pod(created=6, waiting=PULL)])
     assert seconds(wait.deadline) == 605
     assert wait.subject == "Pod nightly-1-a"
 
 
-def test_the_pause_of_the_job_controller_does_not_count() -> None:
-    found = started(job(backoff_limit=5))
-    found["status"]["failed"] = 3
-    (wait,) = waits([found], [pod(exit_code=1, ended=50)])
-    assert seconds(wait.deadline) == 50 + 40 + 600
-    assert seconds(wait.look_at) == 50 + 40 + 10
+@pytest.mark.parametrize(("failures", "pause"), [(1, 10), (3, 40), (7, 600), (10, 600)])
+@pytest.mark.parametrize("now", [51, 5000])
+def test_the_pause_of_the_job_controller_does_not_count(failures: int, pause: int, now: float) -> None:
+    found, pods = started(job(backoff_limit=10)), [pod(exit_code=1, ended=50)]
+    found["status"]["failed"] = failures
+    (run,) = observed([found], pods, now)
+    assert seconds(run.waiting_since) == (50 + pause if now >= 50 + pause else None)
+    (wait,) = waits([found], pods, now)
+    assert seconds(wait.explain_at) == 50 + pause + 10
+    assert seconds(wait.deadline) == 50 + pause + 600
+
+
+def test_a_run_in_a_pause_is_decided_about_once_that_is_over() -> None:
+    found, pods = started(job(backoff_limit=10)), [pod(exit_code=1, ended=50)]
+    found["status"]["failed"] = 6
+    moment = NOW + timedelta(seconds=365)
+    runs = observed([found], pods, 365)
+    assert expired(waits([found], pods, 365), runs, "5m", moment) == ([], NOW + timedelta(seconds=50 + 320 + 10))
 
 
 @pytest.mark.parametrize(
@@ -113,13 +134,16 @@ def test_a_run_that_is_being_ended_waits_for_nothing(mark: str) -> None:
     assert waits([found], [pod(waiting=PULL)]) == []
 
 
-def given_up(found: Body, pods: list[Body], limit: str = "10m") -> Body:
+def ended_for_waiting(found: Body, pods: list[Body], limit: str = "10m") -> Body:
     """The Job after the patch, as Kubernetes then ends it."""
     found["metadata"]["resourceVersion"] = "7"
-    patch = give_up_patch(found, classify(found, pods), limit)
-    assert patch["metadata"]["resourceVersion"] == "7"
-    found["metadata"]["annotations"] |= patch["metadata"]["annotations"]
-    found["spec"] |= patch["spec"]
+    started(found)
+    runs, moment = observed([found], pods, 5000), NOW + timedelta(seconds=5000)
+    (patch,), again_at = expired(waits([found], pods, 5000), runs, limit, moment)
+    assert again_at is None
+    assert patch.patch["metadata"]["resourceVersion"] == "7"
+    found["metadata"]["annotations"] |= patch.annotations
+    found["spec"] |= patch.spec
     found["status"]["conditions"] = [
         {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": at(606)}
     ]
@@ -127,8 +151,8 @@ def given_up(found: Body, pods: list[Body], limit: str = "10m") -> Body:
 
 
 @pytest.mark.parametrize("pods", [[], [pod(waiting=PULL)], [pod(exit_code=137)]], ids=["gone", "going", "gone wrong"])
-def test_a_run_that_was_given_up_has_failed_with_the_cause(pods: list[Body]) -> None:
-    run = classify(given_up(job(), [pod(waiting=PULL)]), pods)
+def test_a_run_whose_pod_never_started_has_failed_with_the_cause(pods: list[Body]) -> None:
+    run = run_of(ended_for_waiting(job(), [pod(waiting=PULL)]), pods)
     assert (run.state, run.reason, run.report) == ("failed", "ImagePullBackOff", "Pending")
     assert run.message == (
         "No pod of the run started within 10 minutes. Pod nightly-1-a waits: its image cannot be pulled: "
@@ -137,28 +161,28 @@ def test_a_run_that_was_given_up_has_failed_with_the_cause(pods: list[Body]) -> 
 
 
 def test_a_pod_that_made_it_in_the_last_moment_counts() -> None:
-    found = given_up(job(), [pod(waiting=PULL)])
+    found = ended_for_waiting(job(), [pod(waiting=PULL)])
     found["status"]["conditions"] = [{"type": "Complete", "status": "True", "lastTransitionTime": at(700)}]
-    assert classify(found, [pod(exit_code=0)]).state == "success"
+    assert run_of(found, [pod(exit_code=0)]).state == "success"
 
 
-def test_a_kill_that_comes_after_the_run_was_given_up_changes_nothing() -> None:
-    found = given_up(job(), [pod(waiting=PULL)])
+def test_a_kill_that_comes_after_that_changes_nothing() -> None:
+    found = ended_for_waiting(job(), [pod(waiting=PULL)])
     found["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(606)
-    assert classify(found, []).state == "failed"
+    assert run_of(found, []).state == "failed"
 
 
 def test_a_limit_of_one_is_told_in_the_singular() -> None:
-    message = classify(given_up(job(), [], "1h"), []).message
+    message = run_of(ended_for_waiting(job(), [], "1h"), []).message
     assert message == "No pod of the run started within 1 hour. Waits for its pod"
 
 
 def test_a_cause_that_was_found_is_told_to_others_until_the_pod_tells_its_own() -> None:
-    known = [classify(job(), [pod()]).model_copy(update={"reason": "SecretNotFound", "message": "why"})]
+    known = [run_of(job(), [pod()]).model_copy(update={"reason": "SecretNotFound", "message": "why"})]
     silent, telling, running = (
-        classify(job(), []),
-        classify(job(), [pod(waiting=PULL)]),
-        classify(job(), [pod(running=True)]),
+        run_of(job(), []),
+        run_of(job(), [pod(waiting=PULL)]),
+        run_of(job(), [pod(running=True)]),
     )
     (told,) = with_known_causes([silent], known)
     assert (told.reason, told.message) == ("SecretNotFound", "why")
@@ -181,22 +205,41 @@ PODS = st.lists(
 
 
 @given(st.booleans(), st.integers(0, 3), st.none() | st.integers(0, 100), PODS, st.integers(500, 5000))
-def test_no_run_is_given_up_while_it_runs_or_before_its_time(
+def test_no_run_is_ended_while_it_runs_or_before_its_time(
     suspended: bool, backoff_limit: int, begins: int | None, described: list[Body], now: int
 ) -> None:
     found = job(suspended=suspended, backoff_limit=backoff_limit)
     if begins is not None:
         started(found, begins)
     pods = [pod(f"p{number}", **words) for number, words in enumerate(described)]
-    runs = look([found], pods, now)
-    for wait in waiting(runs, [found], pods, LIMIT):
+    runs = observed([found], pods, now)
+    for wait in waiting(runs, [read_job(found)], pod_records(pods), LIMIT):
         newest = max(
             pods, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]), default=None
         )
         assert not suspended
         assert runs[0].state in ("queued", "running")
         assert newest is None or "running" not in newest["status"].get("containerStatuses", [{}])[-1].get("state", {})
-        began = parse_timestamp(found["status"].get("startTime"))
+        began = read_time(found["status"].get("startTime"))
         assert began is None or wait.deadline >= began + LIMIT
-    again = look([found], pods, now + 30, runs)
-    assert [run.waiting_since for run in again] == [run.waiting_since for run in runs]
+    again = observed([found], pods, now + 30, runs)
+    assert all(before.waiting_since in (None, after.waiting_since) for before, after in zip(runs, again, strict=True))
+
+
+def test_a_run_whose_node_does_not_report_is_ended_after_the_limit() -> None:
+    found, pods = started(job()), [pod(running=True, node_lost=True)]
+    runs = observed([found], pods, 100)
+    jobs, of_job = job_records([found]), pod_records(pods)
+    assert lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=360)) == ([], NOW + timedelta(seconds=361))
+    (patch,), again_at = lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=361))
+    assert again_at is None
+    assert patch.annotations[constants.ANNOTATION_GAVE_UP].startswith("NodeLost: The node did not report for 5 minutes")
+    assert patch.spec == {"activeDeadlineSeconds": 1}
+    found["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP] = "NodeLost: x"
+    assert lost_too_long(runs, job_records([found]), of_job, "5m", NOW + timedelta(hours=1)) == ([], None)
+
+
+def test_a_run_whose_job_is_not_there_keeps_its_record() -> None:
+    (known,) = observed([started(job())], [], 100)
+    assert observed([], [], 200, [known]) == [known]
+    assert waiting([known], [], [], LIMIT) == []

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.runs.classify import classify, stop_time
-from tests.support.objects import NOW, Body, at, job, pod
+from ingestion_operator.k8s.objects import read_job
+from ingestion_operator.runs.classify import stop_time
+from tests.support.objects import NOW, Body, at, job, pod, run_of
 
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
 SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
@@ -49,30 +50,30 @@ def marked(body: Body, seconds: float = 30) -> Body:
     ],
 )  # fmt: skip
 def test_a_marked_run(found: Body, pods: list[Body], state: str, reason: str) -> None:
-    run = classify(marked(found), pods)
+    run = run_of(marked(found), pods)
     assert (run.state, run.reason) == (state, reason)
 
 
 def test_a_run_that_was_stopped_while_it_waited_ended_when_that_was_asked() -> None:
-    assert classify(marked(job(suspended=True), 42), []).end_time == stop_time(marked(job(), 42))
+    assert run_of(marked(job(suspended=True), 42), []).end_time == stop_time(read_job(marked(job(), 42)))
 
 
 def test_a_deadline_without_a_mark_is_a_failure() -> None:
-    assert classify(job(condition="Failed", reason="DeadlineExceeded"), []).state == "failed"
+    assert run_of(job(condition="Failed", reason="DeadlineExceeded"), []).state == "failed"
 
 
 @pytest.mark.parametrize("word", ["please", "2026-03-01T12:00:30", "true"])
 def test_a_mark_that_is_no_point_in_time_counts_all_the_same(word: str) -> None:
     body = job(suspended=True)
     body["metadata"]["annotations"][constants.ANNOTATION_STOP] = word
-    run = classify(body, [])
+    run = run_of(body, [])
     assert (run.state, run.end_time) == ("stopped", NOW)
 
 
 def test_a_run_whose_secret_never_came_is_told_from_one_that_was_killed() -> None:
     body = marked(job(suspended=True))
     body["metadata"]["annotations"][constants.ANNOTATION_HOLD] = "secret"
-    assert classify(body, []).reason == "Abandoned"
+    assert run_of(body, []).reason == "Abandoned"
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,8 @@ def test_a_run_whose_secret_never_came_is_told_from_one_that_was_killed() -> Non
 def test_a_stopped_run_says_who_asked_for_it(pods: list[Body], message: str) -> None:
     body = marked(job(condition="Failed", reason="DeadlineExceeded"))
     body["metadata"]["annotations"][constants.ANNOTATION_STOPPED_BY] = "OpenMetadata"
-    assert classify(body, pods).message == message
+    assert run_of(body, pods).message == message
 
 
 def test_a_mark_of_an_earlier_version_says_nothing_about_who_asked() -> None:
-    assert classify(marked(job(suspended=True)), []).message == "Stopped on request before it began"
+    assert run_of(marked(job(suspended=True)), []).message == "Stopped on request before it began"

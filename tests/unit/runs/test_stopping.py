@@ -7,21 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.runs.stopping import not_understood, stop_patch, to_kill
-from tests.support.objects import NOW, Body, at, job
+from ingestion_operator.k8s.objects import read_job
+from ingestion_operator.runs.stopping import not_understood, stop, to_kill
+from tests.support.objects import NOW, Body, at, job, job_record
 
 RUN = "0d9d4c1e-6a5e-4c5b-9b7e-0b1f0f1d2c3b"
 JOBS = [
-    job("old", created=-100, condition="Complete"),
-    job("early", created=-60),
-    job("just", created=0, suspended=True),
-    job("late", created=30, run_id=RUN),
+    job_record("old", created=-100, condition="Complete"),
+    job_record("early", created=-60),
+    job_record("just", created=0, suspended=True),
+    job_record("late", created=30, run_id=RUN),
 ]
 
 
-def versioned(body: Body) -> Body:
+def stop_patch(body: Body, caller: str) -> Body | None:
     body["metadata"]["resourceVersion"] = "7"
-    return body
+    found = stop(read_job(body), caller, NOW)
+    return found.patch if found else None
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def versioned(body: Body) -> Body:
          "an id that is not there", "a word", "a moment to come"],
 )  # fmt: skip
 def test_the_annotation_names_runs_until_a_moment_or_by_id(wish: str, names: list[str]) -> None:
-    assert [body["metadata"]["name"] for body in to_kill(wish, JOBS, NOW)] == names
+    assert [one.name for one in to_kill(wish, JOBS, NOW)] == names
 
 
 @pytest.mark.parametrize(
@@ -68,20 +70,20 @@ def test_what_names_no_run_is_told_with_what_to_put_in(wish: str, words: str) ->
 
 @given(st.text(max_size=100))
 def test_whatever_is_written_there_nothing_ends_that_was_asked_for_later(wish: str) -> None:
-    later = [job("later", created=400, uid="a-uid-that-nobody-writes-by-chance")]
+    later = [job_record("later", created=400, uid="a-uid-that-nobody-writes-by-chance")]
     assert to_kill(wish, later, NOW) == []
     assert isinstance(not_understood(wish, NOW), str)
 
 
 @given(st.integers(-1000, 300), st.integers(0, 10**6))
 def test_the_same_moment_never_names_a_run_that_came_later_however_late_it_is_read(moment: int, read: int) -> None:
-    jobs = [job(f"j{created}", created=created) for created in range(-900, 600, 100)]
-    names = [body["metadata"]["name"] for body in to_kill(at(moment), jobs, NOW + timedelta(seconds=read))]
+    jobs = [job_record(f"j{created}", created=created) for created in range(-900, 600, 100)]
+    names = [one.name for one in to_kill(at(moment), jobs, NOW + timedelta(seconds=read))]
     assert names == [f"j{created}" for created in range(-900, 600, 100) if created <= moment]
 
 
 def test_a_job_that_runs_gets_mark_and_deadline_and_who_asked() -> None:
-    patch = stop_patch(versioned(job()), "OpenMetadata", NOW)
+    patch = stop_patch(job(), "OpenMetadata")
     assert patch == {
         "metadata": {
             "resourceVersion": "7",
@@ -92,11 +94,11 @@ def test_a_job_that_runs_gets_mark_and_deadline_and_who_asked() -> None:
 
 
 def test_who_asked_first_stays() -> None:
-    marked = versioned(job(suspended=True))
+    marked = job(suspended=True)
     marked["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(-5)
-    assert stop_patch(marked, "somebody else", NOW) is None
+    assert stop_patch(marked, "another client") is None
     marked["spec"]["suspend"] = False
-    assert stop_patch(marked, "somebody else", NOW) == {
+    assert stop_patch(marked, "another client") == {
         "metadata": {"resourceVersion": "7"},
         "spec": {"activeDeadlineSeconds": 1},
     }

@@ -1,7 +1,8 @@
 """Spans from lives of runs: what each second of a run went into, and ids that do not depend on who derives them."""
 
 import hashlib
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,26 +14,28 @@ from ingestion_operator.constants import (
     ANNOTATION_REQUESTED_AT,
     ANNOTATION_SCHEDULED_AT,
 )
+from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.models.status import Attempt, Condition, PipelineStatus, Run
-from ingestion_operator.runs.classify import classify
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.runs.trace import Span, new_spans, run_spans, run_trace_id
-from tests.support.lives import FAILED, INTERRUPTED, SUCCEEDED
-from tests.support.objects import NAME, NAMESPACE, NOW, UID, Body, at, job, manifest, pod
+from tests.support.objects import NAME, NAMESPACE, NOW, UID, Body, at, job, manifest, pod, run_of
+
+SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "message": "m"})
+FAILED = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed", "message": "m"})
+INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
 
 Told = list[tuple[str, float, float]]
 
 
-def pipeline(*, changed: float | None = None, generation: int = 1) -> Body:
-    """A pipeline as the API server has it; its spec has changed so many seconds after NOW."""
+def pipeline(generation: int = 1) -> Body:
+    """A pipeline as the API server has it."""
     body = manifest()
     body["metadata"] |= {"uid": UID, "generation": generation}
-    if changed is not None:
-        body["metadata"]["managedFields"] = [
-            {"manager": "kubectl", "time": at(changed), "fieldsV1": {"f:spec": {}}},
-            {"manager": "ingestion-operator-status", "time": at(changed + 500), "fieldsV1": {"f:status": {}}},
-        ]
     return body
+
+
+def moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else NOW + timedelta(seconds=seconds)
 
 
 def asked_for(*, admitted: float | None = None, **fields: Any) -> Body:
@@ -57,10 +60,10 @@ def resumed(seconds: float, **fields: Any) -> Body:
     return body
 
 
-def spans(body: Body, *pods: Body, **of_pipeline: Any) -> list[Span]:
-    run = classify(body, list(pods))
+def spans(body: Body, *pods: Body, changed: float | None = None, generation: int = 1) -> list[Span]:
+    run = run_of(body, pods)
     assert run.end_time is not None
-    return run_spans(pipeline(**of_pipeline), run, run.end_time, body)
+    return run_spans(pipeline(generation), moment(changed), run, run.end_time, read_job(body))
 
 
 def told(found: list[Span]) -> Told:
@@ -128,10 +131,10 @@ def test_a_life_is_told_in_spans(name: str) -> None:
 
 
 def test_a_run_whose_job_is_gone_tells_of_its_attempts_alone() -> None:
-    running = classify(job(), [pod(running=True)])
-    (lost,) = runs_of([], [], [running], NOW + timedelta(seconds=70))
+    running = run_of(job(), [pod(running=True)])
+    (lost,) = runs_of([], [], [running], NOW + timedelta(seconds=70), gone=[running.job])
     assert lost.end_time is not None
-    assert told(run_spans(pipeline(), lost, lost.end_time, None)) == [("run", 0, 70), ("attempt", 2, 70)]
+    assert told(run_spans(pipeline(), None, lost, lost.end_time, None)) == [("run", 0, 70), ("attempt", 2, 70)]
 
 
 def test_a_failure_says_so_and_a_kill_is_none() -> None:
@@ -186,10 +189,10 @@ def status(*runs: Run, generation: int | None = 1, ready: bool = True) -> Pipeli
 
 def test_a_run_is_told_when_its_end_is_written_and_never_again() -> None:
     body = job(condition="Complete")
-    running, ended = classify(job(), [pod(running=True)]), classify(body, [pod(exit_code=0)])
+    running, ended = run_of(job(), [pod(running=True)]), run_of(body, [pod(exit_code=0)])
 
     def new(before: PipelineStatus, after: PipelineStatus) -> list[str]:
-        return [span.name for span in new_spans(pipeline(), before, after, [body], NOW)]
+        return [span.name for span in new_spans(pipeline(), None, before, after, [read_job(body)], NOW)]
 
     assert new(status(), status(running)) == []
     assert new(status(running), status(ended)) == ["run", "queue", "pod", "attempt"]
@@ -198,26 +201,26 @@ def test_a_run_is_told_when_its_end_is_written_and_never_again() -> None:
 
 
 def test_a_change_of_the_spec_is_told_when_a_status_first_answers_it() -> None:
-    changed, now = pipeline(changed=0, generation=2), NOW + timedelta(seconds=3)
-    (deploy,) = new_spans(changed, status(generation=1), status(generation=2), [], now)
+    changed, now = pipeline(2), NOW + timedelta(seconds=3)
+    (deploy,) = new_spans(changed, NOW, status(generation=1), status(generation=2), [], now)
     assert told([deploy]) == [("deploy", 0, 3)]
     assert (deploy.parent, deploy.error) == (None, None)
     assert deploy.attributes["ingestion.pipeline.generation"] == 2
-    assert new_spans(changed, status(generation=2), status(generation=2, ready=False), [], now) == []
-    (refused,) = new_spans(changed, status(generation=1), status(generation=2, ready=False), [], now)
+    assert new_spans(changed, NOW, status(generation=2), status(generation=2, ready=False), [], now) == []
+    (refused,) = new_spans(changed, NOW, status(generation=1), status(generation=2, ready=False), [], now)
     assert (refused.error, refused.attributes["ingestion.pipeline.reason"]) == ("no such zone", "InvalidSchedule")
     assert refused.id == deploy.id
 
 
 def test_a_change_that_came_meanwhile_or_at_an_unknown_time_is_not_told() -> None:
     before, after = status(generation=1), status(generation=2)
-    assert new_spans(pipeline(changed=0, generation=3), before, after, [], NOW) == []
-    assert new_spans(pipeline(generation=2), before, after, [], NOW) == []
+    assert new_spans(pipeline(3), NOW, before, after, [], NOW) == []
+    assert new_spans(pipeline(2), None, before, after, [], NOW) == []
 
 
 def test_a_run_links_to_the_deploy_before_it_and_to_no_later_one() -> None:
     body, one = job(condition="Complete"), pod(exit_code=0)
-    (deploy,) = new_spans(pipeline(changed=-5), status(generation=None), status(), [], NOW)
+    (deploy,) = new_spans(pipeline(), moment(-5), status(generation=None), status(), [], NOW)
     root, *children = spans(body, one, changed=-5)
     assert root.link == deploy.id
     assert root.id.trace != deploy.id.trace
@@ -229,7 +232,7 @@ def test_a_run_links_to_the_deploy_before_it_and_to_no_later_one() -> None:
 SECONDS = st.integers(min_value=-1000, max_value=1000)
 MOMENTS = st.none() | SECONDS.map(lambda seconds: NOW + timedelta(seconds=seconds))
 ATTEMPTS = st.builds(Attempt, pod=st.sampled_from("abc"), start_time=MOMENTS, end_time=MOMENTS, exit_code=st.none())
-TEXTS = st.sampled_from(["", "yesterday", "2026-03-01T12:00:00", at(-3), at(30), at(900)])
+TEXTS = st.sampled_from(["", "yesterday", "2026-03-01T12:00:00", "0001-01-01T00:00:00Z", at(-3), at(30), at(900)])
 ANNOTATIONS = st.dictionaries(st.sampled_from([ANNOTATION_ADMITTED_AT, ANNOTATION_SCHEDULED_AT]), TEXTS)
 
 
@@ -239,11 +242,13 @@ def test_whatever_is_written_children_lie_in_their_run_and_ids_are_their_own(
 ) -> None:
     body = job(created=start, suspended=suspended, condition="Failed")
     body["metadata"]["annotations"] |= annotations
-    run = classify(body, []).model_copy(update={"attempts": attempts})
-    found = run_spans(pipeline(), run, NOW + timedelta(seconds=end), body if has_job else None)
+    run = run_of(body).model_copy(update={"attempts": attempts})
+    found_job = read_job(body) if has_job else None
+    found = run_spans(pipeline(), None, run, NOW + timedelta(seconds=end), found_job)
     root, *children = found
     assert all(root.start <= span.start <= span.end <= root.end for span in found)
+    assert root.start >= min(NOW + timedelta(seconds=end), run.start_time) - timedelta(days=2)
     assert {span.parent for span in children} <= {root.id}
     assert len({span.id.span for span in found}) == len(found)
     assert {(len(span.id.trace), len(span.id.span), span.id.trace) for span in found} == {(32, 16, root.id.trace)}
-    assert found == run_spans(pipeline(), run, NOW + timedelta(seconds=end), body if has_job else None)
+    assert found == run_spans(pipeline(), None, run, NOW + timedelta(seconds=end), found_job)
