@@ -5,90 +5,92 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.controllers.heartbeat import DURATION_SECONDS
 from tests.chaos import application
+from tests.chaos.case import Case
 from tests.chaos.faults import kill_operator, operator_away, operator_clock_off
+from tests.chaos.installation import PENDING_LIMIT
 from tests.chaos.observer import Seen
-from tests.chaos.row import Row
-from tests.chaos.scene import Scene
-from tests.chaos.stage import PENDING_LIMIT
+from tests.chaos.trial import Trial
 from tests.chaos.verdict import Expected
 from tests.support.site import Site
 
-_TELLS_IT_ITSELF: Final = Expected("success", ("Succeeded",), log=application.LAST_WORDS)
-_UNTOLD: Final = Expected("failed", ("OutOfMemory",), ("operator",), message="OutOfMemory")
-"""An end that nobody but the operator can tell the server."""
-_GIVEN_UP: Final = Expected("failed", ("Unschedulable",), ("operator",), message="No pod of the run started within")
+_REPORTS_ITSELF: Final = Expected("success", ("Succeeded",), log=application.LAST_WORDS)
+_BY_OPERATOR: Final = Expected("failed", ("OutOfMemory",), ("operator",), message="OutOfMemory")
+"""An end that only the operator can report."""
+_EXPIRED: Final = Expected("failed", ("Unschedulable",), ("operator",), message="No pod of the run started within")
 _KILLED: Final = Expected("stopped", ("Killed",), ("operator",), most_rows=2, message="Stopped on request")
+_LEASE_SECONDS: Final = 15
+"""How long a Lease is valid."""
+
 _CLOCK_OFF: Final = timedelta(minutes=5)
 
 
-def killed_before(scene: Scene) -> None:
-    run = scene.start(scene.application(seconds=10))
-    scene.wait_until_running(run)
-    kill_operator(scene)
+def killed_before(trial: Trial) -> None:
+    run = trial.start(trial.application(seconds=10))
+    trial.wait_until_running(run)
+    kill_operator(trial)
 
 
-def killed_during(scene: Scene) -> None:
+def killed_during(trial: Trial) -> None:
     """In the moment in which the container has ended, so between any two of the operator's writes."""
-    scene.wait_until_ended(scene.start(_too_small(scene)))
-    kill_operator(scene)
+    trial.wait_until_ended(trial.start(_too_small(trial)))
+    kill_operator(trial)
 
 
-def killed_after(scene: Scene) -> None:
+def killed_after(trial: Trial) -> None:
     """With the end in the status, and the report perhaps on its way."""
-    scene.wait_until_recorded(scene.start(_too_small(scene)))
-    kill_operator(scene)
+    trial.wait_until_recorded(trial.start(_too_small(trial)))
+    kill_operator(trial)
 
 
-def away_for_the_whole_run(scene: Scene) -> None:
-    pipelines = [scene.application(), _too_small(scene, suffix="-untold")]
-    scene.stage.site.kubectl("wait", "omip", *pipelines, "--for=condition=Ready", "--timeout=30s")
-    names = [scene.stage.site.status(pipeline)["cronJobName"] for pipeline in pipelines]
+def away_for_the_whole_run(trial: Trial) -> None:
+    pipelines = [trial.application(), _too_small(trial, suffix="-unreported")]
+    trial.site.kubectl("wait", "omip", *pipelines, "--for=condition=Ready", "--timeout=30s")
+    names = [trial.site.status(pipeline)["cronJobName"] for pipeline in pipelines]
     assert all(names)
-    with operator_away(scene):
-        for run in (scene.start(pipelines[0]), scene.start(pipelines[1], _UNTOLD)):
-            scene.wait_until_ended(run)
+    with operator_away(trial):
+        for run in (trial.start(pipelines[0]), trial.start(pipelines[1], _BY_OPERATOR)):
+            trial.wait_until_ended(run)
 
 
-def clock_ahead(scene: Scene) -> None:
-    _clock_off(scene, _CLOCK_OFF)
+def clock_ahead(trial: Trial) -> None:
+    _clock_off(trial, _CLOCK_OFF)
 
 
-def clock_behind(scene: Scene) -> None:
-    _clock_off(scene, -_CLOCK_OFF)
+def clock_behind(trial: Trial) -> None:
+    _clock_off(trial, -_CLOCK_OFF)
 
 
-def _clock_off(scene: Scene, by: timedelta) -> None:
-    """Everything in which a time is compared with one of Kubernetes': waiting, giving up, a queue, a kill, a report."""
-    site = scene.stage.site
-    label = f"{scene.name}-room"
-    waits = scene.application(suffix="-waits", podTemplate={"spec": {"nodeSelector": {label: "yes"}}})
-    never = scene.application(suffix="-never", podTemplate={"spec": {"nodeSelector": {"nobody": "has-it"}}})
-    untold = _too_small(scene, suffix="-untold")
-    endless = scene.application(seconds=600, suffix="-killed")
-    turns = scene.application(seconds=1, suffix="-turns")
-    site.kubectl("label", "node", "--all", f"{label}-")  # an earlier play has left it
-    with operator_clock_off(scene, by):
-        held_up = scene.start(waits)
-        given_up = scene.start(never, _GIVEN_UP)
-        killed = scene.start(endless, _KILLED)
-        for run in (held_up, given_up):
-            scene.stage.observer.wait("the cause", _is_unschedulable, run, timeout=60)
+def _clock_off(trial: Trial, by: timedelta) -> None:
+    """Everything in which a time is compared with one of Kubernetes': waiting, expiry, a queue, a kill, a report."""
+    site = trial.site
+    label = f"{trial.name}-room"
+    waits = trial.application(suffix="-waits", podTemplate={"spec": {"nodeSelector": {label: "yes"}}})
+    never = trial.application(suffix="-never", podTemplate={"spec": {"nodeSelector": {"no-node": "has-it"}}})
+    unreported = _too_small(trial, suffix="-unreported")
+    endless = trial.application(seconds=600, suffix="-killed")
+    turns = trial.application(seconds=1, suffix="-turns")
+    site.kubectl("label", "node", "--all", f"{label}-")  # an earlier round has left it
+    with operator_clock_off(trial, by):
+        held_up = trial.start(waits)
+        expired = trial.start(never, _EXPIRED)
+        killed = trial.start(endless, _KILLED)
+        for run in (held_up, expired):
+            trial.installation.observer.wait("the cause", _is_unschedulable, run, timeout=60)
         site.kubectl("label", "node", "--all", f"{label}=yes")
-        scene.wait_until_running(killed)
+        trial.wait_until_running(killed)
         asked_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         site.kubectl("annotate", "omip", endless, f"{constants.ANNOTATION_KILL}={asked_at}")
-        others = [scene.start(untold, _UNTOLD), scene.start_by_client(turns), scene.start_by_client(turns)]
-        for run in (held_up, given_up, killed, *others):
-            scene.wait_until_recorded(run)
-        waited = scene.stage.observer.seen(given_up)
+        others = [trial.start(unreported, _BY_OPERATOR), trial.start_by_client(turns), trial.start_by_client(turns)]
+        for run in (held_up, expired, killed, *others):
+            trial.wait_until_recorded(run)
+        waited = trial.installation.observer.seen(expired)
         assert waited.recorded_at is not None
         limit, took = int(PENDING_LIMIT[:-1]), waited.recorded_at - _created_at(waited)
         # The API server's time is known to five seconds.
-        assert limit - 5 <= took <= limit + 15, f"given up after {took:.0f} s with pendingLimit {PENDING_LIMIT}"
+        assert limit - 5 <= took <= limit + 15, f"ended after {took:.0f} s with pendingLimit {PENDING_LIMIT}"
         off = abs(time.time() - _lease_time(site))
-        assert off < DURATION_SECONDS, f"the operator's sign of life is {off:.0f} s off"
+        assert off < _LEASE_SECONDS, f"the operator's Lease is {off:.0f} s off"
 
 
 def _is_unschedulable(seen: Seen) -> bool:
@@ -101,59 +103,60 @@ def _created_at(seen: Seen) -> float:
 
 
 def _lease_time(site: Site) -> float:
-    """Return when the operator says it renewed its Lease last."""
+    """Return when the operator has renewed its Lease last, by its own clock."""
     lease = site.get("lease", constants.LEASE_NAME)
     assert lease is not None
     return datetime.fromisoformat(lease["spec"]["renewTime"]).timestamp()
 
 
-def _too_small(scene: Scene, suffix: str = "") -> str:
+def _too_small(trial: Trial, suffix: str = "") -> str:
     memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
-    return scene.application(podTemplate={"container": {"resources": memory}}, suffix=suffix)
+    return trial.application(podTemplate={"container": {"resources": memory}}, suffix=suffix)
 
 
-OPERATOR_ROWS: Final = (
-    Row(
+OPERATOR_CASES: Final = (
+    Case(
         "operator-killed-before",
         "the operator is killed while the run works",
         killed_before,
-        _TELLS_IT_ITSELF,
-        is_alone=True,
+        _REPORTS_ITSELF,
+        place="own",
         is_timed=False,
     ),
-    Row(
+    Case(
         "operator-killed-during",
         "the operator is killed in the moment in which the container has ended, out of memory",
         killed_during,
-        _UNTOLD,
-        is_alone=True,
+        _BY_OPERATOR,
+        place="own",
         is_timed=False,
     ),
-    Row(
+    Case(
         "operator-killed-after",
         "the operator is killed in the moment in which the end is in the status, out of memory",
         killed_after,
-        _UNTOLD,
-        is_alone=True,
+        _BY_OPERATOR,
+        place="own",
         is_timed=False,
     ),
-    Row(
+    Case(
         "operator-away",
         "no operator from before the start until after the end of two runs, one out of memory",
         away_for_the_whole_run,
-        _TELLS_IT_ITSELF,
-        is_alone=True,
+        _REPORTS_ITSELF,
+        place="own",
         is_timed=False,
     ),
     *(
-        Row(
+        Case(
             f"clock-{word}",
-            f"the operator's clock is 5 minutes {word}: runs that wait for a node, are given up, killed, queued, "
+            f"the operator's clock is 5 minutes {word}: runs that wait for a node, expire, are killed, queued, "
             "out of memory",
             act,
-            _TELLS_IT_ITSELF,
-            is_alone=True,
+            _REPORTS_ITSELF,
+            place="own",
             is_timed=False,
+            about_seconds=220,
         )
         for word, act in (("ahead", clock_ahead), ("behind", clock_behind))
     ),
