@@ -12,20 +12,20 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.memory_sizes import limit_of
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.runs.classify import run_id
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.errors import CommandError
 from tests.cluster.handle import Cluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import Body, manifest, settings
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import wait_for
 
 NO_NODE = {"nodeSelector": {"ingestion.openmetadata.org/nobody": "has-this"}}

@@ -6,23 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from ingestion_operator.controllers.heartbeat import lease_body
 
 from ingestion_operator import constants
-from ingestion_operator.controllers.heartbeat import lease_body
 from ingestion_operator.errors import NotFound, OperatorError, Rejected
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, LEASES, PIPELINES, PODS, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.support import objects
 from tests.support.entities import OTHER_ID, airflow, entity, token
 from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import wait_for
 
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"

@@ -9,12 +9,11 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Rejected
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.kube.client import APPLY_PATCH, JSON, MERGE_PATCH, KubernetesCluster
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import CronJobs, Reconciling
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.settings import Settings
 from tests.support import requests
@@ -22,6 +21,7 @@ from tests.support.corpus import full
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.golden import GOLDEN
 from tests.support.objects import Body, manifest, settings
+from tests.support.reconciling import CronJobs, Reconciling
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SETTINGS = settings(allowedServiceAccounts=["workload-identity"])

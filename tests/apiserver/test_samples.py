@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import yaml
 
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import settings
+from tests.support.reconciling import Reconciling
 
 SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
 TOKEN = "ingestion-bot"

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
-
 from ingestion_operator.controllers.handlers import METADATA_ONLY
+from ingestion_operator.kube.watching import Page, watch_session
+
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.kube.login import read_login
-from ingestion_operator.kube.watching import Page, watch_session
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
 from tests.cluster.handle import Cluster
 from tests.support.objects import Body, manifest

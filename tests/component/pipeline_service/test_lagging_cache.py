@@ -262,9 +262,7 @@ class _Lagging(RuleBasedStateMachine):
     def an_own_run_is_in_the_status(self) -> None:
         listed = {run.run_id for run in self.replicas.client.get_pipeline_status("nightly", limit=1000)}
         recorded = {
-            run["id"]
-            for body in self.world.cluster.all(PIPELINES)
-            for run in body.get("status", {}).get("runs", [])
+            run["id"] for body in self.world.cluster.all(PIPELINES) for run in body.get("status", {}).get("runs", [])
         }
         # One that left the record may be gone from the cache as well.
         assert listed >= self.own & (self.live().keys() | recorded)
