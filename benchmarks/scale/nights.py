@@ -29,7 +29,6 @@ API_SERVER: Final = "kube-apiserver"
 _ORDINARY_RUNS: Final = 20
 _RUN_BOUND_SECONDS: Final = 180
 _EARLY_SECONDS: Final = 2
-_PAGE_SIZE: Final = 500
 _ENDED: Final = frozenset({"success", "partialSuccess", "failed", "stopped"})
 
 
@@ -169,11 +168,10 @@ class Nights:
         """Return the Jobs of the night that began at a minute; each pipeline must have one, which is complete."""
         scene, since = self._scene, format_timestamp(first)
         complete = set()
-        for page in scene.cluster.pages(JOBS, scene.namespace, size=_PAGE_SIZE):
-            for job in page:
-                tick = job["metadata"].get("annotations", {}).get(constants.ANNOTATION_SCHEDULED_AT, "")
-                if tick >= since and job.get("status", {}).get("succeeded"):
-                    complete.add(job["metadata"]["name"])
+        for job in scene.cluster.list(JOBS, scene.namespace, {}):
+            tick = job["metadata"].get("annotations", {}).get(constants.ANNOTATION_SCHEDULED_AT, "")
+            if tick >= since and job.get("status", {}).get("succeeded"):
+                complete.add(job["metadata"]["name"])
         if len(complete) != self._size:
             self._operated.problem(f"the night at {first:%H:%M} has {len(complete)} complete Jobs, not {self._size}")
         return complete
@@ -181,10 +179,9 @@ class Nights:
     def _check_records(self, jobs: set[str]) -> None:
         """Check that each Job's run is in its pipeline's status, with its end."""
         scene, missing = self._scene, set(jobs)
-        for page in scene.cluster.pages(PIPELINES, scene.namespace, size=_PAGE_SIZE):
-            for pipeline in page:
-                runs = pipeline.get("status", {}).get("runs", [])
-                missing -= {run["job"] for run in runs if run["state"] in _ENDED}
+        for pipeline in scene.cluster.list(PIPELINES, scene.namespace, {}):
+            runs = pipeline.get("status", {}).get("runs", [])
+            missing -= {run["job"] for run in runs if run["state"] in _ENDED}
         if missing:
             self._operated.problem(f"{len(missing)} runs of the night have no end in their pipelines' status")
 
