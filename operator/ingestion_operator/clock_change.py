@@ -43,6 +43,8 @@ class ClockChange:
     """The local times of these runs, in order."""
     message: str
     fix: str
+    night_begins: datetime
+    """The beginning of the local day `night`."""
 
 
 def clock_change(cron: str, time_zone: str, now: datetime) -> ClockChange | None:
@@ -117,7 +119,8 @@ def _affected(cron: str, expression: CronExpression, place: ZoneInfo, at: dateti
         f"on {walls[0]:%Y-%m-%d} the clocks of {place.key} go {direction} from {old:%H:%M} to {new:%H:%M}: "
         f"{_runs(walls)} {what[kind]}"
     )
-    return ClockChange(at, walls[0].date(), kind, tuple(wall.time() for wall in walls), message, fix)
+    begins = datetime.combine(walls[0].date(), time(), place).astimezone(UTC)
+    return ClockChange(at, walls[0].date(), kind, tuple(wall.time() for wall in walls), message, fix, begins)
 
 
 def _by_constant_clocks(expression: CronExpression, first: datetime, last: datetime) -> list[datetime]:

@@ -15,17 +15,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ingestion_operator.cron import parse
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.lives import OOM, SUCCEEDED
 from tests.support.objects import NAMESPACE, NOW, Body, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)
 END = MIDNIGHT + timedelta(days=1)

@@ -83,7 +83,7 @@ def test_a_job_that_the_cronjob_has_not_noted_yet_counts() -> None:
     assert missed(cronjob(last=-HOUR), 690, jobs=[job_record(created=0, scheduled=False)]) == NOW
 
 
-def test_only_the_newest_lost_tick_is_told() -> None:
+def test_only_the_newest_lost_tick_counts() -> None:
     assert missed(cronjob(last=-3 * HOUR), 690) == NOW
 
 
@@ -100,7 +100,7 @@ def test_only_the_newest_lost_tick_is_told() -> None:
     ids=["it still runs", "it ended later", "its Job ended with the deadline", "a run could have started after it",
          "it began after the tick", "Forbid does not see runs by hand"],
 )  # fmt: skip
-def test_a_tick_is_held_up_by_a_scheduled_run_that_was_there_all_the_time(under_way: Run, is_held_up: bool) -> None:
+def test_a_scheduled_run_holds_up_a_tick(under_way: Run, is_held_up: bool) -> None:
     miss = last_miss(cronjob(last=-HOUR), [], [under_way], NOW + timedelta(seconds=700))
     assert miss is not None
     assert miss.held_up_by == ("the-run" if is_held_up else None)
@@ -150,7 +150,7 @@ def test_a_day_that_kubernetes_skips_is_not_missed() -> None:
     assert edited.tick == utc("2026-04-24T09:00")
 
 
-def test_a_tick_that_may_still_come_is_judged_when_it_can_come_no_more() -> None:
+def test_a_tick_is_judged_when_it_can_come_no_more() -> None:
     found = cronjob(last=-HOUR)
     assert judged_at(found, [], NOW + timedelta(seconds=10)) == NOW + timedelta(seconds=690)
     assert judged_at(found, [], NOW + timedelta(seconds=690)) is None
@@ -181,7 +181,7 @@ def test_the_last_tick_is_the_one_that_no_other_follows_in_time(cron: str, until
 
 
 @given(CRONS, ZONES, MOMENTS, st.integers(0, 10**6), st.integers(10, 86400))
-def test_whatever_the_schedule_a_miss_is_over_and_younger_than_all_that_ran_and_what_is_not_told_yet_is_judged_later(
+def test_every_miss_is_over_and_is_judged_in_time(
     cron: str, zone: str, last: datetime, age: int, deadline: int
 ) -> None:
     found = replace(
