@@ -69,6 +69,14 @@ class Scene:
         found = self.api.list(JOBS, self.namespace, {constants.LABEL_PIPELINE: self.name})
         return sorted(found, key=lambda job: str(job["metadata"]["creationTimestamp"]))
 
+    def is_stopped(self, name: str) -> bool:
+        """Ask a Job to end; return whether that is written. The Job controller may write it at the same moment."""
+        action = stop(read_job(self.api.get(JOBS, self.namespace, name) or {}), "a person", SystemClock().now())
+        with suppress(Conflict):
+            if action is not None:
+                self.api.merge_patch(JOBS, self.namespace, name, action.patch)
+        return action is None
+
     @property
     def run(self) -> Run:
         body = self.api.get(PIPELINES, self.namespace, self.name)
@@ -146,9 +154,7 @@ def test_a_run_that_is_killed_between_two_sizes_ends_without_another_pod(scene: 
     found.look()
     (job,) = found.jobs()
     assert job["spec"]["suspend"] is True
-    action = stop(read_job(job), "a person", SystemClock().now())
-    assert action is not None
-    found.api.merge_patch(JOBS, found.namespace, job["metadata"]["name"], action.patch)
+    wait_for("the stop to be written", lambda: found.is_stopped(job["metadata"]["name"]), timeout=30)
     found.look()
     assert (found.run.state, found.run.message) == ("stopped", "Stopped on request of a person")
     found.wait_for_the_jobs_end("Failed", "BackoffLimitExceeded")

@@ -251,6 +251,6 @@ def _of(pipeline: Pipeline, kind: str, status: bool, reason: str, message: str, 
 def _next_schedule_time(cronjob: CronJob | None, now: datetime) -> datetime | None:
     if cronjob is None or cronjob.is_suspended:
         return None
-    last = cronjob.last_schedule_time
+    last = cronjob.last_schedule_time or cronjob.created
     # From where the CronJob controller searches: on the night of a clock change that matters.
-    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last) if last else now, last)
+    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last), last)
