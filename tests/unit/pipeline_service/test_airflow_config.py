@@ -103,6 +103,11 @@ def test_a_timeout_is_never_shorter_than_asked_and_always_one_that_the_resource_
     assert 0 <= duration_seconds(timeout) - seconds < 86400
 
 
+def test_a_timeout_above_a_year_is_refused_by_name() -> None:
+    with pytest.raises(Rejected, match="workflowTimeout.*at most 365 days"):
+        read(workflowTimeout=365 * 86400 + 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
