@@ -29,9 +29,9 @@ class Deletions:
         """Return whether the object is known to have gone, so that what still shows it is old."""
         return self._monotonic() - self._uids.get(uid, float("-inf")) <= _KEPT_SECONDS
 
-    def confirm(self, uid: str) -> None:
-        """Forget a UID of which the watch has shown the deletion."""
-        self._uids.pop(uid, None)
+    def confirm(self, uid: str) -> bool:
+        """Forget a UID of which the watch has shown the deletion. Return whether this program deleted it."""
+        return self._uids.pop(uid, None) is not None
 
     def add_pod(self, pod: Pod) -> None:
         """Remember the last state of a pod; a later one replaces it."""

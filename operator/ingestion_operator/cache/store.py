@@ -233,22 +233,22 @@ class Store:
         expired = self._monotonic() - _OWN_WRITE_SECONDS
         for name in [name for name, own in table.own_writes.items() if own.written_at < expired]:
             del table.own_writes[name]
+        overlaid = {name for name in table.own_writes if _is_ahead(table.get(*name), version)}
         for name, record in listed.items():
-            if self._deletions.has(record.uid):
-                continue  # the list is older than the deletion
-            current, own = table.get(*name), table.own_writes.get(name)
-            if current is not None and own is not None and is_older(version, current.resource_version):
-                if record.resource_version != current.resource_version and record.resource_version not in own.versions:
-                    changes.append(Change(kind, scope, current, current))
-                continue
-            table.own_writes.pop(name, None)
+            current = table.get(*name)
+            if name in overlaid or self._deletions.has(record.uid):
+                continue  # the list is older than an own write
             if current is None or _version(current) != _version(record):
                 table.put(record)
                 changes.append(Change(kind, scope, current, record))
+            elif name in table.own_writes:  # a list hides what other clients wrote before
+                changes.append(Change(kind, scope, current, current))
+            table.own_writes.pop(name, None)
         for current in table.of_scope(scope):
             name = current.namespace, current.name
-            is_newer = name in table.own_writes and is_older(version, current.resource_version)
-            if name not in listed and not is_newer:
+            if name in overlaid:
+                changes.append(Change(kind, scope, current, current))  # as above
+            elif name not in listed:
                 self._drop(kind, current)
                 changes.append(Change(kind, scope, current, None))
         table.versions[scope] = version
@@ -263,7 +263,7 @@ class Store:
         if self._deletions.has(record.uid):
             return None
         current, own = table.get(*name), table.own_writes.get(name)
-        if current is not None and is_older(record.resource_version, current.resource_version):
+        if _is_ahead(current, record.resource_version):
             is_foreign = own is not None and record.resource_version not in own.versions
             return Change(kind, scope, current, current) if is_foreign else None
         table.own_writes.pop(name, None)
@@ -279,15 +279,16 @@ class Store:
         if scope is None:
             return None
         table.advance(scope, version)
-        self._deletions.confirm(str(metadata.get("uid", "")))
+        is_own = self._deletions.confirm(str(metadata.get("uid", "")))
         current: Record | None = table.get(namespace, name)
-        if current is not None and is_older(version, current.resource_version):
-            current = None  # the name is in use again
-        if current is not None:
+        is_reused = _is_ahead(current, version)  # an own write has created another object of this name
+        if current is not None and not is_reused:
             self._drop(kind, current)
         if isinstance(last, Pod):
             self._deletions.add_pod(last)
-        return Change(kind, scope, current, None) if current is not None else None
+        if current is None or (is_reused and is_own):
+            return None
+        return Change(kind, scope, current, current if is_reused else None)
 
     def _wrote(self, table: Table[Any], scope: str, record: Record) -> None:
         version = record.resource_version
@@ -298,7 +299,7 @@ class Store:
         own = table.own_writes.setdefault(name, OwnWrites(0.0))
         own.written_at = self._monotonic()
         own.versions.add(version)
-        if current is None or not is_older(version, current.resource_version):  # a later own write may come first
+        if not _is_ahead(current, version):  # answers may come in another order than they were given
             table.put(record)
 
     def _drop(self, kind: Kind, record: Record) -> None:
@@ -315,6 +316,10 @@ class Store:
 
     def _is_synced(self, scope: str) -> bool:
         return all(scope in table.versions for table in self._tables.values())
+
+
+def _is_ahead(record: Record | None, version: str) -> bool:
+    return record is not None and is_older(version, record.resource_version)
 
 
 def _version(record: Record) -> tuple[str, str]:
