@@ -138,19 +138,19 @@ def _serve(plural: str) -> None:
 
 
 class _Measured:
-    """Seconds, memory of the process before and after, and the longest time that the event loop was kept."""
+    """Seconds, processor time, memory of the process before and after, and the longest time that the event loop was kept."""
 
     def __init__(self) -> None:
         gc.collect()
-        self._before, self._begun = _resident(), time.monotonic()
+        self._before, self._begun, self._worked = _resident(), time.monotonic(), time.process_time()
         self.longest_stall = 0.0
 
     def report(self, what: str) -> None:
-        seconds = time.monotonic() - self._begun
+        seconds, worked = time.monotonic() - self._begun, time.process_time() - self._worked
         gc.collect()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         kept, top = _resident() - self._before, peak - self._before
-        print(f"{what:44} {seconds:6.1f} s   kept {kept:6.0f} MiB   peak +{top:6.0f} MiB", end="")
+        print(f"{what:44} {seconds:6.1f} s   CPU {worked:5.1f} s   kept {kept:6.0f} MiB   peak +{top:6.0f} MiB", end="")
         print(f"   loop kept {self.longest_stall * 1000:5.0f} ms" if self.longest_stall else "", flush=True)
 
     async def attend(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -480,6 +481,32 @@ def test_a_reflector_that_has_ended_is_a_problem(tmp_path: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_cache_in_a_thread_of_its_own_is_read_by_others(tmp_path: Path) -> None:
+    ready, stop = threading.Event(), threading.Event()
+    found: list[Cache] = []
+
+    async def run() -> None:
+        server = FakeApiServer()
+        server.put(PIPELINES, manifest())
+        server.put(JOBS, job())
+        async with server.serving(), running(server, tmp_path, scopes=(NAMESPACE,), kinds=(PIPELINES, JOBS)) as cache:
+            await until("the cache has synced", lambda: cache.store.has_synced(NAMESPACE))
+            found.append(cache)
+            ready.set()
+            await asyncio.to_thread(stop.wait, 30)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        assert names(found[0]) == {"nightly-1"}
+        assert [one.name for one in found[0].store.pipelines_called(NAMESPACE, "nightly")] == ["nightly"]
+        assert found[0].problems() == []
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_lines_are_found_wherever_pieces_end() -> None:
