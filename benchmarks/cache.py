@@ -138,7 +138,7 @@ def _serve(plural: str) -> None:
 
 
 class _Measured:
-    """Seconds, processor time, memory of the process before and after, and the longest time that the event loop was kept."""
+    """Seconds, processor time, memory of the process before and after, and the longest stall of the event loop."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -151,7 +151,7 @@ class _Measured:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         kept, top = _resident() - self._before, peak - self._before
         print(f"{what:44} {seconds:6.1f} s   CPU {worked:5.1f} s   kept {kept:6.0f} MiB   peak +{top:6.0f} MiB", end="")
-        print(f"   loop kept {self.longest_stall * 1000:5.0f} ms" if self.longest_stall else "", flush=True)
+        print(f"   longest stall {self.longest_stall * 1000:5.0f} ms" if self.longest_stall else "", flush=True)
 
     async def attend(self) -> None:
         """Measure the event loop until cancelled."""
@@ -250,7 +250,7 @@ _PLAN: Final = [
 ]
 
 
-def _play(case: str, kind: Kind) -> None:
+def _measure(case: str, kind: Kind) -> None:
     server = subprocess.Popen([sys.executable, "-m", __spec__.name, "--serve", kind.plural], stdout=subprocess.PIPE)
     try:
         url = f"http://127.0.0.1:{int((server.stdout or sys.stdin).readline())}"
@@ -285,7 +285,7 @@ def main() -> None:
         _CASES[case](kubeconfig, _KINDS[plural])
     else:
         for case, kind in _PLAN:
-            _play(case, kind)
+            _measure(case, kind)
 
 
 if __name__ == "__main__":

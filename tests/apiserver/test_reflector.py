@@ -19,7 +19,7 @@ NAME = "reflected"
 Scene = Callable[[Cache, KubernetesCluster], Awaitable[None]]
 
 
-def play(bed: Cluster, api: KubernetesCluster, scopes: list[str], scene: Scene) -> None:
+def run_scene(bed: Cluster, api: KubernetesCluster, scopes: list[str], scene: Scene) -> None:
     """Run a scene over a cache of all four kinds that has synced."""
 
     async def run() -> None:
@@ -90,7 +90,7 @@ def test_the_cache_follows_what_happens(
             await asyncio.to_thread(api.delete, kind, namespace, name, propagation="Background")
         await until("nothing is left", lambda: not (store.pipeline(key) or store.cronjob(namespace, name)))
 
-    play(bed, api, [""] if is_clusterwide else [namespace], scene)
+    run_scene(bed, api, [""] if is_clusterwide else [namespace], scene)
 
 
 def test_a_list_in_pages_is_whole(
@@ -106,7 +106,7 @@ def test_a_list_in_pages_is_whole(
         assert cache.store.has_synced(namespace)
 
     try:
-        play(bed, api, [namespace], scene)
+        run_scene(bed, api, [namespace], scene)
     finally:
         for name in names:
             api.delete(PIPELINES, namespace, name, propagation="Background")
