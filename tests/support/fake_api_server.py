@@ -79,7 +79,7 @@ class FakeApiServer:
         kept = {key: old["metadata"][key] for key in defaults} if old else {}
         stored["metadata"] = defaults | stored["metadata"] | kept | {"resourceVersion": str(self.version)}
         self._objects[kind][key] = stored
-        self._tell(kind, "MODIFIED" if old else "ADDED", stored)
+        self._record(kind, "MODIFIED" if old else "ADDED", stored)
         return deepcopy(stored)
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
@@ -87,7 +87,7 @@ class FakeApiServer:
         self.version += 1
         body = self._objects[kind].pop((namespace, name))
         last = body | {"metadata": body["metadata"] | {"resourceVersion": str(self.version)}}
-        self._tell(kind, "DELETED", last)
+        self._record(kind, "DELETED", last)
 
     def objects(self, kind: Kind) -> list[Body]:
         """What there is."""
@@ -248,7 +248,7 @@ class FakeApiServer:
             self._watches.remove(watch)
         return response
 
-    def _tell(self, kind: Kind, change: str, body: Body) -> None:
+    def _record(self, kind: Kind, change: str, body: Body) -> None:
         body = {"apiVersion": kind.api_version, "kind": kind.kind} | body
         self._log.append((self.version, kind, change, body))
         for watch in self._open(kind):

@@ -53,7 +53,7 @@ class Cache:
     def problems(self) -> list[str]:
         """Return what only a new process can help against: reflectors that have ended or make no attempts.
 
-        An API server or a scope that cannot be read is none: see `unreadable`.
+        An API server or a scope that cannot be read is not one of them: see `unreadable`.
         """
         ended = [f"the reflector of {reflector} has ended" for reflector, is_done in self._tasks if is_done()]
         stuck = [
