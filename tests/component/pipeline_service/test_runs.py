@@ -13,7 +13,17 @@ from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.runs.admission import HOLD_LIMIT
 from tests.support.entities import airflow, entity
-from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, is_suspended, job, jobs, scheduled
+from tests.support.jobs_of_a_world import (
+    RESOURCE,
+    RUN,
+    add_pod,
+    allow_queued,
+    finish,
+    is_suspended,
+    job,
+    jobs,
+    scheduled,
+)
 from tests.support.objects import NAMESPACE, Body
 from tests.support.world import World
 
