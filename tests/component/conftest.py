@@ -1,7 +1,6 @@
 import pytest
 
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.support.reconciling import Reconciling
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
@@ -9,6 +8,7 @@ from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 from tests.support.reports import OUT_OF_MEMORY
 
 

@@ -10,15 +10,15 @@ from prometheus_client import make_wsgi_app
 from ingestion_operator.constants import ANNOTATION_ADMITTED_AT
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
-from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod, settings
 from tests.support.prometheus import Prometheus, dashboard_queries, running
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)

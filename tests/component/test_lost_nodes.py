@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 LOST_AT = 61

@@ -8,15 +8,15 @@ import pytest
 from ingestion_operator.constants import ANNOTATION_ADMITTED_AT, ANNOTATION_SCHEDULED_AT
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 Start = Callable[[], tuple[OperatorMetrics, Reconciling]]

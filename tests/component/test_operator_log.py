@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ingestion_operator.controllers.queue import RefreshQueue
+
 from ingestion_operator.errors import Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.ports import PIPELINES, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, manifest
+from tests.support.reconciling import Reconciling
 
 TOKEN = "eyJzZWNyZXQ"
 """As it stands in the Secret, and base64 of it below."""

@@ -6,16 +6,16 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import Call, FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 STATUS = Call("apply", "ingestionpipelines", NAME, "status")

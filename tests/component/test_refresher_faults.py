@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from ingestion_operator.errors import ClusterError, Conflict, Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 

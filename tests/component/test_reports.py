@@ -8,12 +8,12 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import Invalid, NotFound
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAMESPACE, Body, at, job, manifest, pod
+from tests.support.reconciling import Reconciling
 from tests.support.reports import PROVISIONAL, RUN, STATUS, look, only_run, reason, reported, row
 
 

@@ -7,15 +7,15 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Forbidden, Invalid, NotFound
-from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.reporting.reporter import Reporter
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, Body, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 from tests.support.reports import (
     AWAY,
     OUT_OF_MEMORY,

@@ -6,16 +6,16 @@ from threading import Event
 import pytest
 
 from ingestion_operator.errors import Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import LOOK_SECONDS, MOST_LOOKS, ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import NAME, NAMESPACE, manifest, settings
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)

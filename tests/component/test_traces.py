@@ -11,15 +11,15 @@ import pytest
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.controller.tracing import TraceExporter
 from ingestion_operator.errors import Conflict, OperatorError
-from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.collector import Collector, start_collector
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import NAME, NAMESPACE, NOW, at, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)

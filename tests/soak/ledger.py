@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.runs.classify import run_id
 
 Body = dict[str, Any]
 Run = tuple[str, str]
@@ -120,7 +120,7 @@ class Ledger:
         metadata = body["metadata"]
         if constants.LABEL_PIPELINE not in metadata.get("labels", {}):
             return
-        job = self._jobs.setdefault(metadata["uid"], _Job(metadata["name"], run_id(body), _owner(body)))
+        job = self._jobs.setdefault(metadata["uid"], _Job(metadata["name"], read_job(body).run_id, _owner(body)))
         job.admitted_at = metadata.get("annotations", {}).get(constants.ANNOTATION_ADMITTED_AT, "")
         if job.admitted_at and not job.admitted_in:
             job.admitted_in = int(metadata["resourceVersion"])

@@ -5,15 +5,15 @@ from typing import Any, Final, NamedTuple
 
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, Body, at, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY: Final = PipelineKey(NAMESPACE, NAME)
 

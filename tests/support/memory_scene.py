@@ -1,15 +1,15 @@
 """One run whose memory does not suffice; Kubernetes and the operator work when a test tells them to."""
 
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.job_controller import JobCluster, JobController
 from tests.support.objects import NAME, NAMESPACE, Body, manifest, settings
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 FIRST = "nightly-1"

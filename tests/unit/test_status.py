@@ -4,14 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
-from ingestion_operator import constants
-from ingestion_operator.errors import Rejected
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Condition, PipelineStatus, Run
-from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.render.cronjob import cronjob
-from ingestion_operator.runs.history import runs_of
 from ingestion_operator.status import (
     Delivery,
     Findings,
@@ -23,6 +15,14 @@ from ingestion_operator.status import (
     unreadable_status,
     with_delivery,
 )
+
+from ingestion_operator import constants
+from ingestion_operator.errors import Rejected
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Condition, PipelineStatus, Run
+from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.render.cronjob import cronjob
+from ingestion_operator.runs.history import runs_of
 from tests.support.objects import NOW, Body, at, job, manifest, pipeline, pod, settings
 
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ so that one object cannot stop the reconciliation of its pipeline.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
@@ -23,6 +23,8 @@ Body = dict[str, Any]
 _TOKEN_VOLUME: Final = "token"  # noqa: S105  the name of a volume
 _TARGETS_CACHED: Final = 8192
 """Jobs of one pipeline share their target: one record per pipeline and version of its spec."""
+
+_FIRST_YEAR: Final = 1000
 
 _NO_ANNOTATIONS: Final[Mapping[str, str]] = MappingProxyType({})
 _ANNOTATIONS: Final = frozenset(
@@ -159,11 +161,16 @@ class Job:
 
 
 def read_time(text: Any) -> datetime | None:
-    """Return the moment of a timestamp; None where there is none, or another client wrote something else."""
+    """Return the moment of a timestamp in UTC; None where there is none, or another client wrote something else.
+
+    A year before 1000 is something else too: the API server refuses it in a status.
+    """
     try:
-        return parse_timestamp(text) if isinstance(text, str) else None
-    except ValueError:
+        moment = parse_timestamp(text) if isinstance(text, str) else None
+        moment = moment.astimezone(UTC) if moment is not None else None
+    except (ValueError, OverflowError):
         return None
+    return moment if moment is not None and moment.year >= _FIRST_YEAR else None
 
 
 def created_at(metadata: Mapping[str, Any]) -> datetime:

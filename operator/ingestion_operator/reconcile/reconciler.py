@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ActionsFailed, Conflict
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
@@ -56,8 +55,6 @@ class PipelineReconciler:
         self._children = Children(cluster, store, SecretChecks(cluster, clock))
         self._actor = Actor(cluster, store)
         self._writer = StatusWriter(cluster, store, clock, observers)
-        self._all_runs: dict[PipelineKey, Sequence[Run]] = {}
-        """The runs of pipelines that have more of them than a status takes."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
 
@@ -74,8 +71,7 @@ class PipelineReconciler:
             self.forget(key)
             return None
         settings, now = self._settings(), self._clock.now().replace(microsecond=0)
-        known = self._all_runs.get(key, pipeline.status.runs)
-        observed = self._observer.observe(pipeline, known, settings)
+        observed = self._observer.observe(pipeline, settings, now)
         is_check_due = self._is_secret_check_due(key, pipeline, now)
         children = self._children.ensure(observed, settings, now, checks_secrets=is_check_due)
         if is_check_due and children.blocker is None:
@@ -84,15 +80,13 @@ class PipelineReconciler:
         found = current_runs(observed, settings, now)
         causes = self._observer.causes(pipeline, found.unexplained(now))
         plan = make_plan(observed, children, found, causes, settings, now)
-        pipeline = self._writer.write(pipeline, known, plan.status, plan.runs, observed.jobs)
-        self._remember(key, plan.runs)
+        pipeline = self._writer.write(pipeline, plan.status, observed.jobs)
         outcome = self._actor.carry_out(plan.actions)
         # Last, since it waits for another server; what is due is recorded by now.
         live_pods = {pod.name for pod in observed.pods if not pod.is_finished}
-        result = self._reporter.report(pipeline, plan.runs, live_pods)
+        result = self._reporter.report(pipeline, plan.status.runs, live_pods)
         done = finish(observed, plan, outcome.failures, result, now)
-        self._writer.write(pipeline, plan.runs, done.status, done.runs, observed.jobs, result.blocker)
-        self._remember(key, done.runs)
+        self._writer.write(pipeline, done.status, observed.jobs, result.blocker)
         outcome.add(self._actor.carry_out(done.actions))
 
         self._store.forget_deleted_pods([pod.uid for pod in observed.pods])
@@ -109,14 +103,7 @@ class PipelineReconciler:
         """Drop what is remembered of a pipeline that is gone."""
         self._children.forget(key)
         self._writer.forget(key)
-        self._all_runs.pop(key, None)
         self._secrets_found.pop(key, None)
-
-    def _remember(self, key: PipelineKey, runs: Sequence[Run]) -> None:
-        if len(runs) > constants.STATUS_RUNS_LIMIT:
-            self._all_runs[key] = runs
-        else:
-            self._all_runs.pop(key, None)
 
     def _is_secret_check_due(self, key: PipelineKey, pipeline: Pipeline, now: datetime) -> bool:
         """Return whether the Secrets that the pipeline names are to be asked for: what was found is trusted."""

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.reporting.circuit_breaker import Breakers
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.reporting.circuit_breaker import Breakers
 from ingestion_operator.reporting.reporter import Reporter
 from tests.component.openmetadata.conftest import TOKEN
 from tests.support.double.tests.api import Api
@@ -23,6 +22,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 RUN = "5f0c0000-0000-4000-8000-000000000001"
