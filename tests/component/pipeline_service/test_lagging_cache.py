@@ -1,6 +1,7 @@
 """A client whose cache is behind: what it does is right all the same, and its own writes it sees at once."""
 
 from collections.abc import Mapping
+from uuid import UUID
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -180,6 +181,7 @@ class _Lagging(RuleBasedStateMachine):
         self.replicas = Replicas()
         self.world = self.replicas.world
         self.lists: dict[str, tuple[list[Body], str]] = {}
+        self.started = 0
         self.own: set[str] = set()
         """Runs that the replica accepted."""
         self.killed: set[str] = set()
@@ -208,8 +210,10 @@ class _Lagging(RuleBasedStateMachine):
     @rule(is_own=st.booleans())
     def run(self, is_own: bool) -> None:
         client = self.replicas.client if is_own else self.replicas.other
+        self.started += 1
+        run_id = str(UUID(int=self.started))
         try:
-            run_id = str(client.run_pipeline("nightly").run_id)
+            client.run_pipeline("nightly", run_id=run_id)
         except Rejected:
             assert sum(found.is_suspended for found in self.live().values()) >= 20
             return
@@ -229,7 +233,6 @@ class _Lagging(RuleBasedStateMachine):
         except NotFound:
             assert not before
         else:
-            assert before
             self.killed |= before & seen
 
     @precondition(lambda self: self.live())
@@ -242,7 +245,7 @@ class _Lagging(RuleBasedStateMachine):
         except NotFound:
             assert not is_under_way
         else:
-            assert is_under_way
+            assert self.live()[run_id].annotation(constants.ANNOTATION_STOP)
             self.killed.add(run_id)
 
     @rule()
@@ -260,12 +263,9 @@ class _Lagging(RuleBasedStateMachine):
 
     @invariant()
     def an_own_run_is_in_the_status(self) -> None:
+        # One whose Job is deleted is in the record, which may reach the cache a moment later than the deletion.
         listed = {run.run_id for run in self.replicas.client.get_pipeline_status("nightly", limit=1000)}
-        recorded = {
-            run["id"] for body in self.world.cluster.all(PIPELINES) for run in body.get("status", {}).get("runs", [])
-        }
-        # One that left the record may be gone from the cache as well.
-        assert listed >= self.own & (self.live().keys() | recorded)
+        assert listed >= self.own & self.live().keys()
 
     @invariant()
     def a_killed_run_ends(self) -> None:
@@ -274,4 +274,4 @@ class _Lagging(RuleBasedStateMachine):
 
 
 TestLagging = _Lagging.TestCase
-TestLagging.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLagging.settings = hypothesis_settings(max_examples=30, stateful_step_count=25, deadline=None)
