@@ -1,7 +1,6 @@
 import pytest
 
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.support.reconciling import Reconciling
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_clock import FakeClock
@@ -9,6 +8,7 @@ from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 from tests.support.reports import OUT_OF_MEMORY
 
 
@@ -24,7 +24,7 @@ def cluster(clock: FakeClock) -> FakeCluster:
 
 @pytest.fixture
 def settings_in_force() -> list[Settings]:
-    """The last item is what the refresher uses."""
+    """The last item is what the reconciling uses."""
     return [settings()]
 
 
@@ -46,7 +46,7 @@ def reporter(
 
 
 @pytest.fixture
-def refresher(
+def reconciling(
     cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter
 ) -> Reconciling:
     return Reconciling(cluster, lambda: settings_in_force[-1], clock, reporter)

@@ -15,17 +15,17 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim
 
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.lives import OOM, SUCCEEDED
 from tests.support.objects import NAMESPACE, NOW, Body, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)
 END = MIDNIGHT + timedelta(days=1)
@@ -81,15 +81,15 @@ class Day:
 
     def restart(self) -> None:
         reporter = reporter_over(self.cluster, self.sink, lambda: SETTINGS, self.clock)
-        self.refresher = Reconciling(self.cluster, lambda: SETTINGS, self.clock, reporter)
-        self.look()
+        self.reconciling = Reconciling(self.cluster, lambda: SETTINGS, self.clock, reporter)
+        self.reconcile()
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """As the queue does it: after every event, and when the last look has asked for it."""
         if AWAY <= self.clock.moment < BACK:
             return
         self.looks += 1
-        again = self.refresher.reconcile(PipelineKey(NAMESPACE, self.name), [])
+        again = self.reconciling.reconcile(PipelineKey(NAMESPACE, self.name), [])
         status = self.status
         assert len(status.active_runs) <= 1
         for run in status.runs:
@@ -98,7 +98,7 @@ class Day:
                 ends.append(run.reason)
         if again is not None and again != self._look_at:
             self._look_at = again
-            self.at(max(again, self.clock.moment), self.look)
+            self.at(max(again, self.clock.moment), self.reconcile)
 
     @property
     def status(self) -> PipelineStatus:
@@ -138,7 +138,7 @@ class Day:
 
         for after, event in ((0, begin), (5, work), (65, end), (70, self.cut_history)):
             self.at(tick + timedelta(seconds=after), event)
-            self.at(tick + timedelta(seconds=after), self.look)
+            self.at(tick + timedelta(seconds=after), self.reconcile)
 
     def cut_history(self) -> None:
         """As the CronJob controller does it."""

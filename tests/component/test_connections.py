@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import yaml
-
 from ingestion_operator.controllers.main import Operator
 from ingestion_operator.controllers.queue import WORKERS
+
 from ingestion_operator.ports import PIPELINES
 from tests.support.objects import NAMESPACE, SETTINGS, manifest
 

@@ -10,15 +10,15 @@ from prometheus_client import make_wsgi_app
 from ingestion_operator.constants import ANNOTATION_ADMITTED_AT
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
-from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod, settings
 from tests.support.prometheus import Prometheus, dashboard_queries, running
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)
@@ -34,17 +34,17 @@ def at_work() -> OperatorMetrics:
     metrics, clock = OperatorMetrics(), FakeClock()
     cluster = FakeCluster(clock)
     reporter = reporter_over(cluster, FakeSink(), settings, clock, FakeLogs())
-    refresher = Reconciling(cluster, settings, clock, reporter, observers=[metrics])
-    look = metrics.timed(refresher.refresh)
+    reconciling = Reconciling(cluster, settings, clock, reporter, observers=[metrics])
+    look = metrics.timed(reconciling.refresh)
     cluster.put(PIPELINES, manifest())
     body = job(condition="Complete")
     body["metadata"]["annotations"][ANNOTATION_ADMITTED_AT] = at(1)
     cluster.put(JOBS, body)
     cluster.put(PODS, pod(exit_code=0))
-    look(KEY, [])
+    reconcile(KEY, [])
     cluster.fail("get", RuntimeError("a mistake"))
     with pytest.raises(RuntimeError):
-        look(KEY, [])
+        reconcile(KEY, [])
     metrics.leader.set(1)
     metrics.watched("jobs")
     metrics.called("GET", "jobs", 200, 0.01)

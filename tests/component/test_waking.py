@@ -3,26 +3,26 @@
 import asyncio
 
 import pytest
-
 from ingestion_operator.controllers import main
 from ingestion_operator.controllers.queue import RefreshQueue
+
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, job, manifest
+from tests.support.reconciling import Reconciling
 from tests.support.waiting import until
 
 
 def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_else_happens(
     cluster: FakeCluster,
     sink: FakeSink,
-    refresher: Reconciling,
+    reconciling: Reconciling,
     reporter: Reporter,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -33,7 +33,7 @@ def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_els
     sink.down = Unavailable("away")
 
     async def scene() -> None:
-        queue = RefreshQueue(refresher.refresh, clock)
+        queue = RefreshQueue(reconciling.refresh, clock)
         versions = ServerVersions(lambda _: None)
         tasks = [
             asyncio.create_task(queue.run()),

@@ -5,15 +5,15 @@ from typing import Any, Final, NamedTuple
 
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, Body, at, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY: Final = PipelineKey(NAMESPACE, NAME)
 
@@ -120,7 +120,7 @@ class Operator:
     def restart(self) -> None:
         self.heard = {}
         reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
-        self.refresher = Reconciling(self.cluster, settings, self.clock, reporter)
+        self.reconciling = Reconciling(self.cluster, settings, self.clock, reporter)
 
     def happens(self, step: Step) -> None:
         if step.body is not None:
@@ -128,10 +128,10 @@ class Operator:
         else:
             self.cluster.delete(step.kind, NAMESPACE, step.name)
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """As the queue does it: what was heard counts until a look has succeeded."""
         try:
-            self.refresher.reconcile(KEY, list(self.heard.values()))
+            self.reconciling.reconcile(KEY, list(self.heard.values()))
         except ClusterError:
             return
         self.heard = {}
@@ -140,7 +140,7 @@ class Operator:
         for _ in range(6):
             before = len(self.cluster.writes) + len(self.sink.calls)
             self.clock.forward(seconds=90)
-            self.look()
+            self.reconcile()
             if before == len(self.cluster.writes) + len(self.sink.calls):
                 return
         raise AssertionError("the operator does not come to rest")

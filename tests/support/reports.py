@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from ingestion_operator.errors import Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.ports import EVENTS, PIPELINES
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_cluster import Call, FakeCluster
 from tests.support.fake_sink import Row
 from tests.support.objects import NAME, NAMESPACE, NOW, Body
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 RUN = "uid-nightly-1"
@@ -51,8 +51,8 @@ def secret(token: str) -> Body:
     return {"metadata": {"name": "bot", "namespace": NAMESPACE}, "data": data}
 
 
-def look(refresher: Reconciling, *observed: Body) -> datetime | None:
-    return refresher.reconcile(KEY, list(observed))
+def reconcile(reconciling: Reconciling, *observed: Body) -> datetime | None:
+    return reconciling.reconcile(KEY, list(observed))
 
 
 def row(state: str, ended: float | None = None, **more: Any) -> Row:

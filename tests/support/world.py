@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.ports import LogStore
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.settings import Settings
 from tests.support import objects
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.reconciling import Reconciling
 
 
 class World:

@@ -1,6 +1,6 @@
 import pytest
-
 from ingestion_operator.controllers.heartbeat import lease_body
+
 from ingestion_operator.errors import Forbidden, NotFound, Unavailable
 from ingestion_operator.models.service import ServiceStatus
 from ingestion_operator.pipeline_service.health import PERMISSIONS

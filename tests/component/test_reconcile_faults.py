@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from ingestion_operator.errors import ClusterError, Conflict, Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAME, NAMESPACE, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 
@@ -54,21 +54,21 @@ def test_a_call_that_fails_once_does_not_change_where_things_end(
     outcomes = []
     for faulty in (False, True):
         cluster = FakeCluster(clock)
-        refresher = Reconciling(cluster, settings, clock, reporter_over(cluster, FakeSink(), settings, clock))
+        reconciling = Reconciling(cluster, settings, clock, reporter_over(cluster, FakeSink(), settings, clock))
         cluster.put(PIPELINES, manifest(suspend=True, connectionSecretRef={"name": "shop", "key": "k"}))
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
         _busy(cluster)
         cluster.calls.clear()
         if faulty:
             cluster.fail(verb, error, plural=plural, after=lost)
         for _ in range(3):  # the queue looks again after an error
             try:
-                refresher.reconcile(KEY, [])
+                reconciling.reconcile(KEY, [])
             except ClusterError:
                 continue
         assert faulty or (verb, plural) in {(call.verb, call.plural) for call in cluster.calls}
         outcomes.append(_settled(cluster))
         cluster.calls.clear()
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
         assert cluster.writes == []
     assert outcomes[0] == outcomes[1]

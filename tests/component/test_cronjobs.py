@@ -14,8 +14,8 @@ from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
 from ingestion_operator.render.cronjob import cronjob
 from tests.support.fake_cluster import Call, FakeCluster
 from tests.support.golden import GOLDEN
-from tests.support.reconciling import CronJobs
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
+from tests.support.reconciling import CronJobs
 
 SETTINGS = settings()
 
