@@ -59,15 +59,6 @@ class ClusterApi(Protocol):
         `fields` are values by path, such as involvedObject.uid; the API server knows few for each kind.
         """
 
-    def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[Sequence[dict[str, Any]]]:
-        """Yield all objects, so many at a time; an empty `namespace` means all of them."""
-
-    def rows(self, kind: Kind, namespace: str, *, without: str) -> Sequence[dict[str, Any]]:
-        """Return what `kubectl get -o wide` shows of the objects that lack the label `without`: cells by column.
-
-        A small part of a list of the objects. A column that the definition in force does not have is missing.
-        """
-
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object. Raises Conflict if the name is taken."""
 

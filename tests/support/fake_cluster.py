@@ -74,6 +74,11 @@ class FakeCluster:
         """The calls that write, in order."""
         return [call for call in self.calls if call.verb in _WRITES]
 
+    @property
+    def version(self) -> str:
+        """The resourceVersion of a list that is made now."""
+        return str(next(self._versions))
+
     def fail(
         self, verb: str, error: Exception, *, plural: str | None = None, times: int = 1, after: bool = False
     ) -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ingestion_operator import constants
+from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.pipeline_service.names import resource_name
-from ingestion_operator.ports import JOBS, PODS
-from ingestion_operator.runs import classify
+from ingestion_operator.ports import CRONJOBS, JOBS, PODS
 from tests.support.objects import NAMESPACE, Body, at
 from tests.support.world import World
 
@@ -18,7 +18,7 @@ def jobs(world: World) -> list[Body]:
 
 
 def job(world: World, run_id: str) -> Body:
-    return next(body for body in jobs(world) if classify.run_id(body) == run_id)
+    return next(body for body in jobs(world) if read_job(body).run_id == run_id)
 
 
 def edit(world: World, run_id: str, **status: Any) -> None:
@@ -43,7 +43,7 @@ def add_pod(world: World, run_id: str, name: str, *, running: bool = True, creat
                 "namespace": NAMESPACE,
                 "creationTimestamp": at(created),
                 "labels": body["metadata"]["labels"],
-                "ownerReferences": [{"uid": body["metadata"]["uid"]}],
+                "ownerReferences": [controller("Job", body)],
             },
             "spec": {},
             "status": {"containerStatuses": [{"name": "ingestion", "state": state}]},
@@ -53,16 +53,21 @@ def add_pod(world: World, run_id: str, name: str, *, running: bool = True, creat
 
 def scheduled(world: World, name: str) -> Body:
     """Let the CronJob controller start a Job."""
-    labels = {constants.LABEL_PIPELINE: RESOURCE}
-    annotations = {constants.ANNOTATION_PIPELINE_NAME: RESOURCE, constants.ANNOTATION_SCHEDULED_AT: at()}
-    return world.cluster.put(
-        JOBS,
-        {
-            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": annotations},
-            "spec": {"suspend": False, "template": {}},
-            "status": {},
-        },
-    )
+    (cronjob,) = [body for body in world.cluster.all(CRONJOBS) if body["metadata"]["name"] == RESOURCE]
+    metadata = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "labels": {constants.LABEL_PIPELINE: RESOURCE},
+        "annotations": {constants.ANNOTATION_PIPELINE_NAME: RESOURCE, constants.ANNOTATION_SCHEDULED_AT: at()},
+        "ownerReferences": [controller("CronJob", cronjob)],
+    }
+    return world.cluster.put(JOBS, {"metadata": metadata, "spec": {"suspend": False, "template": {}}, "status": {}})
+
+
+def controller(kind: str, body: Body) -> Body:
+    """A reference to the controller of an object."""
+    metadata = body["metadata"]
+    return {"kind": kind, "name": metadata["name"], "uid": metadata["uid"], "controller": True}
 
 
 def is_suspended(world: World, name: str) -> bool:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.cache.projections import READERS
 from ingestion_operator.cache.store import Store
 from ingestion_operator.k8s.objects import PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
@@ -31,8 +30,7 @@ def sync(store: Store, cluster: FakeCluster) -> None:
         found = [body for body in cluster.all(kind) if kind == PIPELINES or _label(body)]
         if kind == JOBS:
             found = [adopted(cluster, body) for body in found]
-        versions = [int(body["metadata"]["resourceVersion"]) for kind in READERS for body in cluster.all(kind)]
-        store.replace(kind, "", found, str(max(versions, default=1)))
+        store.replace(kind, "", found, cluster.version)
 
 
 def adopted(cluster: FakeCluster, job: Body) -> Body:

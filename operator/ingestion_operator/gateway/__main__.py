@@ -15,11 +15,13 @@ from ingestion_operator.log_lines import configure_logging
 from ingestion_operator.starting import loading
 
 with loading():
+    from ingestion_operator.cache import Cache
     from ingestion_operator.gateway.certificate import Certificate
     from ingestion_operator.gateway.credentials import Credentials
     from ingestion_operator.gateway.server import Gateway, listen, serve
     from ingestion_operator.gateway.work import THREADS
     from ingestion_operator.handover import TlsHandOver
+    from ingestion_operator.kube.api_session import ApiSession
     from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
     from ingestion_operator.kube.pod_logs import KubernetesPodLogs
     from ingestion_operator.kube.server_clock import ServerClock
@@ -84,19 +86,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    gateway = _gateway(arguments)
+    clock = ServerClock(SystemClock())
+    session = ApiSession(arguments.kubeconfig, clock=clock)
+    gateway = _gateway(arguments, clock, Cache(session, [arguments.namespace]))
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     public, management = listen(arguments.port), listen(arguments.management_port)
     _logger.info("The gateway serves namespace %s on port %d", arguments.namespace, arguments.port)
-    await serve(gateway, public, management, stop)
+    try:
+        await serve(gateway, public, management, stop)
+    finally:
+        await session.close()
 
 
-def _gateway(arguments: argparse.Namespace) -> Gateway:
+def _gateway(arguments: argparse.Namespace, clock: ServerClock, cache: Cache) -> Gateway:
     settings = SettingsFile(arguments.settings, load_settings(arguments.settings))
     api = connect(read_configuration(arguments.kubeconfig), pool_size=THREADS)
-    clock = ServerClock(SystemClock())
     cluster = KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS, clock=clock)
     pool = WarmPool(cluster, arguments.namespace, settings.current, clock, TlsHandOver())
     service = K8sPipelineServiceClient(
@@ -108,10 +114,12 @@ def _gateway(arguments: argparse.Namespace) -> Gateway:
         archive=_archive(settings.current()),
         probe=KubernetesCluster(api, timeout_seconds=_PROBE_SECONDS, attempts=1),
         warm_pool=pool,
+        store=cache.store,
+        is_current=lambda: not (cache.unreadable() or cache.problems()),
         caller="OpenMetadata",
     )
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
-    return Gateway(service, settings.current, Credentials(arguments.credentials), certificate, pool)
+    return Gateway(service, settings.current, Credentials(arguments.credentials), certificate, pool, cache)
 
 
 def _archive(settings: Settings) -> ObjectStore | None:

@@ -1,6 +1,6 @@
 """The second port: for the kubelet, Prometheus and people inside the cluster. Not for the network outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -17,14 +17,23 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def management_app(
-    service: PipelineService, *, metrics: Metrics, work: Work, is_ready: Callable[[], bool]
+    service: PipelineService,
+    *,
+    metrics: Metrics,
+    work: Work,
+    is_ready: Callable[[], bool],
+    problems: Callable[[], Sequence[str]],
 ) -> Starlette:
-    """Return the application with /livez, /readyz, /metrics and /status."""
+    """Return the application with /livez, /readyz, /metrics and /status.
+
+    `problems` returns what only a new process can help against.
+    """
 
     async def livez(_: Request) -> Response:
-        # An answer is the proof: this loop serves the public port too. Nothing outside counts, or an outage of
-        # the API server would restart every replica.
-        return PlainTextResponse("ok")
+        # This loop serves the public port too, so an answer proves that it runs. Nothing outside counts, or an outage
+        # of the API server would restart every replica.
+        found = problems()
+        return PlainTextResponse("; ".join(found) or "ok", HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK)
 
     async def readyz(_: Request) -> Response:
         if is_ready():

@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from ingestion_operator.cache import Cache
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.gateway.app import public_app
 from ingestion_operator.gateway.certificate import Certificate
@@ -40,6 +41,8 @@ class Gateway:
     credentials: Credentials
     certificate: Certificate | None = None
     warm_pool: Pool | None = None
+    cache: Cache | None = None
+    """What the service reads from. It is kept up to date as long as the gateway serves, in the same event loop."""
 
 
 def listen(port: int) -> socket.socket:
@@ -77,7 +80,18 @@ async def serve(gateway: Gateway, public: socket.socket, management: socket.sock
         ),
         gateway.certificate,
     )
-    back = _Server(management_app(gateway.service, metrics=metrics, work=work, is_ready=lambda: front.is_serving), None)
+    cache = gateway.cache
+    back = _Server(
+        management_app(
+            gateway.service,
+            metrics=metrics,
+            work=work,
+            is_ready=lambda: front.is_serving,
+            problems=cache.problems if cache is not None else list,
+        ),
+        None,
+    )
+    caching = asyncio.create_task(cache.run()) if cache is not None else None
     stopping = asyncio.create_task(stop.wait())
     tasks = [asyncio.create_task(back.serve([management])), asyncio.create_task(front.serve([public]))]
     warming = Warming(gateway.warm_pool) if gateway.warm_pool is not None else None
@@ -89,6 +103,9 @@ async def serve(gateway: Gateway, public: socket.socket, management: socket.sock
     await asyncio.to_thread(work.close)
     if warming is not None:
         await asyncio.to_thread(warming.stop)
+    if caching is not None:
+        caching.cancel()
+        await asyncio.wait([caching])
     back.should_exit = True
     await asyncio.gather(tasks[0], return_exceptions=True)
     if not stop.is_set():

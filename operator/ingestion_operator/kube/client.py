@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import urllib3
@@ -30,7 +30,6 @@ _ATTEMPTS: Final = 3
 _BACKOFF_SECONDS: Final = 0.3
 _PAGE_SIZE: Final = 500
 JSON: Final = "application/json"
-_TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -116,34 +115,15 @@ class KubernetesCluster:
             query["limit"] = _PAGE_SIZE
         if fields:
             query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
-        return [item for page in self._pages(kind, namespace, query) for item in page]
-
-    def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[builtins.list[dict[str, Any]]]:
-        """Yield all objects, so many at a time."""
-        return self._pages(kind, namespace, {"limit": size})
-
-    def _pages(self, kind: Kind, namespace: str, query: dict[str, Any]) -> Iterator[builtins.list[dict[str, Any]]]:
         # Lists of Kubernetes' own kinds do not repeat in each object what it is.
         named = {"apiVersion": kind.api_version, "kind": kind.kind}
-        for page in self._answers(_path(kind, namespace), query):
-            yield [named | item for item in page.get("items") or []]
-
-    def _answers(self, path: str, query: dict[str, Any], *, accept: str = JSON) -> Iterator[dict[str, Any]]:
+        found: builtins.list[dict[str, Any]] = []
         while True:
-            page = self._repeated("GET", path, query, accept=accept)
-            yield page
+            page = self._repeated("GET", _path(kind, namespace), query)
+            found += [named | item for item in page.get("items") or []]
             if not (token := page.get("metadata", {}).get("continue")):
-                return
-            query = {**query, "continue": token}
-
-    def rows(self, kind: Kind, namespace: str, *, without: str) -> builtins.list[dict[str, Any]]:
-        """Return the cells of the API server's own table, page by page."""
-        query: dict[str, Any] = {"labelSelector": f"!{without}", "includeObject": "None", "limit": _PAGE_SIZE}
-        found = []
-        for table in self._answers(_path(kind, namespace), query, accept=_TABLE):
-            names = [column["name"] for column in table["columnDefinitions"]]
-            found += [dict(zip(names, row["cells"], strict=True)) for row in table.get("rows") or []]
-        return found
+                return found
+            query["continue"] = token
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
         """Create the object."""
@@ -248,14 +228,12 @@ class KubernetesCluster:
         query: Mapping[str, Any] | None = None,
         body: Document | None = None,
         content_type: str = JSON,
-        *,
-        accept: str = JSON,
     ) -> dict[str, Any]:
         self._check_fence(method, path)
         patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
         for attempt in range(1, self._attempts):
             try:
-                return self._call(method, path, query or {}, body, content_type, accept)
+                return self._call(method, path, query or {}, body, content_type)
             except Unavailable as error:
                 pause = random.uniform(0.5, 1.0) * _BACKOFF_SECONDS * 2**attempt  # noqa: S311  jitter
                 if error.retry_after:
@@ -266,7 +244,7 @@ class KubernetesCluster:
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
                 self._check_fence(method, path)
-        return self._call(method, path, query or {}, body, content_type, accept)
+        return self._call(method, path, query or {}, body, content_type)
 
     def _check_fence(self, method: str, path: str) -> None:
         if method != "GET" and not self._may_write():
@@ -281,9 +259,8 @@ class KubernetesCluster:
         query: Mapping[str, Any],
         body: Document | None,
         content_type: str,
-        accept: str = JSON,
     ) -> dict[str, Any]:
-        headers = {"Accept": accept}
+        headers = {"Accept": JSON}
         if body is not None:
             headers["Content-Type"] = content_type
         begun, code = time.monotonic(), 0

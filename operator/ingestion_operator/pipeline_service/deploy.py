@@ -1,4 +1,4 @@
-"""Deploying a pipeline: the entity becomes a custom resource and its Secrets.
+"""Deploying a pipeline: the entity becomes a custom resource and its Secrets. What is there is read live, not cached.
 
 Order of writes: the token's Secret, the resource, the Secret with the source configuration (which the resource
 owns, so it cannot come first). Each write stands alone and is made only if it changes something, so that the
@@ -14,8 +14,9 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
 from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.desired import Desired, check_renderable, desired, without_none
-from ingestion_operator.pipeline_service.directory import Directory, is_deployed, pipeline_name_of
+from ingestion_operator.pipeline_service.directory import Directory
 from ingestion_operator.pipeline_service.identity import check_same_pipeline, check_unchanged
 from ingestion_operator.pipeline_service.merge_patch import changes, patched
 from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeline_owner
@@ -39,6 +40,7 @@ class Deployer:
         settings: Callable[[], Settings],
         clock: Clock,
         directory: Directory,
+        cache: CacheAccess,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cluster = cluster
@@ -46,6 +48,7 @@ class Deployer:
         self._settings = settings
         self._clock = clock
         self._directory = directory
+        self._cache = cache
         self._secrets = SecretStore(cluster, namespace)
         self._sleep = sleep
 
@@ -65,21 +68,24 @@ class Deployer:
             self._sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  jitter
 
     def _attempt(self, wanted: Desired) -> str:
-        live = self._directory.find_fresh(wanted.entity.name)
-        if live is not None and live["metadata"].get("deletionTimestamp"):
-            raise Conflict(f"IngestionPipeline {live['metadata']['name']} is still being deleted", code=409)
-        if live is not None and not is_deployed(live):
-            config = effective_source_config(Pipeline.parse(live), self._secrets)
+        live = self._directory.get_live(wanted.entity.name)
+        if live is not None and live.is_deleting:
+            raise Conflict(f"IngestionPipeline {live.name} is still being deleted", code=409)
+        if live is not None and not live.is_deployed:
+            config = effective_source_config(Pipeline.parse(live.body()), self._secrets)
             check_unchanged(live, config, wanted)
             return f"Pipeline {wanted.entity.name} is as it was applied; nothing was changed"
         if live is not None:
             check_same_pipeline(live, wanted)
-        self._check(wanted, live)
+        before = live.body() if live is not None else None
+        self._check(wanted, before)
         wrote = False
         if wanted.token is not None:
             wrote = self._secrets.ensure(wanted.token.secret, {constants.TOKEN_KEY: wanted.token.value})
-        stored = self._create(wanted) if live is None else self._update(wanted, live)
-        wrote |= stored is not live
+        stored = self._create(wanted) if before is None else self._update(wanted, before)
+        if stored is not before:
+            wrote = True
+            self._cache.wrote(PIPELINES, stored)
         wrote |= self._secrets.ensure(
             wanted.spec["sourceConfigSecretRef"]["name"],
             {constants.SOURCE_CONFIG_KEY: wanted.source_config},
@@ -106,13 +112,13 @@ class Deployer:
             return self._cluster.create(PIPELINES, body, field_manager=constants.CLIENT_FIELD_MANAGER)
         except Conflict:
             self._check_derived_name(wanted)
-            raise  # another deploy of this very name: look at what it made
+            raise  # another deploy of this very name: what it made is read next
 
     def _check_derived_name(self, wanted: Desired) -> None:
-        taken = self._cluster.get(PIPELINES, self._namespace, wanted.resource)
-        if taken is None or taken["metadata"].get("deletionTimestamp"):
+        taken = self._directory.get(wanted.resource)
+        if taken is None or taken.is_deleting:
             return
-        if not is_deployed(taken) or pipeline_name_of(taken) != wanted.entity.name:
+        if not taken.is_deployed or taken.bare_name != wanted.entity.name:
             raise Rejected(
                 "NameTaken",
                 f"IngestionPipeline {self._namespace}/{wanted.resource} exists and is another pipeline's: delete or "

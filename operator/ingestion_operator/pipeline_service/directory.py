@@ -1,117 +1,107 @@
 """Finding the custom resource behind a pipeline's bare name, which is all that OpenMetadata sends.
 
-A pipeline that was deployed has a resource whose name follows from the pipeline's: one read. Others, applied by
-hand, may be called anything; they are told by the last part of their fully qualified name, among those alone
-that no deploy made (the API server sorts out the others by label). Of these it gives a table: names alone, since
-whole objects are thirty times as much. All their names are remembered for a while, and checked at each use.
+A pipeline that was deployed has a resource whose name follows from the pipeline's. Others, applied by users, may be
+called anything: they are found by the last part of their fully qualified name. The cache knows both. Before a name
+counts as unknown, the API server is asked: by a GET for a deployed one, by a list for the applied ones. The list is
+the only one that may be long; beside a cache it is made once in LIST_PAUSE, however many unknown names are asked for.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
+from ingestion_operator.cache.projections import PipelineRecord, read_pipeline
+from ingestion_operator.cache.reading import RecordReader
 from ingestion_operator.errors import NotFound, Rejected
-from ingestion_operator.pipeline_service.names import check_name, last_part, resource_name
+from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.pipeline_service.cache_access import CacheAccess
+from ingestion_operator.pipeline_service.names import check_name, resource_name
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi
 
-_REMEMBERED_FOR: Final = timedelta(seconds=30)
-"""A second resource for the same pipeline is noticed after this time."""
-
-_Names = Mapping[str, Sequence[str]]
-"""Resources by the bare names of the pipelines that they stand for."""
-
-
-def is_deployed(body: dict[str, Any]) -> bool:
-    """Tell whether a pipeline was made by a deploy rather than applied by somebody."""
-    return bool(body["metadata"].get("labels", {}).get(constants.LABEL_DEPLOYED_BY) == constants.DEPLOYED_BY)
-
-
-def pipeline_name_of(body: dict[str, Any]) -> str:
-    """Return the bare name in OpenMetadata of the pipeline that a resource stands for."""
-    annotations = body["metadata"].get("annotations", {})
-    if is_deployed(body) and constants.ANNOTATION_ENTITY_NAME in annotations:
-        return str(annotations[constants.ANNOTATION_ENTITY_NAME])
-    return _bare_name(str(body["metadata"]["name"]), body["spec"].get("fullyQualifiedName"))
-
-
-def manager_of(body: dict[str, Any]) -> str:
-    """Return who wrote a pipeline's spec last, as the API server keeps it."""
-    entries = [entry for entry in body["metadata"].get("managedFields", []) if "f:spec" in entry.get("fieldsV1", {})]
-    entries.sort(key=lambda entry: str(entry.get("time", "")))
-    return str(entries[-1].get("manager")) if entries else "somebody else"
+LIST_PAUSE: Final = timedelta(seconds=5)
+"""After a list of the applied pipelines: a watch brings a later one sooner than this."""
 
 
 class Directory:
     """The pipelines of one namespace by their bare names. May be shared by threads."""
 
-    def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock) -> None:
+    def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, cache: CacheAccess) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._clock = clock
-        self._remembered: _Names = {}
-        self._until = clock.now()
+        self._cache = cache
+        self._reader = RecordReader()
+        self._listed_at = clock.now() - LIST_PAUSE
 
-    def find(self, name: str) -> dict[str, Any]:
-        """Return the resource of a pipeline.
+    def find(self, name: str) -> PipelineRecord:
+        """Return a pipeline as the cache has it, for reading.
 
-        Raises NotFound when there is none or it is being deleted, Rejected (AmbiguousName) when several
-        resources, applied by hand, claim the name.
+        Raises NotFound when there is none or it is being deleted, Rejected (AmbiguousName) when several resources that
+        users applied claim the name.
         """
-        check_name(name)
-        body = self._deployed(name) or self._known(name) or self.applied(name)
-        if body is None or body["metadata"].get("deletionTimestamp"):
+        store = self._cache.current()
+        known = store.pipelines_called(self._namespace, check_name(name)) if store is not None else []
+        found = self._deployed_among(known, name) or self._applied_among(known, name)
+        return found if found is not None and not found.is_deleting else self.find_live(name)
+
+    def find_live(self, name: str) -> PipelineRecord:
+        """Return a pipeline as it is now, for deciding what to write. Raises as `find` does."""
+        found = self.get_live(name) or self._not_in_cache(name)
+        if found is None or found.is_deleting:
             raise NotFound(f"no pipeline {name!r} in namespace {self._namespace}", code=404)
-        return body
+        return found
 
-    def find_fresh(self, name: str) -> dict[str, Any] | None:
-        """Return the resource as it is now, also one that is being deleted; None where there is none.
+    def get_live(self, name: str) -> PipelineRecord | None:
+        """Return a pipeline as it is now, also one that is being deleted; None where there is none.
 
-        Raises Rejected as `find` does.
+        Which pipelines users applied the cache says, if there is one: one that was applied within the delay of its
+        watch is missed, as it would be if it were applied a moment later. Raises Rejected as `find` does.
         """
-        return self._deployed(name) or self.applied(name)
+        deployed = self.get(resource_name(check_name(name)))
+        if deployed is not None and self._deployed_among([deployed], name) is not None:
+            return deployed
+        store = self._cache.current()
+        if store is None:
+            return self._applied_among(self._listed(name), name)
+        known = [one for one in store.pipelines_called(self._namespace, name) if not one.is_deployed]
+        return self._applied_among([live for one in known if (live := self.get(one.name)) is not None], name)
 
-    def applied(self, name: str) -> dict[str, Any] | None:
-        """Return the resource that somebody applied for a pipeline. Raises Rejected (AmbiguousName)."""
-        found = self._look().get(name, [])
+    def get(self, resource: str) -> PipelineRecord | None:
+        """Return the pipeline whose resource has a name, as it is now."""
+        body = self._cluster.get(PIPELINES, self._namespace, resource)
+        return read_pipeline(body) if body is not None else None
+
+    def _deployed_among(self, records: Sequence[PipelineRecord], name: str) -> PipelineRecord | None:
+        wanted = PipelineKey(self._namespace, resource_name(name))
+        return next((one for one in records if one.is_deployed and (one.key, one.bare_name) == (wanted, name)), None)
+
+    def _applied_among(self, records: Sequence[PipelineRecord], name: str) -> PipelineRecord | None:
+        found = [one for one in records if not one.is_deployed and one.bare_name == name]
         if len(found) > 1:
             raise Rejected(
                 "AmbiguousName",
                 f"{len(found)} IngestionPipelines in namespace {self._namespace} are called {name!r} in OpenMetadata: "
-                f"{', '.join(sorted(found))}. Calls carry only this name: give all but one of them another "
-                "fullyQualifiedName",
+                f"{', '.join(sorted(one.name for one in found))}. Calls carry only this name: give all but one of them "
+                "another fullyQualifiedName",
             )
-        return self._applied_as(found[0], name) if found else None
+        return found[0] if found else None
 
-    def _deployed(self, name: str) -> dict[str, Any] | None:
-        body = self._cluster.get(PIPELINES, self._namespace, resource_name(name))
-        return body if body is not None and is_deployed(body) and pipeline_name_of(body) == name else None
+    def _not_in_cache(self, name: str) -> PipelineRecord | None:
+        """Return a pipeline that a user applied and that the cache does not have, if a list is due."""
+        begun = self._clock.now()
+        if self._cache.current() is None or begun < self._listed_at + LIST_PAUSE:
+            return None
+        found = self._applied_among(self._listed(name), name)
+        self._listed_at = begun
+        return found
 
-    def _known(self, name: str) -> dict[str, Any] | None:
-        found = self._remembered.get(name, []) if self._clock.now() < self._until else []
-        return self._applied_as(found[0], name) if len(found) == 1 else None
-
-    def _applied_as(self, resource: str, name: str) -> dict[str, Any] | None:
-        body = self._cluster.get(PIPELINES, self._namespace, resource)
-        return body if body is not None and not is_deployed(body) and pipeline_name_of(body) == name else None
-
-    def _look(self) -> "_Names":
-        """Read the names of all pipelines that somebody applied."""
-        names: defaultdict[str, list[str]] = defaultdict(list)
-        for resource, full_name in self._full_names():
-            names[_bare_name(resource, full_name)].append(resource)
-        self._remembered, self._until = names, self._clock.now() + _REMEMBERED_FOR
-        return names
-
-    def _full_names(self) -> list[tuple[str, str | None]]:
-        rows = self._cluster.rows(PIPELINES, self._namespace, without=constants.LABEL_DEPLOYED_BY)
-        if all(constants.COLUMN_FULL_NAME in row for row in rows):
-            return [(row["Name"], row[constants.COLUMN_FULL_NAME]) for row in rows]
-        # The definition in the cluster is older than this gateway.
-        bodies = self._cluster.list(PIPELINES, self._namespace, {}, without=constants.LABEL_DEPLOYED_BY)
-        return [(body["metadata"]["name"], body["spec"].get("fullyQualifiedName")) for body in bodies]
-
-
-def _bare_name(resource: str, full_name: str | None) -> str:
-    return last_part(full_name) if full_name else resource
+    def _listed(self, name: str) -> list[PipelineRecord]:
+        """Return the pipelines of a name among those that users applied, read live."""
+        found = []
+        for body in self._cluster.list(PIPELINES, self._namespace, {}, without=constants.LABEL_DEPLOYED_BY):
+            record = self._reader.read(PIPELINES, body)
+            if isinstance(record, PipelineRecord) and record.bare_name == name:
+                self._cache.wrote(PIPELINES, body)  # the next request finds it, though the watch has not brought it
+                found.append(record)
+        return found

@@ -7,31 +7,42 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError, Forbidden, NotFound
 from ingestion_operator.models.types import parse_timestamp
-from ingestion_operator.ports import JOBS, LEASES, NODES, PIPELINES, PODS, SECRETS, Clock, ClusterApi, Kind
+from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, SECRETS, Clock, ClusterApi, Kind
 from ingestion_operator.settings import Settings
 
 PERMISSIONS: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
-    (PIPELINES, "", ("get", "list", "create", "patch", "delete")),
-    (JOBS, "", ("get", "list", "create", "patch")),
-    (PODS, "", ("list",)),
+    (PIPELINES, "", ("get", "list", "watch", "create", "patch", "delete")),
+    (CRONJOBS, "", ("list", "watch")),
+    (JOBS, "", ("get", "list", "watch", "create", "patch")),
+    (PODS, "", ("list", "watch")),
     (PODS, "log", ("get",)),
     (SECRETS, "", ("get", "create", "patch", "delete")),
     (LEASES, "", ("get",)),
 )
-"""What the client does, and no more: the Role of whoever runs it."""
+"""What the client and its cache do, and no more: the Role of whoever runs it. Without a cache nothing is watched."""
 
 _DEFAULT_LEASE_SECONDS: Final = 30
 _ADDRESSES_SHOWN: Final = 5
 
 
 class Health:
-    """Looks at everything that the client needs."""
+    """Checks everything that the client needs."""
 
-    def __init__(self, cluster: ClusterApi, namespace: str, settings: Callable[[], Settings], clock: Clock) -> None:
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        namespace: str,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        *,
+        watches: bool = False,
+    ) -> None:
+        """`watches` says whether there is a cache, which needs more permissions."""
         self._cluster = cluster
         self._namespace = namespace
         self._settings = settings
         self._clock = clock
+        self._watches = watches
 
     def problems(self) -> list[str]:
         """Return what is missing, one sentence each; empty when all is well."""
@@ -66,6 +77,7 @@ class Health:
             f"{self._namespace} is missing"
             for kind, subresource, verbs in PERMISSIONS
             for verb in verbs
+            if verb != "watch" or self._watches
             if not self._cluster.may(verb, kind, self._namespace, subresource=subresource)
         ]
 

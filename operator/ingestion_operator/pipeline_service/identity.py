@@ -2,22 +2,22 @@
 
 Calls carry the bare name alone, so one namespace can hold one pipeline of a name. A resource that was deployed
 is the same pipeline if its entity's id or its fully qualified name is the same: a renamed service keeps the id,
-an entity that was deleted and made anew keeps the name.
+an entity that was deleted and created again keeps the name.
 """
 
 from typing import Any
 
 from ingestion_operator import constants
+from ingestion_operator.cache.projections import PipelineRecord
 from ingestion_operator.errors import Rejected
 from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.pipeline_service.desired import Desired, without_none
-from ingestion_operator.pipeline_service.directory import manager_of
 
 
-def check_same_pipeline(live: dict[str, Any], wanted: Desired) -> None:
+def check_same_pipeline(live: PipelineRecord, wanted: Desired) -> None:
     """Raise Rejected (NameHeld) when a deployed resource stands for another pipeline, naming that one."""
-    annotations = live["metadata"].get("annotations", {})
+    annotations = live.body()["metadata"].get("annotations", {})
     held_id = annotations.get(constants.ANNOTATION_ENTITY_ID, "")
     held_name = annotations.get(constants.ANNOTATION_ENTITY_FQN, "")
     if held_name == wanted.fully_qualified_name or (held_id and held_id == wanted.entity.id):
@@ -25,13 +25,13 @@ def check_same_pipeline(live: dict[str, Any], wanted: Desired) -> None:
     raise _held(live, wanted, f"{held_name} (id {held_id or 'unknown'})")
 
 
-def check_unchanged(live: dict[str, Any], live_source_config: dict[str, Any] | None, wanted: Desired) -> None:
-    """Raise Rejected when a deploy would change a resource that somebody applied.
+def check_unchanged(live: PipelineRecord, live_source_config: dict[str, Any] | None, wanted: Desired) -> None:
+    """Raise Rejected when a deploy would change a resource that a user applied.
 
     NameHeld: it is another pipeline. ManagedElsewhere: it is this one, and its spec would change. What only says
     how a value is stored (inline or in a Secret), the display name and the pause are no difference.
     """
-    pipeline = Pipeline.parse(live)
+    pipeline = Pipeline.parse(live.body())
     if pipeline.fully_qualified_name != wanted.fully_qualified_name:
         raise _held(live, wanted, pipeline.fully_qualified_name)
     asked = PipelineSpec.model_validate(without_none(wanted.spec))
@@ -59,16 +59,20 @@ def check_unchanged(live: dict[str, Any], live_source_config: dict[str, Any] | N
         )
 
 
+def manager_of(record: PipelineRecord) -> str:
+    """Return who wrote a pipeline's spec last, for people."""
+    return record.spec_manager or "another client"
+
+
 def _timing(spec: PipelineSpec) -> object:
     schedule = spec.schedule
     return schedule and (schedule.cron, schedule.time_zone, schedule.start_date, schedule.end_date)
 
 
-def _held(live: dict[str, Any], wanted: Desired, holder: str) -> Rejected:
-    metadata = live["metadata"]
+def _held(live: PipelineRecord, wanted: Desired, holder: str) -> Rejected:
     return Rejected(
         "NameHeld",
         f"The pipeline name {wanted.entity.name!r} is held by {holder}, as IngestionPipeline "
-        f"{metadata['namespace']}/{metadata['name']}. Nothing was changed: give {wanted.fully_qualified_name} another "
+        f"{live.namespace}/{live.name}. Nothing was changed: give {wanted.fully_qualified_name} another "
         "name, or delete the other pipeline",
     )

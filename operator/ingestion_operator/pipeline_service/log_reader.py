@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from ingestion_operator.archive.cursor import LogCursor
 from ingestion_operator.archive.layout import AttemptKey, RunKey, StoredLog
@@ -13,6 +13,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.service import LogPage
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import LogStore, PodLogs
+from ingestion_operator.runs.pods import Pod
 
 _T = TypeVar("_T")
 
@@ -31,7 +32,7 @@ class LogReader:
         self._archive = ArchiveReader(store) if store is not None else None
 
     def page(
-        self, pipeline: Pipeline, run: Run, pods: list[dict[str, Any]], after: int | None, attempt: int | None
+        self, pipeline: Pipeline, run: Run, pods: Sequence[Pod], after: int | None, attempt: int | None
     ) -> LogPage:
         """Return page `after` (None: the first) of the log of the run's attempt, counted from 1 (None: the last).
 
@@ -46,7 +47,7 @@ class LogReader:
                 return _answer(pipeline, page_of([_notice(run)], index), index)
             return self.archived_page(pipeline, run.id, after, attempt)
         chosen = _choose(started, attempt, run.id)
-        is_there = chosen.pod in {pod["metadata"]["name"] for pod in pods}
+        is_there = chosen.pod in {pod.name for pod in pods}
         try:
             page = self._read(
                 AttemptKey(self._key(pipeline, run.id), chosen.pod), index, chosen.start_time, is_there=is_there

@@ -1,4 +1,4 @@
-"""Starting runs: a suspended Job each, which the operator admits.
+"""Starting runs: a suspended Job each, which the operator admits, as long as fewer than concurrency.maxQueuedRuns wait.
 
 A run with overrides needs a Secret of its own, owned by its Job. Order of writes: the Job, held back by an
 annotation; its Secret; the annotation's removal. After a crash in between, the same call completes the run;
@@ -6,53 +6,70 @@ without one the operator ends it as stopped.
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.cache.projections import PipelineRecord
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
+from ingestion_operator.k8s.objects import Job
 from ingestion_operator.models.references import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.pipeline_service.cache_access import CacheAccess
+from ingestion_operator.pipeline_service.children import ChildReader
 from ingestion_operator.pipeline_service.desired import source_config_text
 from ingestion_operator.pipeline_service.names import job_name
 from ingestion_operator.pipeline_service.secret_store import SecretStore, job_owner
 from ingestion_operator.pipeline_service.source_configs import overridden
 from ingestion_operator.ports import JOBS, Clock, ClusterApi
 from ingestion_operator.render.job import RunRequest, run_job
+from ingestion_operator.runs.stopping import is_ending
 from ingestion_operator.settings import Settings
 
 _ATTEMPTS: Final = 3
 
 
 class RunStarter:
-    """Creates the Jobs of runs that somebody asked for."""
+    """Creates the Jobs of runs that a caller asked for."""
 
-    def __init__(self, cluster: ClusterApi, namespace: str, settings: Callable[[], Settings], clock: Clock) -> None:
+    def __init__(
+        self,
+        cluster: ClusterApi,
+        namespace: str,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        cache: CacheAccess,
+    ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._settings = settings
         self._clock = clock
+        self._cache = cache
+        self._children = ChildReader(cluster, namespace, cache)
         self._secrets = SecretStore(cluster, namespace)
 
     def start(
         self,
-        body: dict[str, Any],
+        record: PipelineRecord,
         run_id: str | None,
         config_override: Mapping[str, Any] | None,
         source_config_override: Mapping[str, Any] | None,
     ) -> str:
-        """Accept a run of the pipeline and return its id; an id that is known already is no second run.
+        """Accept a run of the pipeline, as it is now, and return its id; an id that is known already is no second run.
 
-        Raises Rejected for an id that is no UUID, for overrides without something to put them over, and for what
-        cannot be rendered; Unavailable while a Job of an earlier pipeline of the name is going away.
+        Raises Rejected for an id that is no UUID, when too many runs wait, for overrides without something to put them
+        over, and for what cannot be rendered; Unavailable while a Job of an earlier pipeline of the name is being
+        deleted.
         """
+        body = record.body()
         pipeline = Pipeline.parse(body)
         run = _canonical(run_id) if run_id else str(uuid.uuid4())
         if any(known.id == run and known.state in FINISHED_STATES for known in pipeline.status.runs):
             return run  # its Job may be gone already
         name = job_name(pipeline.cronjob_name, run)
+        self._check_queue(pipeline, name)
         secret_text = None
         if config_override or source_config_override:
             config = overridden(
@@ -76,33 +93,70 @@ class RunStarter:
             self._release(job)
         return run
 
+    def _check_queue(self, pipeline: Pipeline, name: str) -> None:
+        """Raise Rejected (QueueFull) if the queue has no room for another Job and does not have the one of that name.
+
+        Of several replicas each counts what it has seen, so together they may accept a few more than the limit. A
+        refusal rests on a live list: runs that another replica ended must not keep a caller out.
+        """
+        limit = pipeline.spec.concurrency.max_queued_runs
+        found = self._children.read(pipeline, with_pods=False)
+        if not _is_full(found.jobs, limit, name):
+            return
+        if not found.is_live and not _is_full(
+            self._children.read(pipeline, live=True, with_pods=False).jobs, limit, name
+        ):
+            return
+        raise Rejected(
+            "QueueFull",
+            f"{limit} runs of IngestionPipeline {pipeline.namespace}/{pipeline.name} wait already, which is its "
+            f"spec.concurrency.maxQueuedRuns ({limit}): wait until one has started, stop some of them, or raise "
+            "maxQueuedRuns (100 at most). No run was accepted",
+        )
+
     def _create(self, job: dict[str, Any], pipeline: Pipeline) -> dict[str, Any]:
         """Create the Job or return the one that an earlier call with the same id has left."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._cluster.create(JOBS, job, field_manager=constants.CLIENT_FIELD_MANAGER)
+                created = self._cluster.create(JOBS, job, field_manager=constants.CLIENT_FIELD_MANAGER)
             except Conflict:
                 break
             except Unavailable:
                 # The answer may be all that was lost: the name makes sure that there is one Job in the end.
                 if attempt == _ATTEMPTS:
                     raise
+            else:
+                self._cache.wrote(JOBS, created)
+                return created
         name = job["metadata"]["name"]
         live = self._cluster.get(JOBS, self._namespace, name)
         owners = live["metadata"].get("ownerReferences", []) if live else []
         if live is None or not any(owner["uid"] == pipeline.uid for owner in owners):
-            raise Unavailable(f"Job {self._namespace}/{name} of an earlier pipeline of this name is going away")
+            raise Unavailable(f"Job {self._namespace}/{name} of an earlier pipeline of this name is being deleted")
+        self._cache.wrote(JOBS, live)
         return live
 
     def _release(self, job: dict[str, Any]) -> None:
         metadata = {"uid": job["metadata"]["uid"], "annotations": {constants.ANNOTATION_HOLD: None}}
-        self._cluster.merge_patch(
+        released = self._cluster.merge_patch(
             JOBS,
             self._namespace,
             job["metadata"]["name"],
             {"metadata": metadata},
             field_manager=constants.CLIENT_FIELD_MANAGER,
         )
+        self._cache.wrote(JOBS, released)
+
+
+def _is_full(jobs: Sequence[Job], limit: int, name: str) -> bool:
+    """Return whether so many runs wait for their admission that another Job than the one of that name is too many."""
+    return sum(_waits(job) for job in jobs) >= limit and all(job.name != name for job in jobs)
+
+
+def _waits(job: Job) -> bool:
+    is_admitted = bool(job.annotation(constants.ANNOTATION_ADMITTED_AT))
+    is_requested = bool(job.annotation(constants.ANNOTATION_REQUESTED_AT))
+    return job.is_suspended and is_requested and not is_admitted and not is_ending(job)
 
 
 def _canonical(run_id: str) -> str:

@@ -1,43 +1,49 @@
 """Stopping runs without losing their history: `runs.stopping` says how, this writes it."""
 
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Unavailable
+from ingestion_operator.errors import Conflict, NotFound, Unavailable
+from ingestion_operator.k8s.objects import Job, read_job
+from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.ports import JOBS, Clock, ClusterApi
-from ingestion_operator.runs.stopping import has_finished, stop_patch
+from ingestion_operator.runs.stopping import stop
 
 _ATTEMPTS: Final = 5
 
 
 class RunStopper:
-    """Marks Jobs of one namespace; `caller` is who asks for it, as people shall read it."""
+    """Asks Jobs of one namespace to end; `caller` is who asks for it, as people shall read it."""
 
-    def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, caller: str) -> None:
+    def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, caller: str, cache: CacheAccess) -> None:
         self._cluster = cluster
+        self._cache = cache
         self._namespace = namespace
         self._clock = clock
         self._caller = caller
 
-    def stop(self, job: dict[str, Any]) -> bool:
-        """Make a Job end; tell whether it had not ended already.
+    def stop(self, job: Job) -> bool:
+        """Make a Job end; return whether it had not ended already.
 
-        The mark is written only onto the Job that was read: one that is admitted at the same moment is read anew.
-        Raises Unavailable when others keep writing it.
+        The request is written only to the Job as it was read: one that has changed since, such as by its admission, is
+        read again. Raises Unavailable when other clients keep writing it.
         """
-        live: dict[str, Any] | None = job
-        name = job["metadata"]["name"]
+        live: Job | None = job
         for _ in range(_ATTEMPTS):
-            if live is None or live["metadata"]["uid"] != job["metadata"]["uid"] or has_finished(live):
+            if live is None or live.uid != job.uid or live.has_finished:
                 return False
-            if (patch := stop_patch(live, self._caller, self._clock.now())) is None:
+            if (action := stop(live, self._caller, self._clock.now())) is None:
                 return True
             try:
-                self._cluster.merge_patch(
-                    JOBS, self._namespace, name, patch, field_manager=constants.CLIENT_FIELD_MANAGER
+                stopped = self._cluster.merge_patch(
+                    JOBS, self._namespace, job.name, action.patch, field_manager=constants.CLIENT_FIELD_MANAGER
                 )
             except Conflict:
-                live = self._cluster.get(JOBS, self._namespace, name)
+                body = self._cluster.get(JOBS, self._namespace, job.name)
+                live = read_job(body) if body is not None else None
+            except NotFound:
+                return False
             else:
+                self._cache.wrote(JOBS, stopped)
                 return True
-        raise Unavailable(f"Job {self._namespace}/{name} changes too fast to be stopped")
+        raise Unavailable(f"Job {self._namespace}/{job.name} changes too fast to be stopped")

@@ -41,7 +41,7 @@ def overridden(
         raise Rejected(
             "SourceConfigMissing",
             f"The source configuration of IngestionPipeline {pipeline.namespace}/{pipeline.name} cannot be read: "
-            "deploy the pipeline again, or mend the Secret that spec.sourceConfigSecretRef names",
+            "deploy the pipeline again, or correct the Secret that spec.sourceConfigSecretRef names",
         )
     config = {**base, **(source_config_override or {})}
     if config_override:

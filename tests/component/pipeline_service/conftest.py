@@ -5,10 +5,10 @@ from tests.support.jobs_of_a_world import RESOURCE
 from tests.support.world import World
 
 
-@pytest.fixture
-def world() -> World:
-    """A cluster with nothing in it."""
-    return World()
+@pytest.fixture(params=[False, True], ids=["live", "cached"])
+def world(request: pytest.FixtureRequest) -> World:
+    """A cluster with nothing in it, and a client that reads it live or from a cache."""
+    return World(is_cached=request.param)
 
 
 @pytest.fixture

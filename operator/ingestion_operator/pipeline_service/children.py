@@ -1,0 +1,73 @@
+"""The Jobs and pods of a pipeline's runs: from the cache, else from the API server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ingestion_operator import constants
+from ingestion_operator.cache.projections import Record
+from ingestion_operator.cache.reading import RecordReader
+from ingestion_operator.k8s.objects import CronJob, Job
+from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.pipeline_service.cache_access import CacheAccess
+from ingestion_operator.ports import CRONJOBS, JOBS, PODS, ClusterApi, Kind
+from ingestion_operator.runs.history import owned
+from ingestion_operator.runs.pods import Pod
+
+_R = TypeVar("_R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What belongs to a pipeline."""
+
+    jobs: Sequence[Job]
+    """By controller uid."""
+    pods: Sequence[Pod]
+    """By label: which Job each belongs to, its owner says."""
+    is_live: bool
+    """Whether the API server was asked; else what other clients did a moment ago may be missing."""
+
+
+class ChildReader:
+    """Reads in one namespace. May be shared by threads."""
+
+    def __init__(self, cluster: ClusterApi, namespace: str, cache: CacheAccess) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._cache = cache
+        self._reader = RecordReader()
+
+    def read(self, pipeline: Pipeline, *, live: bool = False, with_pods: bool = True) -> Children:
+        """Return the pipeline's Jobs and pods, from the API server where `live` or nothing is cached.
+
+        Raises ClusterError.
+        """
+        name, store = pipeline.cronjob_name, None if live else self._cache.current()
+        if store is not None:
+            jobs = owned(
+                store.jobs_of(self._namespace, name),
+                pipeline.uid,
+                _own_uid(pipeline, [store.cronjob(self._namespace, name)]),
+            )
+            return Children(jobs, store.pods_of(self._namespace, name), is_live=False)
+        found = self._list(JOBS, Job, name)
+        # A Job that was triggered is controlled by the pipeline itself.
+        cronjobs = self._list(CRONJOBS, CronJob, name) if any(_is_scheduled(job) for job in found) else []
+        jobs = owned(found, pipeline.uid, _own_uid(pipeline, cronjobs))
+        return Children(jobs, self._list(PODS, Pod, name) if jobs and with_pods else [], is_live=True)
+
+    def _list(self, kind: Kind, record: type[_R], name: str) -> list[_R]:
+        bodies: list[dict[str, Any]] = self._cluster.list(kind, self._namespace, {constants.LABEL_PIPELINE: name})
+        read = (self._reader.read(kind, body) for body in bodies)
+        return [one for one in read if isinstance(one, record)]
+
+
+def _is_scheduled(job: Job) -> bool:
+    return job.owner is not None and job.owner.kind == CRONJOBS.kind
+
+
+def _own_uid(pipeline: Pipeline, cronjobs: Sequence[CronJob | None]) -> str | None:
+    """Return the uid of the pipeline's own CronJob, not of one that an earlier pipeline of its name left."""
+    own = (one.uid for one in cronjobs if one is not None and one.owner is not None and one.owner.uid == pipeline.uid)
+    return next(own, None)
