@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Unavailable
+from ingestion_operator.errors import ActionsFailed, Conflict, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
@@ -42,7 +42,7 @@ def reconcile(reconciling: Reconciling) -> None:
     reconciling.reconcile(KEY, [])
 
 
-def marked(cluster: FakeCluster) -> dict[str, str]:
+def stopped(cluster: FakeCluster) -> dict[str, str]:
     """Job name -> who asked for its end."""
     return {
         body["metadata"]["name"]: body["metadata"]["annotations"][constants.ANNOTATION_STOPPED_BY]
@@ -71,7 +71,7 @@ def test_a_moment_ends_all_runs_until_then_those_that_wait_too(running: FakeClus
     reconcile(reconciling)
     annotate(running, at(0))
     reconcile(reconciling)
-    assert marked(running) == {"running": WHO}  # the other is recorded as stopped, and its Job is gone
+    assert stopped(running) == {"running": WHO}  # the other is recorded as stopped, and its Job is gone
     assert "waiting" not in [body["metadata"]["name"] for body in running.all(JOBS)]
     assert (runs(running)["waiting"].state, runs(running)["waiting"].reason) == ("stopped", "Killed")
     kubernetes_ends(running, "running")
@@ -86,11 +86,11 @@ def test_a_run_id_ends_that_run_alone(running: FakeCluster, reconciling: Reconci
     running.edit(JOBS, NAMESPACE, "waiting", lambda body: body["spec"]["template"]["metadata"].update(
         annotations={constants.ANNOTATION_RUN_ID: "run-1"}))  # fmt: skip
     reconcile(reconciling)
-    assert marked(running) == {}
+    assert stopped(running) == {}
     annotate(running, "run-1")
     reconcile(reconciling)
     assert (runs(running)["waiting"].state, runs(running)["running"].state) == ("stopped", "running")
-    assert marked(running) == {}
+    assert stopped(running) == {}
 
 
 def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
@@ -112,7 +112,7 @@ def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
     assert runs(running)["next"].state == "running"
     annotate(running, at(600))
     reconcile(reconciling)
-    assert "next" in marked(running)
+    assert "next" in stopped(running)
 
 
 def test_an_operator_that_was_away_ends_what_was_meant(
@@ -122,8 +122,8 @@ def test_an_operator_that_was_away_ends_what_was_meant(
     running.put(JOBS, job("later", created=3000))
     clock.moment = NOW + timedelta(seconds=3600)
     reconcile(reconciling)
-    assert "running" in marked(running)
-    assert "later" not in marked(running)
+    assert "running" in stopped(running)
+    assert "later" not in stopped(running)
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
@@ -132,12 +132,13 @@ def test_an_operator_that_dies_between_two_writes_marks_each_job_once(
 ) -> None:
     annotate(running, at(0))
     running.fail("merge_patch", Unavailable("away", code=503), after=is_done)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ActionsFailed, match="Job data/running: stop it failed: away"):
         reconcile(reconciling)
+    assert "waiting" in stopped(running)
     running.calls.clear()
     reconcile(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
     patched = [call.name for call in running.writes if (call.verb, call.plural) == ("merge_patch", "jobs")]
-    assert patched == (["waiting"] if is_done else ["running", "waiting"])
+    assert patched == ([] if is_done else ["running"])
 
 
 def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, reconciling: Reconciling) -> None:
@@ -147,9 +148,9 @@ def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, reconci
     )
     with pytest.raises(Conflict):
         reconcile(reconciling)
-    assert marked(running) == {}
+    assert stopped(running) == {"waiting": WHO}
     reconcile(reconciling)
-    assert "running" in marked(running)
+    assert "running" in stopped(running)
 
 
 def test_the_pipeline_itself_is_not_written(running: FakeCluster, reconciling: Reconciling) -> None:
@@ -168,7 +169,7 @@ def test_a_word_ends_nothing_and_is_answered_with_what_to_write_once(
         running.put(JOBS, job(f"another-{number}", created=number, scheduled=False))
         reconcile(reconciling)
         clock.forward(seconds=60)
-    assert marked(running) == {}
+    assert stopped(running) == {}
     (told,) = [body for body in running.all(EVENTS) if body["reason"] == "KillNotUnderstood"]
     assert told["type"] == "Warning"
     assert "'all'" in told["message"]

@@ -72,7 +72,7 @@ def test_a_run_is_given_up_after_the_bound_and_not_before(
     given_up(lost, reconciling, clock)
     run = only_run(lost)
     assert (run.state, run.reason, run.report) == ("failed", "NodeLost", "Done")
-    assert run.message.startswith("Nothing was heard for 2 minutes. Node")
+    assert run.message.startswith("The node did not report for 2 minutes. Node")
     assert sink.rows[run.id]["pipelineState"] == "failed"
 
 
@@ -121,16 +121,24 @@ def test_a_run_that_is_only_interrupted_when_its_node_is_back_has_failed_for_the
     assert (only_run(lost).state, only_run(lost).reason) == ("failed", "NodeLost")
 
 
+@pytest.mark.parametrize("is_forced", [False, True], ids=["ends", "is deleted by force"])
 def test_a_pod_whose_job_was_deleted_keeps_its_slot_until_it_has_ended(
-    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
+    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_forced: bool
 ) -> None:
     cluster.put(PIPELINES, manifest(schedule=None))
     waiting = job("second", created=1, suspended=True, scheduled=False)
     waiting["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
     cluster.put(JOBS, waiting)
+    cluster.put(JOBS, job("deleted", scheduled=False))
     cluster.put(PODS, pod(of="deleted", running=True))
+    reconcile(reconciling, clock, 4)
+    cluster.delete(JOBS, NAMESPACE, "deleted")
+    cluster.put(PODS, pod(of="deleted", running=True))  # it has its grace period
     reconcile(reconciling, clock, 5)
     assert cluster.all(JOBS)[0]["spec"]["suspend"] is True
-    cluster.put(PODS, pod(of="deleted", exit_code=143))
+    if is_forced:
+        cluster.delete(PODS, NAMESPACE, "nightly-1-a")
+    else:
+        cluster.put(PODS, pod(of="deleted", exit_code=143))
     reconcile(reconciling, clock, 6)
     assert cluster.all(JOBS)[0]["spec"]["suspend"] is False

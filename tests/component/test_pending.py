@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Forbidden, Unavailable
+from ingestion_operator.errors import ActionsFailed, Conflict, Forbidden, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
@@ -188,7 +188,7 @@ def test_an_operator_that_dies_at_the_write_ends_the_job_once(
     reconcile(reconciling)
     at_second(clock, 600)
     waiting.fail("merge_patch", Unavailable("away", code=503), after=is_done)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ActionsFailed):
         reconcile(reconciling)
     assert is_ended(waiting) is is_done
     again = Reconciling(waiting, settings, clock, reporter_over(waiting, FakeSink(), settings, clock))

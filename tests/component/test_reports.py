@@ -147,7 +147,7 @@ def test_a_run_that_was_killed_in_the_queue_is_told_as_stopped_and_loses_its_job
     reconcile(reconciling)
     assert sink.rows[RUN]["pipelineState"] == "stopped"
     assert cluster.all(JOBS) == []
-    assert [call.verb for call in cluster.writes if call.plural != "events"] == ["apply", "apply", "delete", "apply"]
+    assert [call.verb for call in cluster.writes if call.plural != "events"] == ["apply", "apply", "apply", "delete"]
     assert only_run(cluster).report == "Done"
 
 

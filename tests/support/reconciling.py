@@ -26,23 +26,20 @@ _ROUNDS: Final = 6
 
 def sync(store: Store, cluster: FakeCluster) -> None:
     """Bring everything of the API server in memory into the store, as lists and watches would."""
+    _adopt_jobs(cluster)
     for kind in store.kinds:
         found = [body for body in cluster.all(kind) if kind == PIPELINES or _label(body)]
-        if kind == JOBS:
-            found = [adopted(cluster, body) for body in found]
         store.replace(kind, "", found, cluster.version)
 
 
-def adopted(cluster: FakeCluster, job: Body) -> Body:
-    """Return a Job that names no owners with its pipeline as its controller: tests leave that out."""
-    if "ownerReferences" in job["metadata"]:
-        return job
-    owners = [
-        {"kind": constants.KIND, "name": body["metadata"]["name"], "uid": body["metadata"]["uid"], "controller": True}
-        for body in cluster.all(PIPELINES)
-        if cronjob_name(body["metadata"]["name"]) == _label(job)
-    ]
-    return job | {"metadata": job["metadata"] | {"ownerReferences": owners}}
+def _adopt_jobs(cluster: FakeCluster) -> None:
+    """Make pipelines the controllers of Jobs that name no owners: tests leave that out."""
+    pipelines = {cronjob_name(body["metadata"]["name"]): body["metadata"] for body in cluster.all(PIPELINES)}
+    for job in cluster.all(JOBS):
+        owner = pipelines.get(_label(job))
+        if owner is not None and "ownerReferences" not in job["metadata"]:
+            reference = {"kind": constants.KIND, "name": owner["name"], "uid": owner["uid"], "controller": True}
+            cluster.put(JOBS, job | {"metadata": job["metadata"] | {"ownerReferences": [reference]}})
 
 
 def _label(body: Body) -> str:

@@ -1,6 +1,6 @@
 """Reading what a reconciliation decides from: the cache, and live what the cache cannot answer."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import Forbidden
@@ -41,12 +41,17 @@ class Observer:
         cronjob = self._cronjob(namespace, name)
         own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
         jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
+        job_uids, known_jobs = {job.uid for job in jobs}, {run.job for run in known}
+        pods = _of_jobs(self._store.pods_of(namespace, name), job_uids, known_jobs)
+        present = {pod.uid for pod in pods}
+        deleted = _of_jobs(self._store.recently_deleted_pods(namespace, name), job_uids, known_jobs)
         return Observed(
             pipeline=pipeline,
             cronjob=cronjob,
             jobs=jobs,
-            pods=self._pods(namespace, name, {job.uid for job in jobs}, {run.job for run in known}),
+            pods=pods,
             known_runs=known,
+            deleted_pods=[pod for pod in deleted if pod.uid not in present],
             gone_jobs=frozenset(
                 job for job in missing_jobs(jobs, known) if self._cluster.get(JOBS, namespace, job) is None
             ),
@@ -77,16 +82,6 @@ class Observer:
             return None  # the write that follows says what is missing
         return read_cronjob(body) if body is not None else None
 
-    def _pods(self, namespace: str, name: str, job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
-        """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
-        deleted = self._store.recently_deleted_pods(namespace, name)
-        pods = {pod.uid: pod for pod in (*deleted, *self._store.pods_of(namespace, name))}
-        return [
-            pod
-            for pod in pods.values()
-            if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
-        ]
-
     def _version(self, pipeline: Pipeline, settings: Settings) -> VersionFinding | None:
         """Compare the server with the image of its runs, as far as both are known at this moment."""
         server = pipeline.spec.server
@@ -99,3 +94,12 @@ class Observer:
             return None
         image = settings.runner_image(server.version)
         return compared(server.host_port, version, image.version, sorted(settings.runner_images))
+
+
+def _of_jobs(pods: Iterable[Pod], job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
+    """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
+    return [
+        pod
+        for pod in pods
+        if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
+    ]

@@ -22,13 +22,19 @@ class Observed:
     """The CronJob of the pipeline's name, whoever controls it."""
     jobs: Sequence[Job]
     pods: Sequence[Pod]
-    """Pods that are there, and those deleted since the last reconciliation in their last state."""
     known_runs: Sequence[Run]
     """What was recorded before, also what the status has no room for."""
+    deleted_pods: Sequence[Pod] = ()
+    """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
     gone_jobs: frozenset[str] = frozenset()
     """Jobs of unfinished runs that the API server itself says are absent."""
     version: VersionFinding | None = None
     """Whether the server and the runner's image fit; None when that is not known."""
+
+    @property
+    def seen_pods(self) -> Sequence[Pod]:
+        """Pods that are there and those that were: what runs are judged by."""
+        return [*self.deleted_pods, *self.pods]
 
 
 @dataclass(frozen=True, slots=True)

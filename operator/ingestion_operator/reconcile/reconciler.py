@@ -95,7 +95,7 @@ class PipelineReconciler:
         self._remember(key, done.runs)
         outcome.add(self._actor.carry_out(done.actions))
 
-        self._store.forget_deleted_pods([pod.uid for pod in observed.pods])
+        self._store.forget_deleted_pods([pod.uid for pod in observed.deleted_pods])
         if outcome.failures:
             raise ActionsFailed(f"{outcome.failures[0].what} failed: {outcome.failures[0].error}")
         if outcome.has_conflict:
