@@ -9,7 +9,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
-from ingestion_operator.reconcile.observed import Observed
+from ingestion_operator.reconcile.observed import Observed, permission_missing
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.runs.causes import Cause, cause_in_events
 from ingestion_operator.runs.history import missing_jobs, owned
@@ -38,7 +38,11 @@ class Observer:
         Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
         """
         namespace, name = pipeline.namespace, pipeline.cronjob_name
-        cronjob = self._cronjob(namespace, name)
+        blocker = None
+        try:
+            cronjob = self._cronjob(namespace, name)
+        except Forbidden as error:
+            cronjob, blocker = None, permission_missing(error)
         own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
         jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
         job_uids, known_jobs = {job.uid for job in jobs}, {run.job for run in known}
@@ -52,6 +56,7 @@ class Observer:
             pods=pods,
             known_runs=known,
             deleted_pods=[pod for pod in deleted if pod.uid not in present],
+            blocker=blocker,
             gone_jobs=frozenset(
                 job for job in missing_jobs(jobs, known) if self._cluster.get(JOBS, namespace, job) is None
             ),
@@ -76,10 +81,7 @@ class Observer:
         cached = self._store.cronjob(namespace, name)
         if cached is not None:
             return cached
-        try:
-            body = self._cluster.get(CRONJOBS, namespace, name)
-        except Forbidden:
-            return None  # the write that follows says what is missing
+        body = self._cluster.get(CRONJOBS, namespace, name)
         return read_cronjob(body) if body is not None else None
 
     def _version(self, pipeline: Pipeline, settings: Settings) -> VersionFinding | None:
@@ -99,7 +101,5 @@ class Observer:
 def _of_jobs(pods: Iterable[Pod], job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
     """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
     return [
-        pod
-        for pod in pods
-        if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
+        pod for pod in pods if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
     ]

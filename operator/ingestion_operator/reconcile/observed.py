@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ingestion_operator.errors import Rejected
+from ingestion_operator.errors import Forbidden, Rejected
 from ingestion_operator.k8s.objects import CronJob, Job
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Run
@@ -26,6 +26,8 @@ class Observed:
     """What was recorded before, also what the status has no room for."""
     deleted_pods: Sequence[Pod] = ()
     """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
+    blocker: Rejected | None = None
+    """Why it is not known whether there is a CronJob: one that belongs to another controller must not be written."""
     gone_jobs: frozenset[str] = frozenset()
     """Jobs of unfinished runs that the API server itself says are absent."""
     version: VersionFinding | None = None
@@ -35,6 +37,15 @@ class Observed:
     def seen_pods(self) -> Sequence[Pod]:
         """Pods that are there and those that were: what runs are judged by."""
         return [*self.deleted_pods, *self.pods]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFailure:
+    """An action that failed."""
+
+    what: str
+    """Object and verb phrase, such as `Job shop/nightly-1: admit it`."""
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +59,9 @@ class ChildrenResult:
     """What admission made of the operator's own apply; empty for nothing, None where nothing was applied."""
     contested: str = ""
     """Which field manager keeps changing the CronJob; empty where none does."""
+    failure: ActionFailure | None = None
+    """What could not be done now, though nothing forbids it: to be tried again."""
     requeue_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActionFailure:
-    """An action that failed."""
-
-    what: str
-    """Object and verb phrase, such as `Job shop/nightly-1: admit it`."""
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,8 @@ class EventRecord:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+
+
+def permission_missing(error: Forbidden) -> Rejected:
+    """Return what keeps a pipeline from being ready where the operator lacks a right."""
+    return Rejected("PermissionMissing", f"The operator lacks a permission: {error}", is_external=True)
