@@ -26,7 +26,7 @@ class Scene:
     def __init__(self, cluster: FakeCluster, clock: FakeClock) -> None:
         self.cluster = cluster
         self.clock = clock
-        self.reconciler = CronJobs(cluster)
+        self.cronjobs = CronJobs(cluster, clock)
 
     def apply(self, **changes: Any) -> None:
         """Apply the spec and let the operator look."""
@@ -37,7 +37,7 @@ class Scene:
         body = self.cluster.get(PIPELINES, NAMESPACE, NAME)
         assert body is not None
         self.cluster.calls.clear()
-        self.reconciler.reconcile(Pipeline.parse(body), settings(), self.clock.now())
+        self.cronjobs.reconcile(Pipeline.parse(body), settings(), self.clock.now())
 
     def ticked(self, seconds: float) -> None:
         """Kubernetes has started a Job for a tick."""
