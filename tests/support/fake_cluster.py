@@ -127,6 +127,10 @@ class FakeCluster:
         """Every object of a kind, in the order of creation."""
         return [deepcopy(body) for key, body in self._objects.items() if key[0] == kind.plural]
 
+    def stored(self, kind: Kind) -> Sequence[Mapping[str, Any]]:
+        """Every object of a kind without a copy, to be read only."""
+        return [body for key, body in self._objects.items() if key[0] == kind.plural]
+
     # ClusterApi.
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
