@@ -94,7 +94,7 @@ def _timeout(amount: int | None, unit: Literal["seconds", "days"]) -> str | None
         return None
     seconds = amount * SECONDS_PER_UNIT["d" if unit == "days" else "s"]
     if seconds > duration_seconds(LONGEST_DURATION):
-        raise invalid(f"{_FIELD}.workflowTimeout", f"at most {LONGEST_DURATION[:-1]} days")
+        raise invalid(f"{_FIELD}.workflowTimeout", f"{amount} {unit} is more than {LONGEST_DURATION[:-1]} days")
     for letter, size in SECONDS_PER_UNIT.items():
         if (number := -(-seconds // size)) <= _LARGEST_NUMBER:
             return f"{number}{letter}"

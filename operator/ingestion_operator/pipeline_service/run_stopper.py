@@ -41,6 +41,8 @@ class RunStopper:
             except Conflict:
                 body = self._cluster.get(JOBS, self._namespace, job.name)
                 live = read_job(body) if body is not None else None
+                if body is not None:
+                    self._cache.wrote(JOBS, body)  # maybe by this client, and only the answer was lost
             except NotFound:
                 return False
             else:
