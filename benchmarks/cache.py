@@ -37,7 +37,8 @@ def _metadata(kind: Kind, number: int) -> dict[str, Any]:
     pipeline = f"pipeline-{number % 5000:04}"
     owner = f"job-{number}" if kind == PODS else pipeline
     named = {} if kind == PIPELINES else {"labels": {constants.LABEL_PIPELINE: pipeline}}
-    owners = [{"apiVersion": "v1", "kind": "Job", "name": owner, "uid": f"8f4e{number:06}-{owner}", "controller": True}]
+    uid = f"33333333-3333-4333-8333-{number if kind == PODS else number % 5000:012}"
+    owners = [{"apiVersion": "v1", "kind": "Job", "name": owner, "uid": uid, "controller": True}]
     return named | {
         "name": f"{pipeline}-{number:07}" if kind != PIPELINES else pipeline,
         "namespace": "data",
