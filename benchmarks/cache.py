@@ -25,6 +25,7 @@ from ingestion_operator.cache import Cache
 from ingestion_operator.kube.api_session import ApiSession
 from ingestion_operator.kube.client import connect, read_configuration
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.starting import loading
 
 _COUNTS: Final = {JOBS: 20_000, PODS: 20_000, PIPELINES: 5_000}
 _KINDS: Final = {kind.plural: kind for kind in _COUNTS}
@@ -37,7 +38,8 @@ def _metadata(kind: Kind, number: int) -> dict[str, Any]:
     pipeline = f"pipeline-{number % 5000:04}"
     owner = f"job-{number}" if kind == PODS else pipeline
     named = {} if kind == PIPELINES else {"labels": {constants.LABEL_PIPELINE: pipeline}}
-    owners = [{"apiVersion": "v1", "kind": "Job", "name": owner, "uid": f"8f4e{number:06}-{owner}", "controller": True}]
+    uid = f"33333333-3333-4333-8333-{number if kind == PODS else number % 5000:012}"
+    owners = [{"apiVersion": "v1", "kind": "Job", "name": owner, "uid": uid, "controller": True}]
     return named | {
         "name": f"{pipeline}-{number:07}" if kind != PIPELINES else pipeline,
         "namespace": "data",
@@ -266,7 +268,7 @@ def _measure(case: str, kind: Kind) -> None:
             yaml.safe_dump(document, kubeconfig)
             kubeconfig.flush()
             command = [sys.executable, "-m", __spec__.name, "--case", case, kind.plural, kubeconfig.name]
-            subprocess.run(command, check=True)
+            subprocess.run(command, check=True, env={**os.environ, "MALLOC_ARENA_MAX": "2"})
     finally:
         server.kill()
         server.wait()
@@ -282,6 +284,8 @@ def main() -> None:
         _serve(arguments.serve)
     elif arguments.case:
         case, plural, kubeconfig = arguments.case
+        with loading():
+            pass  # the collector as in our programs
         _CASES[case](kubeconfig, _KINDS[plural])
     else:
         for case, kind in _PLAN:

@@ -78,7 +78,13 @@ class Health:
             for kind, subresource, verbs in PERMISSIONS
             for verb in verbs
             if verb != "watch" or self._watches
-            if not self._cluster.may(verb, kind, self._namespace, subresource=subresource)
+            if not self._cluster.may(
+                verb,
+                kind,
+                self._namespace,
+                subresource=subresource,
+                name=constants.LEASE_NAME if kind == LEASES else "",  # granted for this one alone
+            )
         ]
 
     def _operator_problems(self) -> list[str]:
