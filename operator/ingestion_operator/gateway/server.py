@@ -80,7 +80,8 @@ async def serve(gateway: Gateway, public: socket.socket, management: socket.sock
         ),
         gateway.certificate,
     )
-    cache = gateway.cache
+    if (cache := gateway.cache) is not None:
+        metrics.follow(cache)
     back = _Server(
         management_app(
             gateway.service,
