@@ -143,8 +143,8 @@ class FaultProxy:
                 stream.caller.abort()
 
     def wait_until_idle(self, *, timeout: float) -> None:
-        """Return when every call has come to its end, the late ones too."""
-        wait_for("the proxy's last call to end", lambda: self._in_flight == 0, timeout=timeout)
+        """Return when every call has come to its end, the late ones too; streams may go on."""
+        wait_for("the proxy's last call to end", lambda: self._in_flight == len(self._streams), timeout=timeout)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # it cancels what is still under way

@@ -13,7 +13,7 @@ _ATTEMPTS: Final = 5
 
 
 class RunStopper:
-    """Asks Jobs of one namespace to end; `caller` is who asks for it, as people shall read it."""
+    """Asks Jobs of one namespace to end; `caller` is who asks for it, for people."""
 
     def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, caller: str, cache: CacheAccess) -> None:
         self._cluster = cluster

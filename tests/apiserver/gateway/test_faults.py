@@ -52,7 +52,7 @@ class Theatre:
     stage: Stage
     reference: Reference
 
-    def play(self, operation: str, step: Step, rule: Rule) -> Reply:
+    def play(self, operation: str, rule: Rule) -> Reply:
         """Call an operation with a rule in force, then once more without; return the first answer.
 
         Asserts that it came in time and is in the contract, and that the second call ends where one call ends when
@@ -83,7 +83,7 @@ class Theatre:
         """Play several faults and return what went wrong with which."""
         with ThreadPoolExecutor(len(scenes) if at_once else 1) as pool:
             playing = {
-                title: pool.submit(self.play, operation, step, rule_for(step, fault))
+                title: pool.submit(self.play, operation, rule_for(step, fault))
                 for title, (operation, step, fault) in scenes.items()
             }
         return {title: error for title, played in playing.items() if (error := played.exception())}
@@ -118,7 +118,7 @@ def test_the_same_call_mends_what_a_fault_has_left(theatre: Theatre, operation: 
 @pytest.mark.parametrize("operation", [name for name, found in OPERATIONS.items() if found.steps])
 def test_a_fault_that_lasts_is_a_503(theatre: Theatre, operation: str) -> None:
     last = OPERATIONS[operation].steps[-1]
-    assert theatre.play(operation, last, rule_for(last, Fault(503), times=None)).code == 503
+    assert theatre.play(operation, rule_for(last, Fault(503), times=None)).code == 503
 
 
 def test_the_same_call_mends_what_a_late_call_has_left(theatre: Theatre) -> None:
