@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ActionsFailed, Conflict
 from ingestion_operator.k8s.objects import PipelineKey
@@ -22,6 +21,7 @@ from ingestion_operator.reconcile.status import condition
 from ingestion_operator.reconcile.status_writer import StatusWriter
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
+from ingestion_operator.runs.history import is_finished, recorded
 from ingestion_operator.settings import Settings
 
 RESYNC: Final = timedelta(hours=10)
@@ -57,8 +57,10 @@ class PipelineReconciler:
         self._children = Children(cluster, store, SecretChecks(cluster, clock))
         self._actor = Actor(cluster, store)
         self._writer = StatusWriter(cluster, store, clock, observers)
+        self._uids: dict[PipelineKey, str] = {}
+        """Of the pipelines that something is remembered of."""
         self._all_runs: dict[PipelineKey, Sequence[Run]] = {}
-        """The runs of pipelines that have more of them than a status takes."""
+        """The runs of pipelines that have more unfinished or unreported ones than a status takes."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
         self._failed_deletions: dict[PipelineKey, Sequence[ActionFailure]] = {}
@@ -76,6 +78,9 @@ class PipelineReconciler:
         if pipeline is None:
             self.forget(key)
             return None
+        if self._uids.setdefault(key, pipeline.uid) != pipeline.uid:
+            self.forget(key)  # another pipeline of that name has followed
+            self._uids[key] = pipeline.uid
         settings, now = self._settings(), self._clock.now().replace(microsecond=0)
         known = self._all_runs.get(key, pipeline.status.runs)
         observed = self._observer.observe(pipeline, known, settings)
@@ -106,7 +111,7 @@ class PipelineReconciler:
             raise ActionsFailed(f"{failures[0].what} failed: {failures[0].error}")
         if outcome.has_conflict or deletions.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
-        if plan.actions or done.actions:
+        if outcome.has_written:
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
         return earliest([plan.requeue_at, result.requeue_at, resync])
@@ -115,13 +120,17 @@ class PipelineReconciler:
         """Drop what is remembered of a pipeline that is gone."""
         self._children.forget(key)
         self._writer.forget(key)
+        self._uids.pop(key, None)
         self._all_runs.pop(key, None)
         self._secrets_found.pop(key, None)
         self._failed_deletions.pop(key, None)
 
     def _remember(self, key: PipelineKey, runs: Sequence[Run]) -> None:
-        if len(runs) > constants.STATUS_RUNS_LIMIT:
-            self._all_runs[key] = runs
+        """Remember the runs that the status has no room for, as long as they are unfinished or unreported."""
+        in_status = {run.id for run in recorded(runs)}
+        kept = [run for run in runs if run.id in in_status or not is_finished(run) or run.is_unreported]
+        if len(kept) > len(in_status):
+            self._all_runs[key] = kept
         else:
             self._all_runs.pop(key, None)
 
