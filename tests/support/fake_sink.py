@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from ingestion_operator.reporting.circuit_breaker import Breakers
 from ingestion_operator.log_tails import RunLogTails
 from ingestion_operator.ports import Clock, ClusterApi, ServerAccess
+from ingestion_operator.reporting.circuit_breaker import Breakers
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.fake_logs import FakeLogs
