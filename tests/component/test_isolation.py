@@ -48,7 +48,7 @@ def test_a_job_that_may_not_be_patched_stops_nothing_else(
 ) -> None:
     busy.fail("merge_patch", DENIED, plural="jobs", times=99)
     for _ in range(3):
-        with pytest.raises(ActionsFailed, match="Job data/waits: admit it failed: .*denied by policy"):
+        with pytest.raises(ActionsFailed, match=r"Job data/waits: admit it failed: .*denied by policy"):
             reconcile(reconciling)
     assert set(sink.rows) == {"uid-ended", "uid-older"}
     assert names(busy) == ["ended", "waits"]
@@ -85,7 +85,7 @@ def test_a_job_that_may_not_be_deleted_is_named(busy: FakeCluster, reconciling: 
 
 
 def test_a_cronjob_that_cannot_be_written_stops_no_record(
-    busy: FakeCluster, reconciling: Reconciling, sink: FakeSink
+    busy: FakeCluster, reconciling: Reconciling
 ) -> None:
     failing = Unavailable("PATCH cronjobs/nightly: HTTP 500: failed calling webhook", code=500)
     busy.fail("apply", failing, plural="cronjobs", times=2)

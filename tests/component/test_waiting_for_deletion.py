@@ -64,7 +64,7 @@ def test_a_cronjob_that_goes_with_its_pipeline_is_no_error(cluster: FakeCluster,
 
 @pytest.mark.parametrize("has_a_new_schedule", [False, True])
 def test_a_pipeline_that_waits_for_its_cronjob_says_so(
-    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock, *, has_a_new_schedule: bool
+    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, *, has_a_new_schedule: bool
 ) -> None:
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
