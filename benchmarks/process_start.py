@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from benchmarks.scale.process import processor_seconds
 from tests.cluster.errors import TestBedError
+from tests.support import gateway_process, operator_process
 from tests.support.gateway_process import free_ports, gateway_command
 from tests.support.operator_process import environment, operator_command
 
@@ -25,19 +26,33 @@ class Start(NamedTuple):
     processor_seconds: float
 
 
-def start_operator_once(*, kubeconfig: Path, namespace: str, settings: Path) -> Start:
+def start_operator_once(
+    *, kubeconfig: Path, namespace: str, settings: Path, program: Sequence[str] = operator_process.PROGRAM
+) -> Start:
     """Start an operator and end it; it is there once it holds the Lease, which must be free. Raises TestBedError."""
     port = free_ports()[0]
-    command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings)
+    command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings, program=program)
     command.append(f"--liveness=http://127.0.0.1:{port}/healthz")
     return _start(command, f"http://127.0.0.1:{port}/metrics", sign=_LEADS)
 
 
-def start_gateway_once(*, kubeconfig: Path, namespace: str, settings: Path, credentials: Path) -> Start:
+def start_gateway_once(
+    *,
+    kubeconfig: Path,
+    namespace: str,
+    settings: Path,
+    credentials: Path,
+    program: Sequence[str] = gateway_process.PROGRAM,
+) -> Start:
     """Start a gateway and end it; it is there once it says that it is ready. Raises TestBedError."""
     ports = free_ports()
     command = gateway_command(
-        ports, kubeconfig=kubeconfig, namespace=namespace, settings=settings, credentials=credentials
+        ports,
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        settings=settings,
+        credentials=credentials,
+        program=program,
     )
     return _start(command, f"http://127.0.0.1:{ports[1]}/readyz")
 

@@ -2,13 +2,20 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from tests.cluster.errors import TestBedError
+
 WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 Call = tuple[str, str]
 """Verb, and resource with its subresource."""
+
+_LEASES: Final = "leases"
+_REVIEWS: Final = "authorization.k8s.io"
+"""The API group of requests that ask for rights: they are created, and yet write nothing."""
 
 
 @dataclass
@@ -17,34 +24,52 @@ class Calls:
 
     counts: Counter[Call] = field(default_factory=Counter)
     watched: set[str] = field(default_factory=set)
-    """Resources of which a watch was opened: after its list, and after the operator's first round."""
+    """Resources of which a watch was opened."""
 
     @property
     def total(self) -> int:
-        """All calls."""
-        return sum(self.counts.values())
+        """All requests, the Lease's and the ends of watches among them."""
+        return self.counts.total()
+
+    @property
+    def requests(self) -> int:
+        """All that read or write, without the Lease."""
+        return self.gets + self.lists + self.writes
+
+    @property
+    def gets(self) -> int:
+        """Those that read one object, without the Lease."""
+        return self._count({"get"})
+
+    @property
+    def lists(self) -> int:
+        """Those that read many objects."""
+        return self._count({"list"})
 
     @property
     def writes(self) -> int:
-        """Those that write, the sign of life in the Lease excepted."""
-        return sum(count for (verb, resource), count in self.counts.items() if verb in WRITES and resource != "leases")
+        """Those that write, without the Lease."""
+        return self._count(WRITES)
 
     def table(self) -> dict[str, int]:
         """The counts by names such as `get cronjobs`, the most frequent first."""
         return {" ".join(call): count for call, count in self.counts.most_common()}
 
+    def _count(self, verbs: "frozenset[str] | set[str]") -> int:
+        return sum(n for (verb, resource), n in self.counts.items() if verb in verbs and resource != _LEASES)
+
 
 class AuditLog:
-    """Reads on from where it stopped, so that a large log is read once."""
+    """Reads on from where it stopped, so that a large log is read once, also after the API server has rotated it."""
 
     def __init__(self, path: Path, user: str) -> None:
         self._path = path
         self._user = user
-        self._offset = path.stat().st_size
+        self._position()
 
     def skip(self) -> Self:
         """Leave out what was written up to now."""
-        self._offset = self._path.stat().st_size
+        self._position()
         return self
 
     def from_here(self) -> "AuditLog":
@@ -52,22 +77,43 @@ class AuditLog:
         return AuditLog(self._path, self._user)
 
     def read(self, into: Calls) -> Calls:
-        """Add the calls since the last reading, those that are complete."""
+        """Add the calls since the last reading, those that are complete. Raises TestBedError where some are lost."""
         needle = f'"{self._user}"'.encode()
-        with self._path.open("rb") as log:
-            log.seek(self._offset)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    break  # still being written
-                self._offset += len(line)
+        for path in self._files():
+            for line in self._lines(path):
                 if needle in line:
                     _count(json.loads(line), into)
         return into
 
+    def _position(self) -> None:
+        now = self._path.stat()
+        self._inode, self._offset = now.st_ino, now.st_size
+
+    def _files(self) -> Iterator[Path]:
+        """Yield the file that was read last, under its new name if it was rotated, and then its successor."""
+        now = self._path.stat().st_ino
+        if now != self._inode:
+            siblings = self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}")
+            rotated = next((path for path in siblings if path.stat().st_ino == self._inode), None)
+            if rotated is None:
+                raise TestBedError(f"{self._path} was rotated more than once between two readings: requests are lost")
+            yield rotated
+            self._inode, self._offset = now, 0
+        yield self._path
+
+    def _lines(self, path: Path) -> Iterator[bytes]:
+        with path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    return  # still being written
+                self._offset += len(line)
+                yield line
+
 
 def _count(event: dict[str, object], into: Calls) -> None:
     target = event.get("objectRef")
-    if not isinstance(target, dict):
+    if not isinstance(target, dict) or target.get("apiGroup") == _REVIEWS:
         return
     resource = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
     if (event.get("stage"), event["verb"]) == ("ResponseStarted", "watch"):

@@ -1,22 +1,24 @@
 """The gateway beside the pipelines: what its calls take, as an OpenMetadata server makes them.
 
-The contract has no call that lists pipelines; what depends on their number is a deploy of a new name, which looks
-whether somebody has applied a pipeline of that name.
+The contract has no call that lists pipelines; what depends on their number is a deploy of a new name, which
+searches for a pipeline of that name that a user has applied.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from benchmarks.figures import percentile
 from benchmarks.scale.pipelines import name
 from benchmarks.scale.process import resident_mib
 from benchmarks.scale.scene import Scene
+from benchmarks.scale.subject import GATEWAY_MODULE
 from benchmarks.scale.timeline import Timeline
 from tests.support.entities import airflow, entity
 from tests.support.gateway import write_credentials
-from tests.support.gateway_process import start_gateway, write_account_kubeconfig
+from tests.support.gateway_process import GatewayProcess, start_gateway, write_account_kubeconfig
 from tests.support.server_client import Reply, ServerClient
 
 _CALLS: Final = {"status": 100, "deploy": 50, "trigger": 50}
@@ -34,30 +36,62 @@ class GatewayCalls:
         self.figures: dict[str, float] = {}
         self.samples: dict[str, list[float]] = {}
         self.problems: list[str] = []
-        self.kubeconfig = write_account_kubeconfig(scene.bed, scene.namespace, scene.folder / "gateway-kubeconfig")
+        self.kubeconfig = write_account_kubeconfig(
+            scene.bed,
+            scene.namespace,
+            scene.folder / "gateway-kubeconfig",
+            manifest=scene.subject.manifest("gateway.yaml"),
+        )
         self.credentials = write_credentials(scene.folder / "credentials", plain=("admin", "secret"))
 
     def measure(self) -> None:
-        """Start a gateway, ask for statuses, deploy new pipelines on demand, and trigger them."""
-        scene = self._scene
+        """Ask for statuses, deploy new pipelines on demand, and trigger them."""
         new = [f"deployed-{number}" for number in range(_CALLS["deploy"])]
-        with start_gateway(
-            scene.folder,
-            kubeconfig=self.kubeconfig,
-            namespace=scene.namespace,
-            settings=scene.settings_path,
-            credentials=self.credentials,
-        ) as gateway:
-            server = ServerClient.old(gateway.port)
-            try:
-                with self._timeline.sampling("gateway", gateway.process.pid):
-                    existing = [name(self._random.randrange(self._size)) for _ in range(_CALLS["status"])]
-                    self._time("status", existing, lambda one: server.read("status", {"dag_id": one}))
-                    self._time("deploy", new, lambda one: server.deploy(_entity(one)))
-                    self._time("trigger", new, server.trigger)
-            finally:
-                server.close()
+        with self.started() as gateway, self._server(gateway) as server:
+            self._statuses(server)
+            self._time("deploy", new, lambda one: server.deploy(_entity(one)))
+            self._time("trigger", new, server.trigger)
             self.figures["gateway_rss_mb"] = resident_mib(gateway.process.pid)
+
+    def measure_statuses(self) -> None:
+        """Ask for statuses only."""
+        with self.started() as gateway, self._server(gateway) as server:
+            self._statuses(server)
+
+    def trigger(self, gateway: GatewayProcess, count: int) -> None:
+        """Trigger the first pipelines, one after the other."""
+        with self._server(gateway) as server:
+            for one in map(name, range(count)):
+                self._check("trigger", one, server.trigger(one))
+
+    @contextmanager
+    def started(self) -> Iterator[GatewayProcess]:
+        """Run a gateway until the block ends."""
+        scene = self._scene
+        with (
+            start_gateway(
+                scene.folder,
+                kubeconfig=self.kubeconfig,
+                namespace=scene.namespace,
+                settings=scene.settings_path,
+                credentials=self.credentials,
+                program=scene.subject.program(GATEWAY_MODULE),
+            ) as gateway,
+            self._timeline.sampling("gateway", gateway.process.pid),
+        ):
+            yield gateway
+
+    @contextmanager
+    def _server(self, gateway: GatewayProcess) -> Iterator[ServerClient]:
+        server = ServerClient.old(gateway.port)
+        try:
+            yield server
+        finally:
+            server.close()
+
+    def _statuses(self, server: ServerClient) -> None:
+        existing = [name(self._random.randrange(self._size)) for _ in range(_CALLS["status"])]
+        self._time("status", existing, lambda one: server.read("status", {"dag_id": one}))
 
     def _time(self, what: str, names: list[str], call: Callable[[str], Reply]) -> None:
         took = self.samples[f"gateway_{what}_ms"] = []
@@ -66,10 +100,13 @@ class GatewayCalls:
                 begin = time.perf_counter()
                 reply = call(one)
                 took.append(round(1000 * (time.perf_counter() - begin), 1))
-                if reply.code != 200:  # noqa: PLR2004  the contract's only success
-                    self.problems.append(f"{what} of {one}: HTTP {reply.code}")
+                self._check(what, one, reply)
         self.figures[f"gateway_{what}_p50_ms"] = percentile(took, 0.5)
         self.figures[f"gateway_{what}_p99_ms"] = percentile(took, 0.99)
+
+    def _check(self, what: str, one: str, reply: Reply) -> None:
+        if reply.code != 200:  # noqa: PLR2004  the contract's only success
+            self.problems.append(f"{what} of {one}: HTTP {reply.code}")
 
 
 def _entity(one: str) -> dict[str, object]:

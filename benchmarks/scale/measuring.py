@@ -2,12 +2,9 @@
 
 import math
 import random
-import subprocess
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,22 +13,24 @@ from benchmarks.process_start import start_gateway_once, start_operator_once
 from benchmarks.scale.audit import Calls
 from benchmarks.scale.finished_runs import FinishedRuns
 from benchmarks.scale.gateway import GatewayCalls
+from benchmarks.scale.night_figures import Rest
+from benchmarks.scale.nights import Nights
+from benchmarks.scale.operated import Operated
 from benchmarks.scale.pipelines import apply_all, apply_raw, at_once, manifest, name
 from benchmarks.scale.process import processor_seconds, resident_mib
 from benchmarks.scale.scene import Scene
+from benchmarks.scale.subject import GATEWAY_MODULE, OPERATOR_MODULE
 from benchmarks.scale.timeline import Timeline
+from benchmarks.scale.work import per_reconcile
 from ingestion_operator.ports import CRONJOBS, PIPELINES
 from tests.cluster.errors import TestBedError
-from tests.cluster.progress import say, step
-from tests.support.operator_process import start_operator
+from tests.cluster.progress import step
 
 RUNS_EACH: Final = 4
-_SECONDS_EACH: Final = 0.5
-_SECONDS_LEAST: Final = 120
 _CHANGES: Final = 50
 _STAMPEDE: Final = 200
 _STARTS: Final = 3
-_QUIET_SECONDS: Final = 4
+_REST_SECONDS: Final = 30
 _SEED: Final = 8
 _WATCHED: Final = frozenset({"ingestionpipelines", "cronjobs", "jobs", "pods"})
 
@@ -53,15 +52,19 @@ class Measuring:
     def __init__(self, scene: Scene, size: int) -> None:
         self._scene = scene
         self._size = size
-        self._bound = max(_SECONDS_LEAST, _SECONDS_EACH * size)
+        self._operated = Operated(scene, size)
+        self._bound = self._operated.bound
+        self._until_quiet = self._operated.until_quiet
+        self._problem = self._operated.problem
+        self._at_rest = Rest(0, 1)
         self._random = random.Random(_SEED)  # noqa: S311  which pipelines are changed, the same ones each time
         self._timeline = Timeline()
-        self.measured = Measured(size)
+        self.measured = Measured(size, problems=self._operated.problems)
 
     def all(self) -> Measured:
-        """Apply, fill with history, rest, change, stampede, restart; then the gateway's calls, and both starts."""
+        """Apply, fill with history, rest, change, stampede, restart; the gateway's calls, both starts, the nights."""
         found, timeline = self.measured, self._timeline
-        with self._operator() as operator:
+        with self._operated.running() as operator, timeline.sampling("operator", operator.pid):
             found.figures["operator_empty_mib"] = resident_mib(operator.pid)
             phases = {
                 "apply": self._apply,
@@ -70,33 +73,42 @@ class Measuring:
                 "changes": self._change,
                 "stampede": self._stampede,
             }
-            with timeline.sampling("operator", operator.pid):
-                for phase, measure in phases.items():
-                    with timeline.phase(phase):
-                        measure(operator.pid)
+            for phase, measure in phases.items():
+                with timeline.phase(phase), self._operated.metered(phase, operator):
+                    measure(operator.pid)
         self._restart()
-        self._gateway()
-        found.samples |= {"timeline": timeline.samples, "phases": timeline.phases}
+        calls = GatewayCalls(self._scene, self._size, timeline)
+        calls.measure()
+        self._start_up(calls)
+        nights = Nights(self._operated, timeline, self._at_rest)
+        nights.measure(calls)
+        found.figures |= calls.figures | nights.figures | per_reconcile(self._operated.work.values())
+        found.samples |= calls.samples | {"timeline": timeline.samples, "phases": timeline.phases}
+        found.samples["work"] = {phase: asdict(work) for phase, work in self._operated.work.items()}
+        found.problems += calls.problems
+        return found
+
+    def one(self) -> Measured:
+        """Find what the gateway's status takes beside a single pipeline with its runs."""
+        with self._operated.running():
+            apply_all(self._scene, 1)
+            if not self._scene.pipelines.wait_for_count(1, timeout=self._bound):
+                self._problem("the only pipeline was not Ready in time")
+            self._add_finished_runs()
+            self._until_quiet()
+        calls = GatewayCalls(self._scene, 1, self._timeline)
+        calls.measure_statuses()
+        found = self.measured
+        found.figures |= {key.replace("status", "status_of_one"): value for key, value in calls.figures.items()}
+        found.problems += calls.problems
         return found
 
     def raw(self) -> None:
-        """Write the same objects by a script, in the scene's own namespace; nobody else is there."""
+        """Write the same objects by a script, in the scene's own namespace; no program runs beside it."""
         begin = time.perf_counter()
         with step(f"{self._size:,} pipelines by a script"):
             apply_raw(self._scene, self._size)
         self.measured.figures["floor_s"] = round(time.perf_counter() - begin, 2)
-
-    @contextmanager
-    def _operator(self) -> "Iterator[subprocess.Popen[bytes]]":
-        scene = self._scene
-        with start_operator(
-            scene.folder,
-            kubeconfig=scene.operator_kubeconfig,
-            namespace=scene.namespace,
-            settings=scene.settings_path,
-            observer=scene.bed.kubeconfig,
-        ) as process:
-            yield process
 
     def _apply(self, pid: int) -> None:
         scene, figures = self._scene, self.measured.figures
@@ -112,18 +124,27 @@ class Measuring:
         self._until_quiet()
         made = calls.read(Calls())
         self.measured.calls["apply"] = made.table()
-        figures["calls_per_pipeline"] = round(made.total / self._size, 2)
+        figures["calls_per_pipeline"] = round(made.requests / self._size, 2)
         figures["writes_per_pipeline"] = round(made.writes / self._size, 2)
         figures["bytes_sent_per_pipeline"] = round((scene.relay.sent - sent) / self._size)
         figures["bytes_received_per_pipeline"] = round((scene.relay.received - received) / self._size)
         figures["apply_cpu_ms_per_pipeline"] = round(1000 * (processor_seconds(pid) - used) / self._size, 1)
 
     def _fill(self, pid: int) -> None:
-        """Give each pipeline finished runs, and wait until the operator has nothing to say about them any more."""
-        scene, figures = self._scene, self.measured.figures
-        runs, used = FinishedRuns(scene.cluster), processor_seconds(pid)
+        """Give each pipeline finished runs, and wait until the operator has nothing to write about them any more."""
+        figures, used, begin = self.measured.figures, processor_seconds(pid), time.perf_counter()
+        with step(f"adding {RUNS_EACH} finished runs to each"):
+            self._add_finished_runs()
+        figures["filled_s"] = round(time.perf_counter() - begin, 2)
+        self._until_quiet()
+        figures["fill_to_quiet_s"] = round(time.perf_counter() - begin, 2)
+        figures["fill_cpu_ms_per_finished_run"] = round(
+            1000 * (processor_seconds(pid) - used) / self._size / RUNS_EACH, 1
+        )
+
+    def _add_finished_runs(self) -> None:
+        scene, runs = self._scene, FinishedRuns(self._scene.cluster)
         began = datetime.now(UTC).replace(microsecond=0) - timedelta(days=RUNS_EACH)
-        begin = time.perf_counter()
 
         def fill(number: int) -> None:
             cronjob = scene.cluster.get(CRONJOBS, scene.namespace, name(number))
@@ -132,21 +153,17 @@ class Measuring:
             for run in range(RUNS_EACH):
                 runs.add(cronjob, run, began + timedelta(days=run), success=run > 0)
 
-        with step(f"adding {RUNS_EACH} finished runs to each"):
-            at_once(fill, range(self._size))
-        figures["filled_s"] = round(time.perf_counter() - begin, 2)
-        self._until_quiet()
-        figures["fill_to_quiet_s"] = round(time.perf_counter() - begin, 2)
-        figures["fill_cpu_ms_per_finished_run"] = round(
-            1000 * (processor_seconds(pid) - used) / self._size / RUNS_EACH, 1
-        )
+        at_once(fill, range(self._size))
 
     def _rest(self, pid: int) -> None:
-        used, begin = processor_seconds(pid), time.perf_counter()
-        time.sleep(10)  # the time over which idleness is measured
+        audit, used, begin = self._scene.audit.from_here(), processor_seconds(pid), time.perf_counter()
+        time.sleep(_REST_SECONDS)  # the time over which idleness is measured
         self.measured.figures["operator_rss_mb"] = resident_mib(pid)
-        share = (processor_seconds(pid) - used) / (time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        self._at_rest = Rest(audit.read(Calls()).total, seconds)
+        share = (processor_seconds(pid) - used) / seconds
         self.measured.figures["operator_idle_cpu_percent"] = round(100 * share, 1)
+        self.measured.figures["operator_idle_requests_per_minute"] = round(60 * self._at_rest.requests / seconds, 1)
 
     def _change(self, pid: int) -> None:
         """Change one schedule among many: how long until its CronJob has it."""
@@ -189,6 +206,7 @@ class Measuring:
         lags = sorted(1000 * (scene.jobs.seen_at[job] - clock) for job in new)
         pod_lags = self._pod_lags(new)
         records = self._records(count, timeout=120)
+        self._until_quiet()
         self.measured.samples["stampede_job_lag_ms"] = [round(lag) for lag in lags]
         self.measured.samples["stampede_pod_lag_ms"] = [round(lag) for lag in pod_lags]
         self.measured.samples["stampede_record_lag_ms"] = [round(1000 * (at - clock)) for at in records]
@@ -218,41 +236,35 @@ class Measuring:
         return [active.seen_at[one] for one in names if active.values.get(one)]
 
     def _restart(self) -> None:
-        """A new process beside unchanged pipelines: what it writes, and when it has seen all and watches."""
+        """A new process beside unchanged pipelines: what it asks for, and when it watches all and has judged all."""
         scene, figures = self._scene, self.measured.figures
         audit, sent, received = scene.audit.skip(), scene.relay.sent, scene.relay.received
-        begin = time.perf_counter()
+        begin, made = time.perf_counter(), Calls()
         with (
-            self._operator() as operator,
+            self._operated.running() as operator,
             self._timeline.phase("restart"),
             self._timeline.sampling("operator", operator.pid),
         ):
-            made = Calls()
-            with step(f"a restart beside {self._size:,} pipelines"):
-                while not audit.read(made).watched >= _WATCHED and time.perf_counter() - begin < self._bound:
-                    time.sleep(0.2)
+
+            def has_judged_all() -> bool:
+                return audit.read(made).watched >= _WATCHED and operator.metrics.pipelines() >= self._size
+
+            self._operated.waited(
+                f"watches and judgement of {self._size:,} pipelines after a restart",
+                has_judged_all,
+                timeout=self._bound,
+            )
             figures["restart_ready_s"] = round(time.perf_counter() - begin, 2)
             self._until_quiet()
             audit.read(made)
             figures["restart_rss_mb"] = resident_mib(operator.pid)
             figures["restart_cpu_ms_per_pipeline"] = round(1000 * processor_seconds(operator.pid) / self._size, 1)
-        if not made.watched >= _WATCHED:
-            self._problem(f"after a restart only {sorted(made.watched)} are watched")
         figures["restart_writes"] = made.writes
+        figures["restart_gets_per_pipeline"] = round(made.gets / self._size, 2)
         figures["restart_bytes_per_pipeline"] = round(
             (scene.relay.received - received + scene.relay.sent - sent) / self._size
         )
         self.measured.calls["restart"] = made.table()
-
-    def _gateway(self) -> None:
-        scene, found = self._scene, self.measured
-        calls = GatewayCalls(scene, self._size, self._timeline)
-        calls.measure()
-        found.figures |= calls.figures
-        found.samples |= calls.samples
-        for problem in calls.problems:
-            self._problem(problem)
-        self._start_up(calls)
 
     def _start_up(self, calls: GatewayCalls) -> None:
         """From the start of each program until it does its work, with all objects there."""
@@ -261,7 +273,10 @@ class Measuring:
             started = {
                 "operator": [
                     start_operator_once(
-                        kubeconfig=scene.operator_kubeconfig, namespace=scene.namespace, settings=scene.settings_path
+                        kubeconfig=scene.operator_kubeconfig,
+                        namespace=scene.namespace,
+                        settings=scene.settings_path,
+                        program=scene.subject.program(OPERATOR_MODULE),
                     )
                     for _ in range(_STARTS)
                 ],
@@ -271,6 +286,7 @@ class Measuring:
                         namespace=scene.namespace,
                         settings=scene.settings_path,
                         credentials=calls.credentials,
+                        program=scene.subject.program(GATEWAY_MODULE),
                     )
                     for _ in range(_STARTS)
                 ],
@@ -278,27 +294,3 @@ class Measuring:
         for program, starts in started.items():
             found.samples[f"{program}_start_s"] = [one.seconds for one in starts]
             found.figures[f"{program}_start_s"] = percentile([one.seconds for one in starts], 0.5)
-
-    def _until_quiet(self) -> None:
-        """Wait until the operator has called nothing but its Lease for some seconds."""
-        watched = self._scene.audit.from_here()
-        with step("waiting for the operator to come to rest"):
-            self._wait_quiet(lambda: _without_lease(watched.read(Calls()).counts))
-
-    def _wait_quiet(self, count: Callable[[], int]) -> None:
-        end, quiet_since = time.monotonic() + self._bound, time.monotonic()
-        while time.monotonic() - quiet_since < _QUIET_SECONDS:
-            time.sleep(0.5)
-            if count():
-                quiet_since = time.monotonic()
-            if time.monotonic() > end:
-                self._problem(f"the operator has not come to rest within {self._bound:.0f} s")
-                return
-
-    def _problem(self, text: str) -> None:
-        say(f"error: {text}")
-        self.measured.problems.append(text)
-
-
-def _without_lease(counts: Counter[tuple[str, str]]) -> int:
-    return sum(count for (verb, resource), count in counts.items() if resource != "leases" and verb != "watch")

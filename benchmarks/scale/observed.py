@@ -37,16 +37,16 @@ class Observed:
         self._stopped = True  # the thread is a daemon: it may wait for an event that never comes
 
     def wait(self, condition: Callable[[dict[str, Any]], bool], *, timeout: float) -> bool:
-        """Wait until the condition holds for the values by name; tell whether it did in time."""
+        """Wait until the condition holds for the values by name; return whether it did in time."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self.values), timeout)
 
     def wait_for_count(self, count: int, *, timeout: float) -> bool:
-        """Wait until so many objects have a true value; tell whether they had in time."""
+        """Wait until so many objects have a true value; return whether they had in time."""
         return self.wait(lambda values: sum(map(bool, values.values())) >= count, timeout=timeout)
 
     def wait_for_value(self, name: str, value: Any, *, timeout: float) -> bool:
-        """Wait until an object has the value; tell whether it had in time."""
+        """Wait until an object has the value; return whether it had in time."""
         return self.wait(lambda values: bool(values.get(name) == value), timeout=timeout)
 
     def _run(self) -> None:

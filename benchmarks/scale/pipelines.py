@@ -57,7 +57,7 @@ def apply_raw(scene: Scene, size: int) -> None:
     def write(number: int) -> None:
         body = scene.cluster.create(PIPELINES, manifest(scene.namespace, number))
         child = cronjob(Pipeline.parse(body), scene.settings, SystemClock().now())
-        child["spec"]["suspend"] = True  # nobody is there to tell who would run
+        child["spec"]["suspend"] = True  # no run is wanted
         scene.cluster.create(CRONJOBS, child)
         now = format_timestamp(SystemClock().now())
         conditions = [

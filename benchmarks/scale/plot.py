@@ -95,8 +95,8 @@ def _panel(lines: Mapping[str, Sequence[Sequence[Point]]], top: int, scale: floa
 def _seconds(last: float, scale: float) -> list[str]:
     step = nice(last / 8)
     y = _TOPS[1] + _PANEL + 14
-    marks = [step * number for number in range(int(last / step) + 1)]
-    return [f'<text x="{_LEFT + at * scale:.1f}" y="{y}" text-anchor="middle">{at:g} s</text>' for at in marks]
+    ticks = [step * number for number in range(int(last / step) + 1)]
+    return [f'<text x="{_LEFT + at * scale:.1f}" y="{y}" text-anchor="middle">{at:g} s</text>' for at in ticks]
 
 
 def nice(value: float) -> float:

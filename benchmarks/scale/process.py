@@ -22,6 +22,12 @@ def processor_seconds(pid: int) -> float:
     return round((int(fields[11]) + int(fields[12])) / _TICKS, 2)
 
 
+def idle_seconds() -> float:
+    """Return how long the machine's cores have been idle since it was started, all of them together."""
+    fields = Path("/proc/stat").read_text().split(maxsplit=5)
+    return int(fields[4]) / _TICKS
+
+
 def threads_of(pid: int) -> int:
     """Return how many threads a process has."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))

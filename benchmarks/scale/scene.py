@@ -9,10 +9,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
+from kubernetes import client
 
 from benchmarks.scale.audit import AuditLog
 from benchmarks.scale.observed import Observed
 from benchmarks.scale.relay import Relay
+from benchmarks.scale.subject import Subject
 from ingestion_operator import constants
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.settings import Settings
@@ -35,6 +37,7 @@ class Scene:
     """Where the figures of one number of pipelines are taken."""
 
     bed: Cluster
+    subject: Subject
     namespace: str
     folder: Path
     settings_path: Path
@@ -55,18 +58,23 @@ class Scene:
     settings: Settings = field(default_factory=lambda: Settings.model_validate(SETTINGS))
 
 
+def watching_client(bed: Cluster) -> client.ApiClient:
+    """Return an administrator's client with connections for the benchmark's own watches."""
+    return connect(read_configuration(str(bed.kubeconfig)), pool_size=5)
+
+
 @contextmanager
-def open_scene(bed: Cluster, namespace: str) -> Iterator[Scene]:
+def open_scene(bed: Cluster, namespace: str, subject: Subject) -> Iterator[Scene]:
     """Make the namespace and everything but the pipelines; the namespace is left for its caller to remove."""
     bed.kubectl("create", "namespace", namespace)
     administrator = str(bed.kubeconfig)
-    watching = connect(read_configuration(administrator), pool_size=5)
+    watching = watching_client(bed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         settings_path = folder / "settings.yaml"
         settings_path.write_text(yaml.safe_dump(SETTINGS))
         account = write_account_kubeconfig(
-            bed, namespace, folder / "kubeconfig", manifest="rbac.yaml", account=OPERATOR
+            bed, namespace, folder / "kubeconfig", manifest=subject.manifest("rbac.yaml"), account=OPERATOR
         )
         address = urlsplit(yaml.safe_load(account.read_text())["clusters"][0]["cluster"]["server"])
         with (
@@ -79,6 +87,7 @@ def open_scene(bed: Cluster, namespace: str) -> Iterator[Scene]:
         ):
             yield Scene(
                 bed=bed,
+                subject=subject,
                 namespace=namespace,
                 folder=folder,
                 settings_path=settings_path,

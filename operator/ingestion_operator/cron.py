@@ -19,6 +19,7 @@ _YEARS: Final = 5
 """The search ends this many years later."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)
 _SECOND: Final = timedelta(seconds=1)
 _MINUTE: Final = 60
@@ -45,9 +46,10 @@ class CronExpression:
             return True
         return any(day <= _LONGEST_MONTHS[month - 1] for month in self.months for day in self.days)
 
-    def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """Return the first time after `moment` in UTC, or None where there is none within five years."""
-        return _Search(self, moment, zone).run()
+    def next_after(self, moment: datetime, zone: ZoneInfo, until: datetime | None = None) -> datetime | None:
+        """Return the first time after `moment` in UTC; None where there is none within five years, or until `until`."""
+        found = _Search(self, moment, zone).run(until or _END_OF_TIME)
+        return None if found is None or (until is not None and found > until) else found
 
     def is_day(self, wall: datetime) -> bool:
         """Return whether the day fields match a local time."""
@@ -102,7 +104,8 @@ class _Field:
             return self.low + self.names.index(text.lower())
         value = self._number(text, item)
         if not self.low <= value <= self.high:
-            raise ValueError(f"{self.name} {item!r} has {value}: use {self.low} to {self.high}")
+            names = f", or {self.names[0]} to {self.names[-1]}" if self.names else ""
+            raise ValueError(f"{self.name} {item!r} has {value}: use {self.low} to {self.high}{names}")
         return value
 
     def _number(self, text: str, item: str) -> int:
@@ -133,11 +136,11 @@ class _Search:
         self._is_aligned = False  # whether the units below the one that is searched are at their start
         self._go_to((after - _EPOCH) // _SECOND + 1)
 
-    def run(self) -> datetime | None:
-        last_year = self._wall.year + _YEARS
+    def run(self, until: datetime) -> datetime | None:
+        last_year, last_instant = self._wall.year + _YEARS, (until - _EPOCH) // _SECOND
         # Each answers whether its unit is found without a change of a larger one.
         units: tuple[Callable[[], bool], ...] = (self._month, self._day, self._hour, self._minute, self._second)
-        while self._wall.year <= last_year:
+        while self._wall.year <= last_year and self._instant <= last_instant:
             if all(find() for find in units):
                 return _EPOCH + timedelta(seconds=self._instant)
         return None
@@ -156,8 +159,8 @@ class _Search:
         while not self._expression.is_day(self._wall):
             self._align(self._wall.replace(hour=0, minute=0, second=0))
             self._go_to_wall(self._wall + timedelta(days=1))
-            hour = self._wall.hour  # not 0 where there is no midnight
-            self._go_to(self._instant + (24 - hour if hour > _NOON else -hour) * _HOUR)
+            if hour := self._wall.hour:  # there is no midnight
+                self._go_to(self._instant + (24 - hour if hour > _NOON else -hour) * _HOUR)
             if self._wall.day == 1:
                 return False
         return True

@@ -117,7 +117,7 @@ class ClusterApi(Protocol):
         """Ask for the object's end; one that is not there is no error. Raises Conflict as `merge_patch` does."""
 
     def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
-        """Tell whether this program has a permission."""
+        """Return whether this program has a permission."""
 
 
 class PodLogs(Protocol):
@@ -215,7 +215,7 @@ class StatusObserver(Protocol):
     def on_reconciled(
         self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
-        """Take notice of what a status was when this was called last, and is; both with all runs. Raises nothing."""
+        """Take notice of what a status was when this was called last, and is. Raises nothing."""
 
 
 HandedOver = Literal["taken", "refused", "unknown"]

@@ -5,14 +5,13 @@ the API server and this program accept the same texts.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
-
+from ingestion_operator.cron import MONTHS, WEEKDAYS, CronExpression, parse
 from ingestion_operator.errors import Rejected
 
 PRESETS: Final = {
@@ -24,8 +23,6 @@ PRESETS: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 def _any_case(names: Iterable[str]) -> str:
@@ -43,19 +40,22 @@ CRON_PATTERN: Final = " +".join(
         _field("[0-5]?[0-9]"),
         _field("[01]?[0-9]|2[0-3]"),
         _field("0?[1-9]|[12][0-9]|3[01]"),
-        _field(f"0?[1-9]|1[0-2]|{_any_case(_MONTHS)}"),
-        _field(f"[0-7]|{_any_case(_WEEKDAYS)}"),
+        _field(f"0?[1-9]|1[0-2]|{_any_case(MONTHS)}"),
+        _field(f"[0-7]|{_any_case(WEEKDAYS)}"),
     )
 )
 TIME_ZONE_PATTERN: Final = "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*"
 DURATION_PATTERN: Final = "[1-9][0-9]{0,5}(s|m|h|d)"
-_NEAR: Final = timedelta(hours=3)
+_NEAR: Final = timedelta(days=2)
+_FIRST_SPAN: Final = timedelta(hours=1)
+_LONGEST_SPAN: Final = timedelta(days=366 * 8)
+"""29 February may be four years ago."""
 _END_OF_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 SECONDS_PER_UNIT: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def is_cron(text: str) -> bool:
-    """Tell whether `text` has the shape of a preset or of five cron fields."""
+    """Return whether `text` has the shape of a preset or of five cron fields."""
     return text in PRESETS or re.fullmatch(CRON_PATTERN, text) is not None
 
 
@@ -65,49 +65,50 @@ def duration_seconds(text: str) -> int:
     Raises ValueError for any other shape.
     """
     if not re.fullmatch(DURATION_PATTERN, text):
-        raise ValueError(f"{text!r} is no duration: use one number and one unit, such as 90m, 2h or 7d")
+        raise ValueError(f"{text!r} is not a duration: use one number and one unit, such as 90m, 2h or 7d")
     return int(text[:-1]) * SECONDS_PER_UNIT[text[-1]]
 
 
 def normalise_cron(text: str) -> str:
-    """Return five fields that Kubernetes takes: presets spelled out, weekday 7 written as 0.
+    """Return five fields that Kubernetes accepts: presets spelled out, weekday 7 written as 0.
 
-    Raises Rejected (InvalidSchedule) for what no CronJob accepts.
+    Raises Rejected (InvalidSchedule), with field, value and fix, for what no CronJob accepts or what never fires.
     """
     expression = PRESETS.get(text, text)
     if not is_cron(expression):
         raise Rejected(
             "InvalidSchedule",
-            f"spec.schedule.cron {text!r} is no five-field cron expression: "
-            f"use e.g. '0 2 * * *' or one of {', '.join(PRESETS)}",
+            f"spec.schedule.cron {text!r} is not a five-field cron expression: "
+            f"use e.g. '0 4 * * *' or one of {', '.join(PRESETS)}",
         )
     *others, weekday = expression.split()
     normal = " ".join([*others, ",".join(_normalise_weekday(item) for item in weekday.split(","))])
     try:
-        CronSim(normal, datetime(2000, 1, 1, tzinfo=ZoneInfo("UTC")))
-    except CronSimError as error:
+        parsed = parse(normal)
+    except ValueError as error:
+        raise Rejected("InvalidSchedule", f"spec.schedule.cron {text!r}: {error}") from error
+    if not parsed.ever_fires:
         raise Rejected(
             "InvalidSchedule",
-            f"spec.schedule.cron {text!r} names a day or range that does not exist ({error}): correct it",
-        ) from error
+            f"spec.schedule.cron {text!r} never fires, since no month {others[3]!r} has a day {others[2]!r}: "
+            "use a day that one of these months has",
+        )
     return normal
 
 
 def _normalise_weekday(item: str) -> str:
     days, _, step = item.partition("/")
     first, dash, last = days.partition("-")
-    if step and not dash and first not in ("*", "7"):
-        return f"{first}-6/{step}"  # to Saturday, as Kubernetes counts; others count to Sunday
     if "7" not in (first, last):
         return item
     start, end = _weekday_number(first), _weekday_number(last) if dash else 7
     if start > end:
-        return item  # the parser that follows names the reversed range
+        return item  # the parser that follows refuses it
     return ",".join(dict.fromkeys(str(day % 7) for day in range(start, end + 1, int(step or 1))))
 
 
 def _weekday_number(text: str) -> int:
-    return int(text) if text.isdecimal() else _WEEKDAYS.index(text.lower())
+    return int(text) if text.isdecimal() else WEEKDAYS.index(text.lower())
 
 
 def zone(name: str) -> ZoneInfo:
@@ -121,32 +122,75 @@ def zone(name: str) -> ZoneInfo:
         ) from error
 
 
-def next_tick(cron: str, time_zone: str, after: datetime) -> datetime | None:
-    """Return the first tick after `after` in UTC, or None where the expression never fires.
+def next_tick(cron: str, time_zone: str, after: datetime, since: datetime | None = None) -> datetime | None:
+    """Return the first tick after `after` in UTC.
 
-    Only told to people: Kubernetes decides when a CronJob fires.
+    Args:
+        cron: Five fields.
+        time_zone: IANA name.
+        after: Any moment.
+        since: Where the CronJob controller's search begins, such as lastScheduleTime. Only on the night of a clock
+            change it matters: a search from a later moment may find a tick that the controller skips.
+
+    Returns:
+        None where the expression does not fire or cannot be read.
+
     """
-    try:
-        tick = next(CronSim(cron, after.astimezone(zone(time_zone))), None)
-    except CronSimError:
+    expression = _read(cron)
+    if expression is None:
         return None
-    return tick.astimezone(ZoneInfo("UTC")) if tick else None
+    if since is not None and since < after:
+        after = last_tick(cron, time_zone, after, since) or since
+    return expression.next_after(after, zone(time_zone))
 
 
-def last_tick(cron: str, time_zone: str, until: datetime) -> datetime | None:
-    """Return the last tick until `until`, itself included, in UTC, or None where the expression never fires."""
-    after = until.replace(microsecond=0) + timedelta(seconds=1)
-    try:
-        tick = next(CronSim(cron, after.astimezone(zone(time_zone)), reverse=True), None)
-    except CronSimError:
+def last_tick(cron: str, time_zone: str, until: datetime, since: datetime | None = None) -> datetime | None:
+    """Return the last tick until `until`, itself included, in UTC.
+
+    Args:
+        cron: Five fields.
+        time_zone: IANA name.
+        until: Any moment.
+        since: Where the CronJob controller's search begins, such as lastScheduleTime: ticks lie after it. Without it
+            the search goes back some years.
+
+    Returns:
+        None where there is no tick, or where the expression cannot be read.
+
+    """
+    expression, place = _read(cron), zone(time_zone)
+    if expression is None:
         return None
-    return tick.astimezone(ZoneInfo("UTC")) if tick else None
+    for start in _starts(until, since, place):
+        last, tick = None, expression.next_after(start, place, until)
+        while tick is not None:
+            last, tick = tick, expression.next_after(tick, place, until)
+        if last is not None:
+            return last
+    return None
 
 
-def clocks_change_near(time_zone: str, moment: datetime) -> bool:
-    """Tell whether the zone's clocks are put forward or back around `moment`: programs differ about ticks then."""
-    local = moment.astimezone(zone(time_zone))
-    return (local - _NEAR).utcoffset() != (local + _NEAR).utcoffset()
+def _starts(until: datetime, since: datetime | None, place: ZoneInfo) -> Iterator[datetime]:
+    """Yield ever earlier moments from which a search gives the ticks that a search from `since` gives."""
+    span = _FIRST_SPAN
+    while span < _LONGEST_SPAN:
+        start = until - span
+        # From the middle of a clock change a search may find ticks that one from before it does not.
+        while (start - _NEAR).astimezone(place).utcoffset() != (start + _NEAR).astimezone(place).utcoffset():
+            start -= 2 * _NEAR
+        if since is not None and start <= since:
+            break
+        yield start
+        span *= 4
+    if since is not None:
+        yield since
+
+
+def _read(cron: str) -> CronExpression | None:
+    try:
+        return parse(cron)
+    except ValueError:
+        return None
 
 
 class Window(StrEnum):
@@ -158,7 +202,7 @@ class Window(StrEnum):
 
 
 def window(start: datetime | None, end: datetime | None, now: datetime) -> Window:
-    """Tell whether the schedule is open; startDate and endDate themselves belong to the open time."""
+    """Return whether the schedule is open; startDate and endDate themselves belong to the open time."""
     if start is not None and now < start:
         return Window.NOT_STARTED
     if end is not None and now > end:

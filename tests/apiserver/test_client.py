@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.constants import COLUMN_FULL_NAME, FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
+from ingestion_operator.constants import FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
 from ingestion_operator.errors import ClusterError, Conflict, Invalid, NotFound
 from ingestion_operator.kube import client as module
 from ingestion_operator.kube.client import KubernetesCluster, read_configuration
@@ -34,20 +34,10 @@ def test_an_object_is_created_read_and_listed(either: ClusterApi, namespace: str
     created = either.create(CONFIG_MAPS, config_map(namespace, name, labels={"x": name}, a="1"))
     assert either.get(CONFIG_MAPS, namespace, name) == created
     assert either.list(CONFIG_MAPS, namespace, {"x": name}) == [created]
-    assert created in [body for page in either.pages(CONFIG_MAPS, namespace, size=1) for body in page]
     assert either.list(CONFIG_MAPS, namespace, {"x": name, "y": "z"}) == []
     assert [
         found["metadata"]["name"] for found in either.list(CONFIG_MAPS, namespace, {}, fields={"metadata.name": name})
     ] == [name]
-
-
-def test_rows_name_pipelines_as_wide_columns_do(either: ClusterApi, namespace: str) -> None:
-    plain, named, left_out = (manifest(fresh(), namespace) for _ in range(3))
-    named["spec"]["fullyQualifiedName"] = 'shop."the.nightly"'
-    left_out["metadata"]["labels"] = {"x": "y"}
-    made = [either.create(PIPELINES, body)["metadata"]["name"] for body in (plain, named, left_out)]
-    rows = {row["Name"]: row[COLUMN_FULL_NAME] for row in either.rows(PIPELINES, namespace, without="x")}
-    assert [rows.get(name, "left out") for name in made] == [None, 'shop."the.nightly"', "left out"]
 
 
 @pytest.mark.parametrize("kind", [PIPELINES, CRONJOBS, JOBS, PODS, SECRETS, EVENTS], ids=lambda kind: kind.plural)

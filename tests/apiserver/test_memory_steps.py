@@ -12,19 +12,18 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict
+from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.memory_sizes import limit_of
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
-from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
-from ingestion_operator.runs.classify import run_id
+from ingestion_operator.runs.stopping import stop
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.errors import CommandError
 from tests.cluster.handle import Cluster
 from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.live_reconciling import LiveReconciling
 from tests.support.objects import Body, manifest, settings
 from tests.support.waiting import wait_for
 
@@ -39,7 +38,7 @@ class Scene:
     def __init__(self, api: KubernetesCluster, namespace: str, name: str, *, retries: int = 0) -> None:
         self.api, self.namespace, self.name = api, namespace, name
         reporter = reporter_over(api, FakeSink(), settings, SystemClock())
-        self._refresher = Reconciling(api, settings, SystemClock(), reporter)
+        self._reconciler = LiveReconciling(api, namespace, settings, SystemClock(), reporter)
         body = manifest(
             name,
             namespace,
@@ -56,19 +55,27 @@ class Scene:
         metadata = template["metadata"] | {"name": f"{name}-1", "namespace": namespace}
         metadata["ownerReferences"] = [owner | {"controller": True, "blockOwnerDeletion": True}]
         job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]}
-        self.run_id = run_id(api.create(JOBS, job))
+        self.run_id = read_job(api.create(JOBS, job)).run_id
 
     def look(self) -> None:
         """Look as the queue does: anew where the Job controller was quicker."""
         for _ in range(_LOOKS):
             with suppress(Conflict):
-                self._refresher.reconcile(PipelineKey(self.namespace, self.name), [])
+                self._reconciler.reconcile(self.name)
                 return
         raise AssertionError(f"{_LOOKS} looks in a row have met another change")
 
     def jobs(self) -> list[Body]:
         found = self.api.list(JOBS, self.namespace, {constants.LABEL_PIPELINE: self.name})
         return sorted(found, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+
+    def is_stopped(self, name: str) -> bool:
+        """Ask a Job to end; return whether that is written. The Job controller may write it at the same moment."""
+        action = stop(read_job(self.api.get(JOBS, self.namespace, name) or {}), "a person", SystemClock().now())
+        with suppress(Conflict):
+            if action is not None:
+                self.api.merge_patch(JOBS, self.namespace, name, action.patch)
+        return action is None
 
     @property
     def run(self) -> Run:
@@ -147,7 +154,7 @@ def test_a_run_that_is_killed_between_two_sizes_ends_without_another_pod(scene: 
     found.look()
     (job,) = found.jobs()
     assert job["spec"]["suspend"] is True
-    RunStopper(found.api, found.namespace, SystemClock(), "a person").stop(job)
+    wait_for("the stop to be written", lambda: found.is_stopped(job["metadata"]["name"]), timeout=30)
     found.look()
     assert (found.run.state, found.run.message) == ("stopped", "Stopped on request of a person")
     found.wait_for_the_jobs_end("Failed", "BackoffLimitExceeded")

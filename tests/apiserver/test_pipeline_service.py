@@ -8,21 +8,20 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.controllers.heartbeat import lease_body
 from ingestion_operator.errors import NotFound, OperatorError, Rejected
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, LEASES, PIPELINES, PODS, SECRETS
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
+from ingestion_operator.runtime.heartbeat import lease_body
 from ingestion_operator.settings import Settings
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.support import objects
 from tests.support.entities import OTHER_ID, airflow, entity, token
 from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.live_reconciling import LiveReconciling
 from tests.support.waiting import wait_for
 
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
@@ -60,8 +59,8 @@ def client(make_client: Callable[[], K8sPipelineServiceClient]) -> K8sPipelineSe
 @pytest.fixture
 def operate(api: KubernetesCluster, namespace: str, settings: Settings) -> Callable[[str], object]:
     reporter = reporter_over(api, FakeSink(), lambda: settings, SystemClock())
-    refresher = Reconciling(api, lambda: settings, SystemClock(), reporter)
-    return lambda name: refresher.reconcile(PipelineKey(namespace, resource_name(name)), [])
+    reconciler = LiveReconciling(api, namespace, lambda: settings, SystemClock(), reporter)
+    return lambda name: reconciler.reconcile(resource_name(name))
 
 
 def stored(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:

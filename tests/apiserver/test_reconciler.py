@@ -9,19 +9,19 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Rejected
-from ingestion_operator.kube.client import APPLY_PATCH, JSON, MERGE_PATCH, KubernetesCluster
+from ingestion_operator.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Document, KubernetesCluster
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import CronJobs, Reconciling
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.settings import Settings
 from tests.support import requests
 from tests.support.corpus import full
 from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.golden import GOLDEN
+from tests.support.live_reconciling import LiveReconciling
 from tests.support.objects import Body, manifest, settings
+from tests.support.reconciling import CronJobs
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SETTINGS = settings(allowedServiceAccounts=["workload-identity"])
@@ -34,14 +34,15 @@ class CountingCluster(KubernetesCluster):
         super().__init__(api._api)
         self.writes: list[str] = []
 
-    def _call(
-        self, method: str, path: str, query: Mapping[str, Any], body: Body | None, content_type: str, accept: str = JSON
-    ) -> Body:
+    def _call(self, method: str, path: str, query: Mapping[str, Any], body: Document | None, content_type: str) -> Body:
         if method != "GET":
-            verb = {APPLY_PATCH: "apply", MERGE_PATCH: "merge_patch"}.get(content_type, "create")
+            dry = "dry run of " if query.get("dryRun") else ""
+            verb = {APPLY_PATCH: "apply", MERGE_PATCH: "merge_patch", JSON_PATCH: "replace_spec"}.get(
+                content_type, "create"
+            )
             plural, _, *subresource = path.split("/namespaces/")[1].split("/")[1:] + [""] * (verb == "create")
-            self.writes.append(" ".join([verb, plural, *subresource]))
-        return super()._call(method, path, query, body, content_type, accept)
+            self.writes.append(dry + " ".join([verb, plural, *subresource]))
+        return super()._call(method, path, query, body, content_type)
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_a_cronjob_replaced_between_look_and_write_is_a_conflict_and_stays(
     live = cluster.get(CRONJOBS, namespace, "replaced")
     assert live is not None
     assert "ownerReferences" not in live["metadata"]
-    assert "activeDeadlineSeconds" not in _pod(live)
+    assert _pod(live)["activeDeadlineSeconds"] != 3600
 
 
 def test_what_kubernetes_does_not_take_is_rejected_with_its_words(cluster: CountingCluster, namespace: str) -> None:
@@ -207,17 +208,16 @@ def test_a_look_writes_status_and_event_once_and_then_nothing(
 ) -> None:
     clock = _Clock(NOW)
     reporter = reporter_over(cluster, FakeSink(), lambda: SETTINGS, clock)
-    refresher = Reconciling(cluster, lambda: SETTINGS, clock, reporter)
+    reconciler = LiveReconciling(cluster, namespace, lambda: SETTINGS, clock, reporter)
     name = f"looked-at-{is_ready.lower()}"
     store(cluster, namespace, name, **changes)
-    key = PipelineKey(namespace, name)
     cluster.writes.clear()
-    refresher.reconcile(key, [])
+    reconciler.reconcile(name)
     assert cluster.writes == ["apply cronjobs", "apply ingestionpipelines status", *("create events" for _ in told)]
     cluster.writes.clear()
     for _ in range(2):
         clock.moment += timedelta(minutes=1)
-        refresher.reconcile(key, [])
+        reconciler.reconcile(name)
     assert cluster.writes == []
     body = cluster.get(PIPELINES, namespace, name)
     assert body is not None
@@ -234,6 +234,6 @@ def test_a_schedule_that_is_resumed_gets_its_floor_before_it_may_fire(cluster: C
     found = store(cluster, namespace, "resumed", schedule=schedule)
     cluster.writes.clear()
     live = reconciler.reconcile(found, SETTINGS, NOW)
-    assert cluster.writes == ["merge_patch cronjobs status", "apply cronjobs"]
+    assert cluster.writes == ["dry run of apply cronjobs", "merge_patch cronjobs status", "apply cronjobs"]
     assert live["status"]["lastScheduleTime"] == "2026-03-01T12:00:00Z"
     assert live["spec"]["suspend"] is False

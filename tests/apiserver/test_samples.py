@@ -8,22 +8,23 @@ import yaml
 
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from ingestion_operator.k8s.objects import PipelineKey
-from tests.support.reconciling import Reconciling
 from ingestion_operator.system_clock import SystemClock
 from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.live_reconciling import LiveReconciling
 from tests.support.objects import settings
+from tests.support.waiting import wait_for
 
 SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
 TOKEN = "ingestion-bot"
 
 
 @pytest.fixture
-def refresher(api: KubernetesCluster) -> Reconciling:
+def reconciler(api: KubernetesCluster, namespace: str) -> LiveReconciling:
     in_force, clock = settings(), SystemClock()
-    return Reconciling(api, lambda: in_force, clock, reporter_over(api, FakeSink(), lambda: in_force, clock))
+    reporter = reporter_over(api, FakeSink(), lambda: in_force, clock)
+    return LiveReconciling(api, namespace, lambda: in_force, clock, reporter)
 
 
 def ready(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
@@ -34,20 +35,25 @@ def ready(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_a_sample_names_the_secret_that_it_misses_and_is_ready_once_it_is_there(
-    bed: Cluster, api: KubernetesCluster, namespace: str, refresher: Reconciling, path: Path
+    bed: Cluster, api: KubernetesCluster, namespace: str, reconciler: LiveReconciling, path: Path
 ) -> None:
     bed.kubectl("-n", namespace, "delete", "secret", TOKEN, "--ignore-not-found")
     bed.kubectl("-n", namespace, "apply", "--server-side", "--filename", str(path))
     name = yaml.safe_load(path.read_text())["metadata"]["name"]
 
-    refresher.reconcile(PipelineKey(namespace, name), [])
+    reconciler.reconcile(name)
     missing = ready(api, namespace, name)
     assert (missing["status"], missing["reason"]) == ("False", "SecretNotFound")
     assert TOKEN in missing["message"]
 
     bed.kubectl("-n", namespace, "create", "secret", "generic", TOKEN, "--from-literal=token=any")
-    refresher.reconcile(PipelineKey(namespace, name), [])
-    assert ready(api, namespace, name)["status"] == "True"
+
+    def becomes_ready() -> bool:
+        reconciler.reconcile(name)
+        return bool(ready(api, namespace, name)["status"] == "True")
+
+    # A missing Secret is asked for with back-off.
+    wait_for("the pipeline to be ready", becomes_ready, timeout=30)
     cronjob = api.get(CRONJOBS, namespace, name)
     assert cronjob is not None
     assert cronjob["spec"]["suspend"] is False

@@ -1,6 +1,6 @@
-"""The cheapest real run: an application that behaves as its configuration says, mounted into the runner's pod.
+"""The cheapest real run: an application that behaves as configured, mounted into the runner's pod.
 
-Only the pod has the library; here the text alone matters, which becomes a ConfigMap. What it is to do travels in
+Only the pod has the library; here the text alone matters, which becomes a ConfigMap. What it has to do is written in
 the fields of the library's own example, since the library checks an application's configuration.
 """
 
@@ -11,7 +11,7 @@ from tests.support.chatty import CONFIG_MAP
 SERVICE: Final = "OpenMetadata"
 FIRST_WORDS: Final = "the application begins"
 LAST_WORDS: Final = "the application ends"
-FAILURE: Final = "the application was told to fail"
+FAILURE: Final = "the application fails as configured"
 
 _SOURCE: Final = """
 import time
@@ -46,6 +46,7 @@ _LIGHT_FOLDER: Final = "/light"
 _LIGHT_SOURCE: Final = """
 import os
 import sys
+import tempfile
 import time
 import types
 
@@ -55,7 +56,12 @@ from ingestion_runner.outcomes import Outcome, Reason, State
 
 def run_workflow(document, paths, channel):
     print("FIRST_WORDS", flush=True)
-    time.sleep(max(0.0, float(os.environ["ENDS_AT"]) - time.time()))
+    until = float(os.environ.get("ENDS_AT") or time.time() + float(os.environ["LASTS"]))
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(int(os.environ["FILLS_MIB"])):
+            file.write(bytes(2**20))
+        file.flush()
+        time.sleep(max(0.0, until - time.time()))
     print("LAST_WORDS", flush=True)
     return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="The light workflow has ended")
 
@@ -69,7 +75,7 @@ sys.modules[module.__name__] = module
 def light_config_map() -> dict[str, Any]:
     """The ConfigMap that takes the place of the workflow, and of the 270 MB and 10 s of its library.
 
-    The runner's parent, which watches, reports and tells the outcome, is the real one.
+    The runner's parent, which watches and reports the outcome, is the real one.
     """
     source = _LIGHT_SOURCE.replace("FIRST_WORDS", FIRST_WORDS).replace("LAST_WORDS", LAST_WORDS)
     return {
@@ -80,14 +86,20 @@ def light_config_map() -> dict[str, Any]:
     }
 
 
-def light_template(ends_at: float) -> dict[str, Any]:
-    """The pod template of a light run that ends at a moment, in seconds since 1970."""
+def light_template(seconds: float = 0, *, ends_at: float | None = None, fills_mib: int = 0) -> dict[str, Any]:
+    """The pod template of a light run that lasts so long, or ends at a moment in seconds since 1970.
+
+    It fills so many MiB of its scratch volume first.
+    """
+    variables = {
+        "PYTHONPATH": f"{_LIGHT_FOLDER}:/opt/runner",
+        "LASTS": str(seconds),
+        "ENDS_AT": str(ends_at or ""),
+        "FILLS_MIB": str(fills_mib),
+    }
     return {
         "container": {
-            "env": [
-                {"name": "PYTHONPATH", "value": f"{_LIGHT_FOLDER}:/opt/runner"},
-                {"name": "ENDS_AT", "value": str(ends_at)},
-            ],
+            "env": [{"name": name, "value": value} for name, value in variables.items()],
             "volumeMounts": [{"name": LIGHT, "mountPath": _LIGHT_FOLDER, "readOnly": True}],
             "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "256Mi"}},
         },
@@ -107,7 +119,7 @@ def config_map() -> dict[str, Any]:
 
 
 def source_config(behaviour: str, seconds: float) -> dict[str, Any]:
-    """What a pipeline says of it: sleep so many seconds, then behave so."""
+    """A pipeline's source configuration for it: sleep so many seconds, then behave so."""
     return {
         "config": {
             "type": "Application",

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from tests.chaos.scene import Scene
-from tests.chaos.stage import api_server_answers, service_is_reachable
+from tests.chaos.environment import api_server_answers, service_is_reachable
+from tests.chaos.trial import Trial
 from tests.support.installation import OPERATOR, wait_for_rollout
 from tests.support.site import Site
 from tests.support.waiting import wait_for
@@ -34,55 +34,55 @@ sys.exit(main())
 
 
 @contextmanager
-def server_away(scene: Scene) -> Iterator[None]:
+def server_away(trial: Trial) -> Iterator[None]:
     """Let the double cut every connection of pods and operator until the block ends."""
-    with scene.stage.server_faults.during(_CUT):
-        scene.disturbed()
+    with trial.installation.server_faults.during(_CUT):
+        trial.disturbed()
         yield
-    scene.recovered()
+    trial.recovered()
 
 
 @contextmanager
-def server_version(scene: Scene, version: str, *, usual: str) -> Iterator[None]:
+def server_version(trial: Trial, version: str, *, usual: str) -> Iterator[None]:
     """Let the double be of another version until the block ends."""
-    scene.stage.site.double.set_version(version)
+    trial.site.double.set_version(version)
     try:
         yield
     finally:
-        scene.stage.site.double.set_version(usual)
+        trial.site.double.set_version(usual)
 
 
 @contextmanager
-def operator_away(scene: Scene) -> Iterator[None]:
+def operator_away(trial: Trial) -> Iterator[None]:
     """Have no operator until the block ends."""
-    site = scene.stage.site
+    site = trial.site
     site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
     try:
         site.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "--timeout=40s")
-        scene.disturbed()
+        trial.disturbed()
         yield
     finally:
         site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
         wait_for_rollout(site.cluster, site.namespace, OPERATOR)
-        scene.recovered()
+        trial.recovered()
 
 
 @contextmanager
-def operator_clock_off(scene: Scene, by: timedelta) -> Iterator[None]:
-    """Let the operator's machine tell the time wrong until the block ends.
+def operator_clock_off(trial: Trial, by: timedelta) -> Iterator[None]:
+    """Let the clock of the operator's machine be wrong until the block ends.
 
     The processes of one machine share its clock, so the one place where the operator reads it is replaced as its
     program starts; all else is the image's own.
     """
-    site = scene.stage.site
+    site = trial.site
     command = ["/opt/venv/bin/python", "-c", _CLOCK_OFF.format(seconds=by.total_seconds())]
     _set_command(site, command)
-    scene.disturbed()
+    trial.disturbed()
     try:
         yield
     finally:
         _set_command(site, None)
-        scene.recovered()
+        trial.recovered()
 
 
 def _set_command(site: Site, command: list[str] | None) -> None:
@@ -92,9 +92,9 @@ def _set_command(site: Site, command: list[str] | None) -> None:
     wait_for_rollout(site.cluster, site.namespace, OPERATOR)
 
 
-def kill_operator(scene: Scene) -> None:
-    """End the operator without a chance to say anything, and wait for its successor."""
-    core, namespace = scene.stage.core, scene.stage.site.namespace
+def kill_operator(trial: Trial) -> None:
+    """End the operator without a chance to write anything, and wait for its successor."""
+    core, namespace = trial.installation.core, trial.site.namespace
 
     def operators() -> set[str]:
         pods = core.list_namespaced_pod(namespace, label_selector=_SELECTOR).items
@@ -104,55 +104,55 @@ def kill_operator(scene: Scene) -> None:
     assert killed, "there is no operator to kill"
     for name in killed:
         core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
-    scene.disturbed()
+    trial.disturbed()
     wait_for("another operator", lambda: operators() - killed, timeout=60)
-    wait_for_rollout(scene.stage.bed, namespace, OPERATOR)
-    scene.recovered()
+    wait_for_rollout(trial.installation.cluster, namespace, OPERATOR)
+    trial.recovered()
 
 
-def restart_api_server(scene: Scene) -> None:
+def restart_api_server(trial: Trial) -> None:
     """Restart the API server in order, as an upgrade of the control plane does."""
-    scene.disturbed()
-    scene.stage.bed.restart(API_SERVER)
-    _wait_for_api_server(scene)
+    trial.disturbed()
+    trial.installation.cluster.restart(API_SERVER)
+    _wait_for_api_server(trial)
 
 
 @contextmanager
-def api_server_away(scene: Scene) -> Iterator[None]:
-    """Kill the API server, which cuts every watch without a word; start it when the block ends."""
-    scene.disturbed()
-    scene.stage.bed.stop(API_SERVER, kill=True)
+def api_server_away(trial: Trial) -> Iterator[None]:
+    """Kill the API server, which cuts every watch; start it when the block ends."""
+    trial.disturbed()
+    trial.installation.cluster.stop(API_SERVER, kill=True)
     try:
         yield
     finally:
-        scene.stage.bed.start(API_SERVER)
-        _wait_for_api_server(scene)
+        trial.installation.cluster.start(API_SERVER)
+        _wait_for_api_server(trial)
 
 
-def freeze_etcd(scene: Scene, seconds: float) -> None:
+def freeze_etcd(trial: Trial, seconds: float) -> None:
     """Let etcd stand still: the API server serves what it has in memory and can write nothing."""
-    scene.disturbed()
-    with scene.stage.bed.frozen("etcd"):
+    trial.disturbed()
+    with trial.installation.cluster.frozen("etcd"):
         time.sleep(seconds)  # the length of the fault, nothing is waited for
-    _wait_for_api_server(scene)
+    _wait_for_api_server(trial)
 
 
 @contextmanager
-def kubelet_away(scene: Scene) -> Iterator[None]:
-    """Stop the kubelet: containers go on, and nobody says how they do."""
-    scene.disturbed()
-    scene.stage.bed.stop("kubelet")
+def kubelet_away(trial: Trial) -> Iterator[None]:
+    """Stop the kubelet: containers go on, and their states are not reported."""
+    trial.disturbed()
+    trial.installation.cluster.stop("kubelet")
     try:
         yield
     finally:
-        scene.stage.bed.start("kubelet")
-        bed = scene.stage.bed
-        bed.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s", timeout=100)
-        wait_for_rollout(bed, scene.stage.site.namespace, OPERATOR)
-        scene.recovered()
+        trial.installation.cluster.start("kubelet")
+        cluster = trial.installation.cluster
+        cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s", timeout=100)
+        wait_for_rollout(cluster, trial.site.namespace, OPERATOR)
+        trial.recovered()
 
 
-def _wait_for_api_server(scene: Scene) -> None:
-    wait_for("the API server", lambda: api_server_answers(scene.stage.bed), timeout=_API_SECONDS)
-    wait_for("pods to reach it again", lambda: service_is_reachable(scene.stage.bed), timeout=_API_SECONDS)
-    scene.recovered()
+def _wait_for_api_server(trial: Trial) -> None:
+    wait_for("the API server", lambda: api_server_answers(trial.installation.cluster), timeout=_API_SECONDS)
+    wait_for("pods to reach it again", lambda: service_is_reachable(trial.installation.cluster), timeout=_API_SECONDS)
+    trial.recovered()

@@ -1,67 +1,97 @@
-"""Whether a run ended as its row of the matrix says; pure functions."""
+"""Whether a run ended as its case says, and whether it was lost, doubled or hidden; pure functions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Self
 
 from ingestion_operator.models.status import FINISHED_STATES
-from tests.chaos.story import Story
+from tests.chaos.observation import Observation
 
 
 @dataclass(frozen=True)
 class Expected:
-    """How a run must end, and what everybody must have been told of it."""
+    """How a run must end, in its pipeline's status and at the server."""
 
     state: str
     reasons: tuple[str, ...]
     """Any of them, where two ends are equally true."""
-    tellers: tuple[str, ...] = ("workflow",)
-    """Who may have closed the row at the server."""
+    reporters: tuple[str, ...] = ("workflow",)
+    """Which programs may have closed the row at the server."""
     most_rows: int = 1
-    """How many terminal rows may have been written: 2 where the parent's provisional one is replaced."""
+    """How many terminal rows may have been written: more than 1 where the runner's provisional ones are replaced."""
     message: str = ""
     """Words of the record's message."""
     log: str = ""
     """Words of the archived log; empty where no container has run."""
     corrected: tuple[tuple[str, str], ...] = ()
-    """Ends (state, reason) that the record had before this one, where a later word of the run counts more."""
+    """Ends (state, reason) that the record had before this one, where a later report of the run itself counts more."""
 
 
 SUCCESS = Expected("success", ("Succeeded",))
 
 
-def deviations(expected: Expected, story: Story) -> list[str]:
+@dataclass(frozen=True)
+class Counts:
+    """How often what must never happen has happened; docs/operations/fault-matrix.md defines each."""
+
+    lost: int = 0
+    doubled: int = 0
+    hidden: int = 0
+    deaf: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        """Return the sums."""
+        mine, theirs = asdict(self), asdict(other)
+        return type(self)(**{key: mine[key] + theirs[key] for key in mine})
+
+    def __bool__(self) -> bool:
+        """Whether anything has happened."""
+        return any(asdict(self).values())
+
+
+def deviations(expected: Expected, seen: Observation) -> list[str]:
     """Return what is not as expected, in words; empty for a run that ended right."""
-    if story.record is None:
+    if seen.record is None:
         return ["the run is in no status"]
-    message, log = str(story.record.get("message", "")), story.log
-    told = str((story.row or {}).get("state"))
+    message, log = str(seen.record.get("message", "")), seen.log
+    reported = str((seen.row or {}).get("state"))
     checks = {
-        f"state {story.state}, not {expected.state}": story.state == expected.state,
-        f"reason {story.reason}, not {' or '.join(expected.reasons)}": story.reason in expected.reasons,
+        f"state {seen.state}, not {expected.state}": seen.state == expected.state,
+        f"reason {seen.reason}, not {' or '.join(expected.reasons)}": seen.reason in expected.reasons,
         f"{expected.message!r} is not in the message {message!r}": expected.message in message,
         f"{expected.log!r} is not in the archived log, which ends with {log[-200:]!r}": expected.log in log,
-        f"the server was told {told}": told == expected.state,
-        f"the row was closed by {story.teller or 'nobody'}, not {' or '.join(expected.tellers)}": story.teller
-        in expected.tellers,
-        f"report is {story.record.get('report')}, not Done": story.record.get("report") == "Done",
-        f"the record of the ended run had the ends {list(story.ends)}": tuple(story.ends[:-1]) == expected.corrected,
-        f"{len(story.terminal_rows)} terminal rows: {story.terminal_rows}": not is_doubled(expected, story),
+        f"the server has {reported}": reported == expected.state,
+        f"the row was closed by {seen.reporter or 'no program'}, not {' or '.join(expected.reporters)}": seen.reporter
+        in expected.reporters,
+        f"report is {seen.record.get('report')}, not Done": seen.record.get("report") == "Done",
+        f"the record of the ended run had the ends {list(seen.ends)}": tuple(seen.ends[:-1]) == expected.corrected,
+        f"{len(seen.terminal_rows)} terminal rows {seen.terminal_rows}, Jobs {list(seen.jobs)}, pods at the same time "
+        f"{list(seen.overlapping_pods)}": not is_doubled(expected, seen),
     }
     return [words for words, holds in checks.items() if not holds]
 
 
-def is_lost(story: Story) -> bool:
-    """Tell whether a run that the API server saw has no end in its pipeline's status, or none at the server."""
-    told = (story.row or {}).get("row", {}).get("pipelineState")
-    return story.state not in FINISHED_STATES or told not in FINISHED_STATES
+def is_lost(seen: Observation) -> bool:
+    """Return whether a run that the API server had has no end in its pipeline's status, or none at the server."""
+    reported = (seen.row or {}).get("row", {}).get("pipelineState")
+    return seen.state not in FINISHED_STATES or reported not in FINISHED_STATES
 
 
-def is_doubled(expected: Expected, story: Story) -> bool:
-    """Tell whether the server was told more ends than D11 allows, or two Jobs carried the run."""
-    return len(story.terminal_rows) > expected.most_rows or len(story.jobs) > 1
+def is_doubled(expected: Expected, seen: Observation) -> bool:
+    """Return whether a run had more ends at the server than its case allows, two Jobs, or two pods at once."""
+    return len(seen.terminal_rows) > expected.most_rows or len(seen.jobs) > 1 or bool(seen.overlapping_pods)
 
 
-def count(stories: Iterable[tuple[Expected, Story]]) -> tuple[int, int]:
-    """Return how many runs are lost, and how many are doubled."""
-    all_of_them = list(stories)
-    return sum(is_lost(story) for _, story in all_of_them), sum(is_doubled(*one) for one in all_of_them)
+def is_hidden(bound: float, seen: Observation) -> bool:
+    """Return whether a run worked or waited for more than `bound` seconds and no list of the status had it."""
+    return seen.hidden_seconds > bound
+
+
+def count(observations: Iterable[tuple[Expected, Observation]], *, bound: float) -> Counts:
+    """Return how many runs are lost, doubled and hidden; `bound` is the case's, in seconds."""
+    all_of_them = list(observations)
+    return Counts(
+        lost=sum(is_lost(seen) for _, seen in all_of_them),
+        doubled=sum(is_doubled(*one) for one in all_of_them),
+        hidden=sum(is_hidden(bound, seen) for _, seen in all_of_them),
+    )

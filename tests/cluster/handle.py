@@ -130,6 +130,10 @@ class Cluster(ABC):
         """The file that holds a component's log; ``audit`` is the API server's audit log."""
         raise self._unsupported(f"reading the log of {component}")
 
+    def pid(self, component: str) -> int:
+        """Return the id of a component's process. Raises TestBedError where it does not run, or cannot be known."""
+        raise self._unsupported(f"measuring {component}")
+
     def nsenter_prefix(self) -> list[str]:
         """Words before a command that must reach pods' and Services' addresses directly."""
         raise self._unsupported("entering the node's network")

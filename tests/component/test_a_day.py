@@ -13,7 +13,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from cronsim import CronSim
 
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
@@ -108,10 +107,11 @@ class Day:
     def plan_ticks(self) -> None:
         """As the CronJob controller reads what the operator has written."""
         (cronjob,) = self.cluster.all(CRONJOBS)
-        spec = cronjob["spec"]
-        zone = ZoneInfo(spec.get("timeZone", "UTC"))
-        ticks = (tick.astimezone(UTC) for tick in CronSim(spec["schedule"], self.clock.moment.astimezone(zone)))
-        self.ticks = [] if spec.get("suspend") else list(itertools.takewhile(lambda tick: tick < END, ticks))
+        spec, tick = cronjob["spec"], self.clock.moment
+        expression, zone = parse(spec["schedule"]), ZoneInfo(spec.get("timeZone", "UTC"))
+        self.ticks = []
+        while not spec.get("suspend") and (following := expression.next_after(tick, zone, END - timedelta(seconds=1))):
+            self.ticks.append(tick := following)
         for number, tick in enumerate(self.ticks, start=1):
             self.at(tick, partial(self.fire, f"{self.name}-{number}", tick, fails=number % 8 == 0))
 

@@ -53,9 +53,7 @@ def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, c
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_an_unchanged_pipeline_costs_no_write(
-    cluster: FakeCluster, cronjobs: CronJobs, name: str
-) -> None:
+def test_an_unchanged_pipeline_costs_no_write(cluster: FakeCluster, cronjobs: CronJobs, name: str) -> None:
     used, changes = GOLDEN[name]
     found = stored(cluster, **changes)
     cronjobs.reconcile(found, used, NOW)

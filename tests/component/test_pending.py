@@ -118,7 +118,9 @@ def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_en
     assert (only_run(waiting).state, only_run(waiting).reason) == ("failed", reason)
 
 
-def test_what_mends_itself_in_time_just_starts(waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
+def test_what_mends_itself_in_time_just_starts(
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     reconcile(reconciling)
     waiting.put(PODS, pod(running=True))
@@ -223,7 +225,9 @@ def test_a_role_that_may_not_list_events_costs_only_the_cause(
     assert only_run(waiting).message == "Waits for its pod"
 
 
-def test_a_pod_that_only_waits_costs_no_writes(waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
+def test_a_pod_that_only_waits_costs_no_writes(
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
     waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
     waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
     at_second(clock, 20)

@@ -323,7 +323,9 @@ def test_jobs_and_pods_of_another_pipeline_are_not_ours(cluster: FakeCluster, re
     assert status(cluster).runs == []
 
 
-def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(cluster: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(
+    cluster: FakeCluster, reconciling: Reconciling
+) -> None:
     cluster.put(PIPELINES, manifest())
 
     def somebody_is_faster() -> None:

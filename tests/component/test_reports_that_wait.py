@@ -233,7 +233,9 @@ def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
     assert sink.writes == ["uid-other-1"]
 
 
-def test_a_missing_right_to_read_the_secret_is_told(ended: FakeCluster, sink: FakeSink, reconciling: Reconciling) -> None:
+def test_a_missing_right_to_read_the_secret_is_told(
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
+) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.fail("get", Forbidden("secrets is forbidden", code=403), plural="secrets", times=2)
     reconcile(reconciling)

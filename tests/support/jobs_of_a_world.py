@@ -5,7 +5,7 @@ from typing import Any
 from ingestion_operator import constants
 from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.pipeline_service.names import resource_name
-from ingestion_operator.ports import CRONJOBS, JOBS, PODS
+from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
 from tests.support.objects import NAMESPACE, Body, at
 from tests.support.world import World
 
@@ -68,6 +68,15 @@ def controller(kind: str, body: Body) -> Body:
     """A reference to the controller of an object."""
     metadata = body["metadata"]
     return {"kind": kind, "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+
+
+def allow_queued(world: World, runs: int) -> None:
+    """Let so many runs of the pipeline wait."""
+
+    def change(body: Body) -> None:
+        body["spec"].setdefault("concurrency", {})["maxQueuedRuns"] = runs
+
+    world.cluster.edit(PIPELINES, NAMESPACE, RESOURCE, change)
 
 
 def is_suspended(world: World, name: str) -> bool:

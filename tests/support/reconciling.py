@@ -81,7 +81,7 @@ class CronJobs:
     def _ensure(self, pipeline: Pipeline, settings: Settings, now: datetime, *, checks_secrets: bool) -> Body:
         body = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
         live = read_cronjob(body) if body is not None else None
-        observed = Observed(pipeline, live, jobs=(), pods=(), known_runs=())
+        observed = Observed(pipeline, live, jobs=(), pods=())
         result = self.children.ensure(observed, settings, now, checks_secrets=checks_secrets)
         if result.blocker is not None:
             raise result.blocker

@@ -16,7 +16,7 @@ from tests.support.reconciling import Reconciling, sync
 
 
 class World:
-    """A cluster, the client that OpenMetadata drives, and the operator, which works when it is told to."""
+    """A cluster, the client that OpenMetadata drives, and the operator, which works when a test calls it."""
 
     def __init__(self, *, is_cached: bool = False) -> None:
         """With `is_cached` the clients have caches, whose watches bring everything at once."""

@@ -49,7 +49,7 @@ def main() -> int:
         print("ingestion-gateway: give --tls-cert and --tls-key together", file=sys.stderr)  # noqa: T201  last words
         return 2
     configure_logging(arguments.log_format)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its INFO lines tell of each start and end
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its INFO lines report each start and end
     try:
         asyncio.run(_serve(arguments))
     except OperatorError as error:
@@ -123,7 +123,7 @@ def _gateway(arguments: argparse.Namespace, clock: ServerClock, cache: Cache) ->
 
 
 def _archive(settings: Settings) -> ObjectStore | None:
-    """Return where the operator writes logs to. Opened at the first use: a store that is away keeps nobody waiting."""
+    """Return where the operator writes logs to. Opened at the first use: a store that is away delays no start."""
     if settings.log_archive is None:
         return None
     return ObjectStore(settings.log_archive.url, create=False, request_seconds=_STORE_SECONDS, attempts=_CALL_ATTEMPTS)

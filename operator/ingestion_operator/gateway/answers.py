@@ -84,7 +84,7 @@ def translate_errors(app: FastAPI) -> None:
         LogRangeError: _refused,
         NotFound: _unknown,
         Unavailable: _away,
-        Conflict: _away,  # somebody else wrote all the time: another try is as good as new
+        Conflict: _away,  # other clients kept writing: the same request may succeed later
         ClusterError: _failed,
         StoreError: _unread,
         HTTPException: _unrouted,

@@ -1,9 +1,12 @@
 """What the gateway counts."""
 
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from ingestion_operator.cache import Cache
+from ingestion_operator.cache.reflector import Reflector
 from ingestion_operator.gateway.paths import ENDPOINTS, OTHER
 
 _CODES: Final = ("200", "400", "404", "500", "503")
@@ -36,7 +39,22 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge("ingestion_gateway_requests_in_flight", "Requests being served.", registry=self.registry)
+        self._watch_age = Gauge(
+            "ingestion_gateway_watch_age_seconds",
+            "Time since the API server last answered a list or sent something in a watch of the cache.",
+            ["resource"],
+            registry=self.registry,
+        )
+
+    def follow(self, cache: Cache) -> None:
+        """Show how old the state is that the cache has of each kind."""
+        for reflector in cache.reflectors:
+            self._watch_age.labels(reflector.kind.plural).set_function(partial(_age, reflector))
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _age(reflector: Reflector) -> float:
+    return reflector.age_seconds

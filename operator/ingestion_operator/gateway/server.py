@@ -80,7 +80,8 @@ async def serve(gateway: Gateway, public: socket.socket, management: socket.sock
         ),
         gateway.certificate,
     )
-    cache = gateway.cache
+    if (cache := gateway.cache) is not None:
+        metrics.follow(cache)
     back = _Server(
         management_app(
             gateway.service,
@@ -126,7 +127,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,  # the log shall show who connected, not what a header claims
+                proxy_headers=False,  # the log shows who connected, not what a header claims
                 limit_concurrency=_CONNECTION_LIMIT,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -116,13 +116,14 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_TIMESTAMP_PATTERN}$", "maxLength": 40}),
 ]
 _DurationText = Annotated[str, StringConstraints(pattern=rf"^{DURATION_PATTERN}$", max_length=7)]
-Duration = Annotated[_DurationText, AtMost("365d")]
+LONGEST_DURATION: Final = "365d"
+Duration = Annotated[_DurationText, AtMost(LONGEST_DURATION)]
 """Kubernetes counts seconds in 32 bits, 24,855 days; no run, wait or Job has a use for more than a year."""
 DurationOrZero = Annotated[
     str,
     BeforeValidator(_zero_as_text),
     StringConstraints(pattern=rf"^(0|{DURATION_PATTERN})$", max_length=7),
-    AtMost("365d"),
+    AtMost(LONGEST_DURATION),
     WithJsonSchema(
         {
             "anyOf": [

@@ -18,9 +18,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.models.types import LONGEST_DURATION, format_timestamp
 from ingestion_operator.pipeline_service.entity import AirflowConfig, invalid
-from ingestion_operator.schedule import PRESETS, SECONDS_PER_UNIT, normalise_cron, zone
+from ingestion_operator.schedule import PRESETS, SECONDS_PER_UNIT, duration_seconds, normalise_cron, zone
 
 _MORE_PRESETS: Final = {"@quarterly": "0 0 1 */3 *"}
 _RETRIES_LIMIT: Final = 10
@@ -93,10 +93,12 @@ def _timeout(amount: int | None, unit: Literal["seconds", "days"]) -> str | None
     if amount is None:
         return None
     seconds = amount * SECONDS_PER_UNIT["d" if unit == "days" else "s"]
+    if seconds > duration_seconds(LONGEST_DURATION):
+        raise invalid(f"{_FIELD}.workflowTimeout", f"{amount} {unit} is more than {LONGEST_DURATION[:-1]} days")
     for letter, size in SECONDS_PER_UNIT.items():
         if (number := -(-seconds // size)) <= _LARGEST_NUMBER:
             return f"{number}{letter}"
-    raise invalid(f"{_FIELD}.workflowTimeout", f"at most {_LARGEST_NUMBER} days")
+    raise AssertionError("a number of days has room for every duration")
 
 
 def _ineffective(config: AirflowConfig, raw: Mapping[str, Any], now: datetime) -> Iterator[str]:

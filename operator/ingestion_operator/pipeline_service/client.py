@@ -88,8 +88,7 @@ class K8sPipelineServiceClient:
         `get_service_status` asks instead of `cluster`, to answer sooner. `warm_pool` is asked first for
         automations; who gives one sees to it that it is kept full. `store` is a cache of the namespace's pipelines,
         CronJobs, Jobs and pods, which the caller keeps up to date; while `is_current` returns False, and without a
-        store, everything is read live. `caller` is who asks, as people shall read it in the record of a run that was
-        stopped.
+        store, everything is read live. `caller` is who asks, for the record of a run that was stopped.
         """
         self._cluster = cluster
         self._namespace = namespace

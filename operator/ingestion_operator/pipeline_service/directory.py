@@ -40,8 +40,9 @@ class Directory:
         Raises NotFound when there is none or it is being deleted, Rejected (AmbiguousName) when several resources that
         users applied claim the name.
         """
+        check_name(name)
         store = self._cache.current()
-        known = store.pipelines_called(self._namespace, check_name(name)) if store is not None else []
+        known = store.pipelines_called(self._namespace, name) if store is not None else []
         found = self._deployed_among(known, name) or self._applied_among(known, name)
         return found if found is not None and not found.is_deleting else self.find_live(name)
 

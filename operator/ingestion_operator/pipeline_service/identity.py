@@ -29,7 +29,8 @@ def check_unchanged(live: PipelineRecord, live_source_config: dict[str, Any] | N
     """Raise Rejected when a deploy would change a resource that a user applied.
 
     NameHeld: it is another pipeline. ManagedElsewhere: it is this one, and its spec would change. What only says
-    how a value is stored (inline or in a Secret), the display name and the pause are no difference.
+    how a value is stored (inline or in a Secret), the display name, the pause and what an entity cannot say are no
+    difference.
     """
     pipeline = Pipeline.parse(live.body())
     if pipeline.fully_qualified_name != wanted.fully_qualified_name:
@@ -43,7 +44,11 @@ def check_unchanged(live: PipelineRecord, live_source_config: dict[str, Any] | N
             "sourceConfig": (live_source_config, wanted.entity.source_config.config),
             "server.hostPort": (pipeline.spec.server.host_port, asked.server.host_port),
             "schedule": (_timing(pipeline.spec), _timing(asked)),
-            "concurrency": (pipeline.spec.concurrency, asked.concurrency),
+            # An entity cannot say more of it: neither Replace nor how many runs may wait.
+            "concurrency.maxActiveRuns": (
+                pipeline.spec.concurrency.max_active_runs,
+                asked.concurrency.max_active_runs,
+            ),
             "retry.limit": (pipeline.spec.retry.limit, asked.retry.limit),
             "timeout": (pipeline.spec.timeout, asked.timeout),
             "loggerLevel": (pipeline.spec.logger_level, asked.logger_level),

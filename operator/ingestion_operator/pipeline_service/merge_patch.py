@@ -19,7 +19,7 @@ def patched(live: Mapping[str, Any] | None, patch: Mapping[str, Any]) -> dict[st
 
 
 def changes(live: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:
-    """Tell whether a patch would change anything; an empty object is as good as none."""
+    """Return whether a patch would change anything; an empty object is as good as none."""
     return bool(_bare(patched(live, patch)) != _bare(live))
 
 

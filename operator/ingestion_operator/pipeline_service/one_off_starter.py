@@ -1,8 +1,8 @@
-"""Starting what belongs to no pipeline: a Job of its own and the Secret with what it is told.
+"""Starting what belongs to no pipeline: a Job of its own and the Secret with its document.
 
 Order of writes: the Job, then its Secret, which the Job owns. The pod waits for the Secret, for moments. After a
 crash in between, the Job's deadline or its pod's failure to start ends it, its time to live removes it, and what
-was secret was never written: nothing is left to clean up, by whom ever.
+was secret was never written: nothing is left to clean up.
 """
 
 import uuid
@@ -41,7 +41,7 @@ class OneOffStarter:
 
 
 def create_with_secret(cluster: ClusterApi, namespace: str, job: dict[str, Any], secret: Mapping[str, str]) -> None:
-    """Create a Job, and the Secret of its name with what its pod is told. Raises ClusterError."""
+    """Create a Job, and the Secret of its name with what its pod reads. Raises ClusterError."""
     created = cluster.create(JOBS, job, field_manager=constants.CLIENT_FIELD_MANAGER)
     for attempt in range(1, _ATTEMPTS + 1):
         try:

@@ -1,4 +1,4 @@
-"""Runs as OpenMetadata's pipeline service client tells them; pure functions."""
+"""Runs as OpenMetadata's pipeline service client returns them; pure functions."""
 
 from ingestion_operator.models.service import RunStatus
 from ingestion_operator.models.status import Run

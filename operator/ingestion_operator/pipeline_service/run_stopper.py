@@ -13,7 +13,7 @@ _ATTEMPTS: Final = 5
 
 
 class RunStopper:
-    """Asks Jobs of one namespace to end; `caller` is who asks for it, as people shall read it."""
+    """Asks Jobs of one namespace to end; `caller` is who asks for it, for people."""
 
     def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, caller: str, cache: CacheAccess) -> None:
         self._cluster = cluster
@@ -41,6 +41,8 @@ class RunStopper:
             except Conflict:
                 body = self._cluster.get(JOBS, self._namespace, job.name)
                 live = read_job(body) if body is not None else None
+                if body is not None:
+                    self._cache.wrote(JOBS, body)  # maybe by this client, and only the answer was lost
             except NotFound:
                 return False
             else:

@@ -20,9 +20,9 @@ class SecretStore:
         self._namespace = namespace
 
     def ensure(self, name: str, values: Mapping[str, str], owner: dict[str, Any] | None = None) -> bool:
-        """Make the Secret hold `values` by key, and belong to `owner`; tell whether that took a write.
+        """Make the Secret hold `values` by key, and belong to `owner`; return whether that took a write.
 
-        Raises Conflict when somebody else writes it at the same time or it is being deleted, Rejected (NameTaken)
+        Raises Conflict when another client writes it at the same time or it is being deleted, Rejected (NameTaken)
         for a Secret of that name that is not this program's.
         """
         metadata: dict[str, Any] = {"labels": {constants.LABEL_DEPLOYED_BY: constants.DEPLOYED_BY}}
@@ -50,7 +50,7 @@ class SecretStore:
         return base64.b64decode(value).decode(errors="replace") if value is not None else None
 
     def remove_orphan(self, name: str, *, keep_owned: bool) -> bool:
-        """Delete the Secret unless garbage collection will; tell whether there was one to delete."""
+        """Delete the Secret unless garbage collection will; return whether there was one to delete."""
         live = self._cluster.get(SECRETS, self._namespace, name)
         if live is None or live["metadata"].get("labels", {}).get(constants.LABEL_DEPLOYED_BY) != constants.DEPLOYED_BY:
             return False

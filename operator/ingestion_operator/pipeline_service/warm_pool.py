@@ -152,7 +152,7 @@ class WarmPool:
         try:
             self._patch(job, patch)
         except (Conflict, NotFound):
-            return  # it has been taken, or has gone: the next look tells
+            return  # it has been taken, or has gone: the next round shows it
         _logger.info("Job %s of the warm pool is no longer wanted", job.name)
 
     def _create(self, name: str, slot: int, settings: Settings) -> None:

@@ -48,7 +48,7 @@ class WarmJob:
     """Ended otherwise than by having waited in vain, without having been given anything."""
 
     def is_leaving(self, now: datetime) -> bool:
-        """Tell whether its waiting is about to end."""
+        """Return whether its waiting is about to end."""
         return now >= (self.started or self.created) + timedelta(seconds=IDLE_SECONDS) - _LEAVING
 
 
@@ -127,7 +127,7 @@ def take_patch(job: WarmJob, entity_name: str, seconds: int, now: datetime) -> d
 
 
 def has_ended(job: Mapping[str, Any]) -> bool:
-    """Tell whether no pod of the Job runs any more."""
+    """Return whether no pod of the Job runs any more."""
     return bool(_conditions(job) & {"Complete", "Failed"})
 
 

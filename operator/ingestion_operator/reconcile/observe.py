@@ -1,12 +1,13 @@
 """Reading what a reconciliation decides from: the cache, and live what the cache cannot answer."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import Forbidden
 from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Run
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
 from ingestion_operator.reconcile.observed import Observed, permission_missing
@@ -18,6 +19,8 @@ from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding, compared
 from ingestion_operator.settings import Settings
 
+_REPLACE_GRACE: Final = timedelta(seconds=5)
+
 
 class Observer:
     """Reads; may be shared by threads."""
@@ -26,13 +29,15 @@ class Observer:
         self._cluster = cluster
         self._store = store
         self._versions = versions
+        self._absent_since: dict[tuple[str, str], datetime] = {}
+        """Since when the cache lacks Jobs of runs that have not ended, by namespace and name."""
 
     def pipeline(self, key: PipelineKey) -> Pipeline | None:
         """Return the pipeline as the cache has it; None where it is gone."""
         record = self._store.pipeline(key)
         return Pipeline.parse_leniently(record.body(), record.spec_changed_at) if record is not None else None
 
-    def observe(self, pipeline: Pipeline, known: Sequence[Run], settings: Settings) -> Observed:
+    def observe(self, pipeline: Pipeline, settings: Settings, now: datetime) -> Observed:
         """Return the pipeline with what belongs to it. Raises ClusterError.
 
         Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
@@ -45,6 +50,8 @@ class Observer:
             cronjob, blocker = None, permission_missing(error)
         own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
         jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
+        known = pipeline.status.runs
+        gone, requeue_at = self._gone(pipeline, missing_jobs(jobs, known), now)
         job_uids, known_jobs = {job.uid for job in jobs}, {run.job for run in known}
         pods = _of_jobs(self._store.pods_of(namespace, name), job_uids, known_jobs)
         present = {pod.uid for pod in pods}
@@ -54,12 +61,10 @@ class Observer:
             cronjob=cronjob,
             jobs=jobs,
             pods=pods,
-            known_runs=known,
             deleted_pods=[pod for pod in deleted if pod.uid not in present],
             blocker=blocker,
-            gone_jobs=frozenset(
-                job for job in missing_jobs(jobs, known) if self._cluster.get(JOBS, namespace, job) is None
-            ),
+            gone_jobs=gone,
+            requeue_at=requeue_at,
             version=self._version(pipeline, settings),
         )
 
@@ -75,6 +80,24 @@ class Observer:
             if cause is not None:
                 found[wait.run_id] = cause
         return found
+
+    def _gone(
+        self, pipeline: Pipeline, missing: Sequence[str], now: datetime
+    ) -> tuple[frozenset[str], datetime | None]:
+        """Return which of the Jobs are absent for the API server too, and when to ask again for the others.
+
+        The CronJob controller deletes the Job that it replaces before it creates the next one: with policy Replace
+        the next one has a moment to appear, since it tells a replaced run from a deleted one.
+        """
+        places = [(pipeline.namespace, name) for name in missing]
+        for place in places:
+            self._absent_since.setdefault(place, now)
+        grace = _REPLACE_GRACE if pipeline.spec.concurrency.policy == "Replace" else timedelta()
+        due = [place for place in places if now - self._absent_since[place] >= grace]
+        gone = frozenset(name for namespace, name in due if self._cluster.get(JOBS, namespace, name) is None)
+        for place in due:
+            self._absent_since.pop(place, None)
+        return gone, now + grace if len(due) < len(places) else None
 
     def _cronjob(self, namespace: str, name: str) -> CronJob | None:
         """Return the CronJob; before one is created the API server says that there is none, also without our label."""

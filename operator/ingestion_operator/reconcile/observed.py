@@ -8,7 +8,6 @@ from typing import Literal
 from ingestion_operator.errors import Forbidden, Rejected
 from ingestion_operator.k8s.objects import CronJob, Job
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Run
 from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding
 
@@ -22,14 +21,14 @@ class Observed:
     """The CronJob of the pipeline's name, whoever controls it."""
     jobs: Sequence[Job]
     pods: Sequence[Pod]
-    known_runs: Sequence[Run]
-    """What was recorded before, also what the status has no room for."""
     deleted_pods: Sequence[Pod] = ()
     """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
     blocker: Rejected | None = None
     """Why it is not known whether there is a CronJob: one that belongs to another controller must not be written."""
     gone_jobs: frozenset[str] = frozenset()
     """Jobs of unfinished runs that the API server itself says are absent."""
+    requeue_at: datetime | None = None
+    """When it will be known whether a Job that is absent has been replaced."""
     version: VersionFinding | None = None
     """Whether the server and the runner's image fit; None when that is not known."""
 

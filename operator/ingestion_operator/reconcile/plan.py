@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
+from ingestion_operator.clock_change import clock_change
+from ingestion_operator.k8s.objects import CronJob
 from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed
 from ingestion_operator.reconcile.status import pipeline_status, with_reports, with_results
@@ -60,14 +62,13 @@ class Plan:
 class Finish:
     """What is recorded in the end, then deleted."""
 
-    runs: Sequence[Run]
     status: PipelineStatus
     actions: Sequence[DeleteJob]
 
 
 def current_runs(observed: Observed, settings: Settings, now: datetime) -> Runs:
     """Return the runs from Jobs, pods and what was recorded before."""
-    known, jobs, pods = observed.known_runs, observed.jobs, observed.seen_pods
+    known, jobs, pods = observed.pipeline.status.runs, observed.jobs, observed.seen_pods
     replaces = observed.pipeline.spec.concurrency.policy == "Replace"
     found = runs_of(jobs, pods, known, now, gone=observed.gone_jobs, replaces=replaces)
     runs = pending.with_waiting_since(found, known, jobs, pods, now)
@@ -103,10 +104,12 @@ def make_plan(
     own = children.cronjob
     moments = [
         children.requeue_at,
+        observed.requeue_at,
         admitted.requeue_at,
         expires_at,
         lost_at,
         judged_at(own, jobs, now) if own is not None else None,
+        _night(own, now),
     ]
     if children.blocker is None:
         schedule = spec.schedule
@@ -127,7 +130,7 @@ def finish(
     pipeline = observed.pipeline
     runs = with_reports(plan.runs, result)
     status = with_results(pipeline, plan.status, runs, failures, result, now)
-    return Finish(runs, status, retention.expired(observed.jobs, runs, pipeline.spec.history))
+    return Finish(status, retention.expired(observed.jobs, runs, pipeline.spec.history))
 
 
 def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:
@@ -141,6 +144,12 @@ def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:
 def earliest(moments: Sequence[datetime | None]) -> datetime | None:
     """Return the earliest moment, None where there is none."""
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _night(cronjob: CronJob | None, now: datetime) -> datetime | None:
+    """Return when the night begins on which the clocks skip or double a run; None where it has begun, or none comes."""
+    change = clock_change(cronjob.schedule, cronjob.time_zone, now) if cronjob and not cronjob.is_suspended else None
+    return change.night_begins if change is not None and change.night_begins > now else None
 
 
 def _duration(text: str) -> timedelta:

@@ -9,7 +9,7 @@ from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ActionsFailed, Conflict
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
@@ -21,7 +21,6 @@ from ingestion_operator.reconcile.status import condition
 from ingestion_operator.reconcile.status_writer import StatusWriter
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
-from ingestion_operator.runs.history import is_finished, recorded
 from ingestion_operator.settings import Settings
 
 RESYNC: Final = timedelta(hours=10)
@@ -59,8 +58,6 @@ class PipelineReconciler:
         self._writer = StatusWriter(cluster, store, clock, observers)
         self._uids: dict[PipelineKey, str] = {}
         """Of the pipelines that something is remembered of."""
-        self._all_runs: dict[PipelineKey, Sequence[Run]] = {}
-        """The runs of pipelines that have more unfinished or unreported ones than a status takes."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
         self._failed_deletions: dict[PipelineKey, Sequence[ActionFailure]] = {}
@@ -82,8 +79,7 @@ class PipelineReconciler:
             self.forget(key)  # another pipeline of that name has followed
             self._uids[key] = pipeline.uid
         settings, now = self._settings(), self._clock.now().replace(microsecond=0)
-        known = self._all_runs.get(key, pipeline.status.runs)
-        observed = self._observer.observe(pipeline, known, settings)
+        observed = self._observer.observe(pipeline, settings, now)
         is_check_due = self._is_secret_check_due(key, pipeline, now)
         children = self._children.ensure(observed, settings, now, checks_secrets=is_check_due)
         if is_check_due and children.blocker is None and children.failure is None:
@@ -92,16 +88,14 @@ class PipelineReconciler:
         found = current_runs(observed, settings, now)
         causes = self._observer.causes(pipeline, found.unexplained(now))
         plan = make_plan(observed, children, found, causes, settings, now)
-        pipeline = self._writer.write(pipeline, known, plan.status, plan.runs, observed.jobs)
-        self._remember(key, plan.runs)
+        pipeline = self._writer.write(pipeline, plan.status, observed.jobs)
         outcome = self._actor.carry_out(plan.actions)
         # Last, since it waits for another server; what is due is recorded by now.
         live_pods = {pod.name for pod in observed.pods if not pod.is_finished}
-        result = self._reporter.report(pipeline, plan.runs, live_pods)
+        result = self._reporter.report(pipeline, plan.status.runs, live_pods)
         failures = [*([children.failure] if children.failure is not None else []), *outcome.failures]
         done = finish(observed, plan, [*failures, *self._failed_deletions.pop(key, [])], result, now)
-        self._writer.write(pipeline, plan.runs, done.status, done.runs, observed.jobs, result.blocker)
-        self._remember(key, done.runs)
+        self._writer.write(pipeline, done.status, observed.jobs, result.blocker)
         deletions = self._actor.carry_out(done.actions)
         if deletions.failures:
             self._failed_deletions[key] = deletions.failures
@@ -121,18 +115,8 @@ class PipelineReconciler:
         self._children.forget(key)
         self._writer.forget(key)
         self._uids.pop(key, None)
-        self._all_runs.pop(key, None)
         self._secrets_found.pop(key, None)
         self._failed_deletions.pop(key, None)
-
-    def _remember(self, key: PipelineKey, runs: Sequence[Run]) -> None:
-        """Remember the runs that the status has no room for, as long as they are unfinished or unreported."""
-        in_status = {run.id for run in recorded(runs)}
-        kept = [run for run in runs if run.id in in_status or not is_finished(run) or run.is_unreported]
-        if len(kept) > len(in_status):
-            self._all_runs[key] = kept
-        else:
-            self._all_runs.pop(key, None)
 
     def _is_secret_check_due(self, key: PipelineKey, pipeline: Pipeline, now: datetime) -> bool:
         """Return whether the Secrets that the pipeline names are to be asked for: what was found is trusted."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ingestion_operator import constants
+from ingestion_operator.clock_change import clock_change
 from ingestion_operator.k8s.objects import CronJob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
@@ -178,6 +179,11 @@ def _firing(observed: Observed, live: CronJob, runs: Sequence[Run], now: datetim
     if (miss := last_miss(live, observed.jobs, runs, now)) is not None:
         reason, text = _missed(miss)
         message += f". {text}"
+    elif (change := clock_change(live.schedule, live.time_zone, now)) is not None:
+        reason = CLOCK_CHANGE
+        # Another text in that night, so that it gets an Event of its own.
+        when = "Tonight, " if now >= change.night_begins else "Soon, "
+        message += f". {when}{change.message}: {change.fix}"
     return _of(observed.pipeline, "Scheduled", True, reason, message, now)
 
 
@@ -260,5 +266,6 @@ def _of(pipeline: Pipeline, kind: str, status: bool, reason: str, message: str, 
 def _next_schedule_time(cronjob: CronJob | None, now: datetime) -> datetime | None:
     if cronjob is None or cronjob.is_suspended:
         return None
-    last = cronjob.last_schedule_time
-    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last) if last else now)
+    last = cronjob.last_schedule_time or cronjob.created
+    # From where the CronJob controller searches: on the night of a clock change that matters.
+    return next_tick(cronjob.schedule, cronjob.time_zone, max(now, last), last)

@@ -1,7 +1,7 @@
 """Why a pod does not start, in plain words and with what to do; pure functions.
 
-What the kubelet and the scheduler say stands in the pod. A volume that cannot be mounted, or a pod that was never
-made, is told by Events alone.
+What the kubelet and the scheduler report is in the pod's status. A volume that cannot be mounted, or a pod that was
+never made, shows in Events alone.
 """
 
 import re
@@ -12,14 +12,14 @@ from typing import Any, Final
 from ingestion_operator.runs.texts import cut
 
 _DETAIL_BYTES: Final = 500
-"""What others say is cut, so that what to do still fits into the record."""
+"""Messages of others are cut, so that what to do still fits into the record."""
 
 _REASON_LIMIT: Final = 64
 
 PENDING: Final = "Pending"
 SIDECAR_NOT_STARTED: Final = "SidecarNotStarted"
 SILENT: Final = (PENDING, "ContainerCreating", "PodInitializing")
-"""What a pod says that names no cause."""
+"""Reasons of a pod that name no cause."""
 
 Event = dict[str, Any]
 

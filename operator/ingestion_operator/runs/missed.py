@@ -13,7 +13,7 @@ from typing import Final
 from ingestion_operator import constants
 from ingestion_operator.k8s.objects import CronJob, Job
 from ingestion_operator.models.status import Run
-from ingestion_operator.schedule import clocks_change_near, last_tick, next_tick
+from ingestion_operator.schedule import last_tick, next_tick
 
 _SLACK: Final = timedelta(seconds=90)
 """For clocks that differ, and for what Kubernetes notes a moment after it has done it."""
@@ -37,8 +37,8 @@ def last_miss(cronjob: CronJob, jobs: Sequence[Job], runs: Sequence[Run], now: d
     floor, seconds = _floor(cronjob, jobs, now), cronjob.starting_deadline_seconds
     if floor is None or seconds is None:
         return None
-    tick = last_tick(cronjob.schedule, cronjob.time_zone, now - timedelta(seconds=seconds) - _SLACK)
-    if tick is None or tick <= floor or clocks_change_near(cronjob.time_zone, tick):
+    tick = last_tick(cronjob.schedule, cronjob.time_zone, now - timedelta(seconds=seconds) - _SLACK, floor)
+    if tick is None:
         return None
     return Miss(tick, seconds, _held_up_by(cronjob, runs, tick, tick + timedelta(seconds=seconds)))
 
@@ -49,7 +49,7 @@ def judged_at(cronjob: CronJob, jobs: Sequence[Job], now: datetime) -> datetime 
     if floor is None or seconds is None:
         return None
     grace = timedelta(seconds=seconds) + _SLACK
-    tick = next_tick(cronjob.schedule, cronjob.time_zone, max(floor, now - grace))
+    tick = next_tick(cronjob.schedule, cronjob.time_zone, max(floor, now - grace), floor)
     return tick + grace if tick is not None and tick <= now else None
 
 

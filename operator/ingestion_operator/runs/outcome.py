@@ -34,7 +34,7 @@ class RunnerOutcome(KubernetesModel):
 
     @property
     def is_told(self) -> bool:
-        """Tell whether the server has this very end, and nobody needs to read it again."""
+        """Whether the server has this very end, so that it need not be read again."""
         return self.reported_by in ("workflow", "runner") and not self.provisional
 
 

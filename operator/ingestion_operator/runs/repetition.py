@@ -2,7 +2,7 @@
 
 A step takes two writes, since Kubernetes changes a pod template only while its Job is suspended and has no pod:
 
-1. the Job is suspended, and an annotation says which size comes;
+1. the Job is suspended, and an annotation holds the size that comes;
 2. once its pods are gone it gets that size and goes on.
 
 Each write follows from what is there, so that the next reconciliation makes up for a crash in between. An older

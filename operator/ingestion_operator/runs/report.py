@@ -1,12 +1,12 @@
 """The row that OpenMetadata must have of a finished run (its PipelineStatus); pure functions.
 
-A row belongs to a run, not to an attempt. Whoever closes it last in the run's last attempt is believed: the
+A row belongs to a run, not to an attempt. What closes it last in the run's last attempt is believed: the
 workflow, else the runner's parent, else the operator. What the operator may replace:
 
-1. no row, or an open one (queued, running, no state): nobody has closed it;
+1. no row, or an open one (queued, running, no state);
 2. a provisional row: the parent was asked to stop and cannot know why;
-3. a row that was closed before the last attempt began: it tells of an earlier attempt;
-4. its own row of a run whose node was not heard of, once the run itself has told how it ended.
+3. a row that was closed before the last attempt began: it belongs to an earlier attempt;
+4. its own row of a run whose node did not report, once the run itself has reported how it ended.
 
 Any other row is final, and so is a state that this code does not know. An attempt that refused to start outside
 startDate/endDate has no row of its own: it closes what is open or provisional, and no more.
@@ -46,7 +46,7 @@ _NOT_SHOWN: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x
 
 
 def is_due(run: Run, row: Row | None) -> bool:
-    """Tell whether a finished run's row has to be written, given the one that the server has."""
+    """Return whether a finished run's row has to be written, given the one that the server has."""
     if not row:
         return run.reason != _NEVER_A_RUN
     state = row.get("pipelineState")
@@ -60,7 +60,7 @@ def is_due(run: Run, row: Row | None) -> bool:
 
 
 def is_provisional(row: Row) -> bool:
-    """Tell whether the runner's parent closed a row without knowing why it was asked to stop."""
+    """Return whether the runner's parent closed a row without knowing why it was asked to stop."""
     step = _only_step(row, _RUNNER_STEP)
     return step is not None and _first_failure(step).get("name") == _INTERRUPTED
 
@@ -83,7 +83,7 @@ def closed_row(run: Run, row: Row | None, *, server_version: str, log_tail: str)
 
 
 def needs_log(run: Run) -> bool:
-    """Tell whether the row of a run shows the end of its log."""
+    """Return whether the row of a run shows the end of its log."""
     return run.state not in ("success", "partialSuccess")
 
 
@@ -144,7 +144,7 @@ def _last_attempt_began(run: Run) -> int | None:
     """Return the earliest moment in which the last attempt can have begun, None if it may be the only one."""
     moments = [epoch(attempt.start_time) for attempt in run.attempts if attempt.start_time]
     if run.attempts and run.attempts[-1].start_time is None:
-        # It never started, or nobody saw it start: after the end of the one before, whose time is in whole seconds.
+        # It never started, or its start was not seen: after the end of the one before, whose time is in whole seconds.
         moments += [epoch(attempt.end_time) + _SECOND for attempt in run.attempts[:-1] if attempt.end_time]
     return max(moments, default=None)
 

@@ -1,9 +1,9 @@
-"""Which Jobs of finished runs go; pure functions.
+"""Which Jobs of finished runs have been kept long enough; pure functions.
 
 A CronJob's own history limits apply only to the Jobs of the CronJob, and are never 0: its controller would delete a
 Job before its end is recorded. Runs that the pipeline service started belong to the pipeline itself: they are counted
-here, among all the pipeline's runs; and so are the CronJob's where no Job is to be kept. A Job that was stopped while it waited
-never ends by itself, so that no limit and no TTL applies to it: it goes at once.
+here, among all the pipeline's runs, and so are the CronJob's where no Job is to be kept. A Job that was stopped while
+it waited never ends by itself, so that no limit and no TTL applies to it: it goes at once.
 """
 
 from collections.abc import Sequence

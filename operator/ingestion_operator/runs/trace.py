@@ -5,7 +5,7 @@ the runner's container starts) and `attempt` (until it ends), the last two for e
 spec is a trace of its own, the span `deploy`, which the runs after it link to.
 
 Ids follow from names alone, so that spans that are sent twice are the same spans. Everything is read from what
-Kubernetes and the record of the run say, in whole seconds.
+Kubernetes and the record of the run have, in whole seconds.
 """
 
 import hashlib

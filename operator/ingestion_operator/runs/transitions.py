@@ -1,6 +1,6 @@
 """What happened to runs between two statuses of a pipeline; pure functions.
 
-Both are as written, one after the other. So what is found here happened once, however often anybody looks.
+Both are as written, one after the other. So what is found here happened once, however often it is compared.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def changes(before: PipelineStatus, after: PipelineStatus) -> Iterator[Change]:
 
 
 def has_ended(change: Change) -> bool:
-    """Tell whether the run has come to its end."""
+    """Return whether the run has come to its end."""
     was, run = change
     return run.state in FINISHED_STATES and (was is None or was.state not in FINISHED_STATES)
 

@@ -19,10 +19,13 @@ from tests.cluster.handle import Cluster
 from tests.cluster.locations import CHECKOUT
 from tests.support.entities import entity
 from tests.support.fault_proxy import Fault, FaultProxy, Rule
+from tests.support.fault_rules import collection
 from tests.support.gateway_process import GatewayProcess, start_gateway
 from tests.support.pipeline_state import own_entity, state_of
 from tests.support.server_client import Reply, ServerClient
+from tests.support.waiting import wait_for
 
+RUN: Final = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
 CALLS: Final[tuple[Callable[[ServerClient], Reply], ...]] = (
     lambda server: server.deploy(entity()),
     lambda server: server.trigger("a"),
@@ -120,6 +123,29 @@ def test_a_gateway_serves_again_as_soon_as_the_api_server_does(proxied: GatewayP
         assert server.queued("nightly").json == []
         assert server.disable("nightly").message
     server.close()
+
+
+def test_a_gateway_without_watches_reads_live(
+    proxied: GatewayProcess, faults: FaultProxy, replicas: tuple[GatewayProcess, GatewayProcess]
+) -> None:
+    server, other = ServerClient.old(proxied.port), ServerClient.old(replicas[0].port)
+    other.deploy(entity("unwatched"))
+
+    def calls_of_a_status() -> list[str]:
+        with faults.recording() as calls:
+            assert server.queued("unwatched").code == 200
+        return [call.target for call in calls if "watch=true" not in call.target and "limit=500" not in call.target]
+
+    no_watch = Rule(Fault(403), target=collection(only_watches=True), times=None)
+    with faults.failing(no_watch, open_streams=True):
+        wait_for("reads of the API server", calls_of_a_status, timeout=20)
+        assert other.trigger("unwatched", {"pipelineRunId": RUN}).message
+        assert [run["runId"] for run in server.queued("unwatched").json] == [RUN]
+        assert proxied.manage("/livez")[0] == proxied.manage("/readyz")[0] == 200
+    wait_for("the cache again", lambda: not calls_of_a_status(), timeout=30)
+    assert [run["runId"] for run in server.queued("unwatched").json] == [RUN]
+    server.close()
+    other.close()
 
 
 @pytest.mark.parametrize("write", [1, 2, 3])

@@ -1,11 +1,13 @@
 """The Role of manifests/gateway.yaml: enough, and not more than enough."""
 
+from pathlib import Path
 from typing import Any
 
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.health import PERMISSIONS
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
+from tests.apiserver.gateway.conftest import StartGateway
 from tests.cluster.handle import Cluster
 from tests.support.audit import Audit, Right, granted
 from tests.support.entities import entity, token
@@ -56,11 +58,13 @@ def test_the_gateway_calls_all_that_its_role_grants_and_nothing_else(
     bed: Cluster,
     api: KubernetesCluster,
     namespace: str,
-    replicas: tuple[GatewayProcess, GatewayProcess],
+    start: StartGateway,
+    kubeconfig: Path,
     manifests: list[dict[str, Any]],
 ) -> None:
     audit = Audit(bed)
-    _do_everything(replicas[0], bed, namespace)
+    with start(kubeconfig=kubeconfig) as gateway:
+        _do_everything(gateway, bed, namespace)
     expected = granted(_roles(manifests)) - NEEDS_A_POD
 
     def used() -> set[Right]:

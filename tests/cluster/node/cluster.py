@@ -70,6 +70,12 @@ class NodeCluster(Cluster):
             return self._layout.audit_log
         return self._processes.log(self._component(component).name)
 
+    def pid(self, component: str) -> int:
+        pid = self._processes.pid(self._component(component).name)
+        if pid is None:
+            raise TestBedError(f"{component} does not run, see {self.log(component)}")
+        return pid
+
     def nsenter_prefix(self) -> list[str]:
         return ["nsenter", f"--net={self._state.network.namespace}", "--"]
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingestion_operator.errors import NotFound
+from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
-from ingestion_operator.runs.classify import run_id
 from tests.support.entities import airflow, entity
 from tests.support.objects import Body
 from tests.support.world import World
@@ -17,12 +17,14 @@ from tests.support.world import World
 NAMES = st.sampled_from(["nightly", "Sales (EU) / täglich"])
 
 
-class Calls(RuleBasedStateMachine):
-    """`paused`, `limits` and `runs` are the model: what must be, told from the calls alone."""
+class _Calls(RuleBasedStateMachine):
+    """`paused`, `limits` and `runs` are the model: what must be, computed from the calls alone."""
+
+    is_cached = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(is_cached=self.is_cached)
         self.paused: dict[str, bool] = {}
         self.limits: dict[str, int] = {}
         self.runs: dict[str, list[str]] = {}
@@ -66,7 +68,7 @@ class Calls(RuleBasedStateMachine):
     @rule(name=NAMES)
     def kill(self, name: str) -> None:
         self.world.clock.forward(seconds=1)
-        unfinished = {run_id(job) for job in self.jobs(name) if not job.get("status", {}).get("conditions")}
+        unfinished = {read_job(job).run_id for job in self.jobs(name) if not job.get("status", {}).get("conditions")}
         try:
             self.world.client.kill_ingestion(name)
         except NotFound:
@@ -137,5 +139,12 @@ class Calls(RuleBasedStateMachine):
                     assert status.pipeline_state in ("stopped", "queued", "running")
 
 
-TestCalls = Calls.TestCase
-TestCalls.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
+class _CachedCalls(_Calls):
+    is_cached = True
+
+
+TestCalls = _Calls.TestCase
+TestCachedCalls = _CachedCalls.TestCase
+TestCalls.settings = TestCachedCalls.settings = hypothesis_settings(
+    max_examples=25, stateful_step_count=25, deadline=None
+)

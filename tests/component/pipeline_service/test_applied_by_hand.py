@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.errors import OperatorError, Rejected
+from ingestion_operator.errors import NotFound, Rejected
 from ingestion_operator.ports import PIPELINES, SECRETS
-from tests.support.entities import entity
+from tests.support.entities import airflow, entity
 from tests.support.objects import NAMESPACE, Body, manifest
 from tests.support.world import World
 
@@ -78,14 +78,19 @@ def test_two_of_one_name_are_refused_by_name(world: World) -> None:
         world.client.run_pipeline("nightly")
 
 
-def test_where_it_was_found_is_remembered_until_it_moves(world: World) -> None:
+def test_what_an_entity_cannot_say_is_no_difference(world: World) -> None:
+    applied(world, concurrency={"policy": "Replace", "maxQueuedRuns": 50})
+    assert world.client.deploy_pipeline(entity()).code == 200
+    with pytest.raises(Rejected, match=r"concurrency\.maxActiveRuns"):
+        world.client.deploy_pipeline(entity(airflowConfig=airflow(maxActiveRuns=2, concurrency=2)))
+
+
+def test_it_is_not_found_once_it_has_another_name(world: World) -> None:
     applied(world)
     world.client.get_pipeline_status("nightly")
-    lists = [call for call in world.cluster.calls if call[:2] == ("list", "ingestionpipelines")]
-    world.client.get_pipeline_status("nightly")
-    assert [call for call in world.cluster.calls if call[:2] == ("list", "ingestionpipelines")] == lists
     world.cluster.edit(
         PIPELINES, NAMESPACE, "gitops", lambda body: body["spec"].update(fullyQualifiedName="shop.hourly")
     )
-    with pytest.raises(OperatorError, match="no pipeline 'nightly'"):
+    with pytest.raises(NotFound, match="no pipeline 'nightly'"):
         world.client.get_pipeline_status("nightly")
+    assert world.client.get_pipeline_status("hourly") == []

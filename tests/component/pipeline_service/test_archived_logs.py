@@ -12,6 +12,7 @@ from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from tests.support.entities import entity
 from tests.support.fake_logs import FakeLogs
+from tests.support.jobs_of_a_world import controller
 from tests.support.kubelet_log import NANOSECONDS, KubeletLog
 from tests.support.memory_store import MemoryStore
 from tests.support.objects import NAMESPACE, NOW, at
@@ -45,7 +46,7 @@ class Bed:
                     "namespace": NAMESPACE,
                     "creationTimestamp": at(created),
                     "labels": job["metadata"]["labels"],
-                    "ownerReferences": [{"uid": job["metadata"]["uid"]}],
+                    "ownerReferences": [controller("Job", job)],
                 },
                 "spec": {},
                 "status": {

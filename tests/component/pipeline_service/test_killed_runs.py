@@ -5,7 +5,7 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import NotFound
 from ingestion_operator.ports import JOBS, PODS
-from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, finish, job, jobs, scheduled
+from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs, scheduled
 from tests.support.objects import NAMESPACE
 from tests.support.world import World
 
@@ -49,6 +49,7 @@ class TestKill:
 
     def test_all_runs_end_scheduled_ones_too(self, deployed: World) -> None:
         scheduled(deployed, "tick")
+        allow_queued(deployed, 30)
         for _ in range(30):
             deployed.client.run_pipeline("nightly")
         assert "31 runs" in deployed.client.kill_ingestion("nightly").reason

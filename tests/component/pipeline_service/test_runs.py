@@ -13,7 +13,17 @@ from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.runs.admission import HOLD_LIMIT
 from tests.support.entities import airflow, entity
-from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, finish, is_suspended, job, jobs, scheduled
+from tests.support.jobs_of_a_world import (
+    RESOURCE,
+    RUN,
+    add_pod,
+    allow_queued,
+    finish,
+    is_suspended,
+    job,
+    jobs,
+    scheduled,
+)
 from tests.support.objects import NAMESPACE, Body
 from tests.support.world import World
 
@@ -167,6 +177,37 @@ class TestQueue:
         ids = self.start(world, 4)
         world.operate(RESOURCE)
         assert self.admitted(world, ids) == [True, True, False, False]
+
+    def test_a_run_that_the_queue_has_no_room_for_is_refused(self, deployed: World) -> None:
+        allow_queued(deployed, 3)
+        ids = self.start(deployed, 3)
+        before = len(deployed.cluster.writes)
+        with pytest.raises(Rejected, match=r"concurrency\.maxQueuedRuns \(3\).*raise maxQueuedRuns") as caught:
+            deployed.client.run_pipeline("nightly", source_config_override={"x": 1})
+        assert caught.value.reason == "QueueFull"
+        assert len(deployed.cluster.writes) == before
+        deployed.operate(RESOURCE)
+        assert self.admitted(deployed, ids) == [True, False, False]
+        self.start(deployed, 1)
+
+    def test_a_run_that_waits_already_is_accepted_again(self, deployed: World) -> None:
+        allow_queued(deployed, 1)
+        for _ in range(2):
+            assert deployed.client.run_pipeline("nightly", run_id=RUN).run_id == RUN
+        assert len(jobs(deployed)) == 1
+
+    def test_runs_that_are_being_stopped_take_no_room(self, deployed: World) -> None:
+        allow_queued(deployed, 2)
+        self.start(deployed, 2)
+        deployed.client.kill_ingestion("nightly")
+        self.start(deployed, 2)
+        with pytest.raises(Rejected):
+            self.start(deployed, 1)
+
+    def test_twenty_runs_may_wait_unless_the_spec_says_otherwise(self, deployed: World) -> None:
+        self.start(deployed, 20)
+        with pytest.raises(Rejected, match=r"\(20\)"):
+            self.start(deployed, 1)
 
     def test_a_scheduled_run_under_way_makes_others_wait(self, deployed: World) -> None:
         body = scheduled(deployed, "tick")

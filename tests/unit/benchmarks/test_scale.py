@@ -12,6 +12,7 @@ from benchmarks.scale.audit import AuditLog, Calls
 from benchmarks.scale.growth import exponent
 from benchmarks.scale.relay import Relay
 from ingestion_operator.gateway.server import listen
+from tests.cluster.errors import TestBedError
 
 USER = "system:serviceaccount:scale:ingestion-operator"
 
@@ -31,7 +32,7 @@ def test_the_exponent_tells_how_a_cost_grows(costs: dict[int, float], expected: 
 
 
 def _event(verb: str, resource: str, **more: Any) -> str:
-    target = {"resource": resource, "name": more.get("name", "one")}
+    target = {"resource": resource, "name": more.get("name", "one"), "apiGroup": more.get("group", "batch")}
     event = {"stage": more.get("stage", "ResponseComplete"), "verb": verb, "objectRef": target}
     return json.dumps({**event, "user": {"username": more.get("user", USER)}}) + "\n"
 
@@ -41,14 +42,50 @@ def test_only_the_calls_of_the_account_count_and_each_once(tmp_path: Path) -> No
     path.write_text(_event("get", "cronjobs"))
     log = AuditLog(path, USER)
     with path.open("a") as audit:
-        audit.write(_event("get", "cronjobs", name="a") + _event("get", "cronjobs", user="somebody"))
+        audit.write(_event("get", "cronjobs", name="a") + _event("get", "cronjobs", user="another"))
         audit.write(_event("patch", "leases") + _event("patch", "cronjobs"))
         audit.write(_event("watch", "pods", stage="ResponseStarted"))
         audit.write('{"half a line')
     calls = log.read(Calls())
     assert calls.table() == {"get cronjobs": 1, "patch leases": 1, "patch cronjobs": 1}
-    assert (calls.total, calls.writes, calls.watched) == (3, 1, {"pods"})
+    assert (calls.total, calls.watched) == (3, {"pods"})
     assert log.read(Calls()).total == 0
+
+
+def test_lease_and_watches_are_neither_reads_nor_writes(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.touch()
+    log = AuditLog(path, USER)
+    verbs = {"get": "secrets", "list": "jobs", "watch": "jobs", "create": "events", "delete": "jobs"}
+    path.write_text("".join(_event(verb, resource) for verb, resource in verbs.items()))
+    with path.open("a") as audit:
+        audit.write(_event("get", "leases") + _event("update", "leases"))
+        audit.write(_event("create", "selfsubjectaccessreviews", group="authorization.k8s.io"))
+    calls = log.read(Calls())
+    assert (calls.gets, calls.lists, calls.writes, calls.requests, calls.total) == (1, 1, 2, 4, 7)
+
+
+def test_a_rotated_audit_log_is_read_to_its_end(tmp_path: Path) -> None:
+    path, rotated = tmp_path / "audit.log", tmp_path / "audit-2026-01-01T00-00-00.000.log"
+    path.write_text(_event("get", "old"))
+    log = AuditLog(path, USER)
+    with path.open("a") as audit:
+        audit.write(_event("get", "last"))
+    path.rename(rotated)
+    path.write_text(_event("get", "first") + _event("get", "second"))
+    assert log.read(Calls()).table() == {"get last": 1, "get first": 1, "get second": 1}
+    assert log.read(Calls()).total == 0
+
+
+def test_a_log_that_was_rotated_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_text(_event("get", "old"))
+    log = AuditLog(path, USER)
+    other = tmp_path / "other"
+    other.write_text(_event("get", "new"))
+    other.rename(path)
+    with pytest.raises(TestBedError, match="rotated more than once"):
+        log.read(Calls())
 
 
 def test_the_relay_passes_on_and_counts_both_ways() -> None:

@@ -1,6 +1,7 @@
-"""How the scale benchmark tells growth, and how it draws."""
+"""How the scale benchmark computes growth, and how it draws."""
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -13,8 +14,8 @@ from benchmarks.scale import document
 from benchmarks.scale.growth import exponents, super_linear
 from benchmarks.scale.measuring import Measured
 from benchmarks.scale.plot import lives, nice, processor_percent, svg
-from benchmarks.scale.process import open_files, threads_of
-from benchmarks.scale.report import last_line, table
+from benchmarks.scale.process import idle_seconds, open_files, threads_of
+from benchmarks.scale.report import NIGHT, TARGETS, Before, last_line, missed, rows, table
 from benchmarks.scale.timeline import Timeline
 from tests.cluster.locations import CHECKOUT
 from tests.support.waiting import wait_for
@@ -43,8 +44,38 @@ def test_the_table_and_the_last_line_flag_what_is_super_linear() -> None:
     assert next(line for line in lines if line.startswith("floor_s")).endswith("2.00 !")
     assert next(line for line in lines if line.startswith("restart_ready_s")).endswith("1.00")
     assert lines[-1].endswith("(exponent above 1.1): floor_s")
+    assert lines[-2].startswith("targets missed: reads_per_reconcile, ")
     result = json.loads(last_line(found))
     assert (result["super_linear"], result["exponents"]["floor_s"], result["pipelines"]) == (["floor_s"], 2.0, 100)
+
+
+def test_the_last_line_has_the_night_and_each_status() -> None:
+    night = {f"night_{part}_core_s": float(at) for at, part in enumerate(NIGHT)}
+    found = [
+        Measured(10, {"gateway_status_p50_ms": 2.0}),
+        Measured(100, {"gateway_status_p50_ms": 2.5, "gateway_status_of_one_p50_ms": 1.5} | night),
+    ]
+    result = json.loads(last_line(found))
+    assert result["gateway_status_p50_ms"] == {"1": 1.5, "10": 2.0, "100": 2.5}
+    assert result["night_api_server_core_s"] == {part: float(at) for at, part in enumerate(NIGHT)}
+
+
+def test_a_target_is_missed_above_it_or_without_a_figure() -> None:
+    figures = dict(TARGETS)
+    assert missed(figures) == []
+    del figures["writes_per_run"]
+    assert missed(figures | {"restart_ready_s": 10.01}) == ["writes_per_run", "restart_ready_s"]
+    assert missed(figures | {"writes_per_run": math.nan}) == ["writes_per_run"]
+
+
+def test_figures_of_another_commit_get_the_last_column(tmp_path: Path) -> None:
+    sizes = {"10": {"figures": {"floor_s": 9.0}}, "100": {"figures": {"floor_s": 30.0}}}
+    (tmp_path / "scale_before.json").write_text(json.dumps({"commit": "abc1234", "sizes": sizes}))
+    before = document.read_before(tmp_path)
+    assert before == Before("abc1234", 100, {"floor_s": 30.0})
+    cells = rows([Measured(100, {"floor_s": 15, "new_s": 1})], before)
+    assert cells == [["", "100", "exponent", "100 at abc1234"], ["floor_s", "15", "", "30"], ["new_s", "1", "", "-"]]
+    assert document.read_before(tmp_path / "none") is None
 
 
 def test_the_document_gets_the_table_between_its_marks_and_keeps_the_rest() -> None:
@@ -52,8 +83,9 @@ def test_the_document_gets_the_table_between_its_marks_and_keeps_the_rest() -> N
     text = (CHECKOUT / document.NAME).read_text()
     once = document.rewritten(text, [Measured(10, {"floor_s": 1.5}), Measured(100, {"floor_s": 15})], machine)
     assert "| floor_s | 1.5 | 15 | 1.00 |" in once.splitlines()
+    assert "|---|---|---|---|" in once.splitlines()
     assert document.rewritten(once, [], machine).partition("<!-- the rest")[0] == text.partition("<!-- the rest")[0]
-    with pytest.raises(ValueError, match="has lost the marks"):
+    with pytest.raises(ValueError, match="has lost the comments"):
         document.rewritten("nothing", [], machine)
 
 
@@ -95,3 +127,7 @@ def test_threads_and_files_of_a_process_are_counted() -> None:
     with Path(os.devnull).open():
         assert open_files(os.getpid()) == before + 1
     assert threads_of(os.getpid()) >= 1
+
+
+def test_the_machine_has_been_idle_at_some_time() -> None:
+    assert idle_seconds() > 0

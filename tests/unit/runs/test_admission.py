@@ -63,7 +63,7 @@ def settle(jobs: list[Body], limit: int = 1, pods: list[Body] | None = None, *, 
     return decide(jobs, [run_of(body, own[uid]) for uid, body in of.items()], limit, replaces=replaces)
 
 
-def test_the_oldest_goes_first_and_within_a_second_whoever_asked_first() -> None:
+def test_the_oldest_request_goes_first() -> None:
     first, second = waiting("z", created=5), waiting("a", created=5)
     first["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = f"{at(5)[:-1]}.000001+00:00"
     second["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = f"{at(5)[:-1]}.000002+00:00"
@@ -76,19 +76,19 @@ def test_a_run_under_way_takes_a_slot_whoever_started_it() -> None:
     assert settle([waiting("a"), by_kubectl], limit=2).admit != []
 
 
-def test_a_run_whose_end_is_certain_gives_its_slot_back_before_its_job_says_so() -> None:
+def test_a_run_whose_end_is_certain_frees_its_slot() -> None:
     running = job("r", scheduled=False)
     ended = pod("p", of="r", exit_code=0)
     assert settle([waiting("a"), running], pods=[ended]).admit == ["a"]
 
 
-def test_a_run_that_is_being_stopped_keeps_its_slot_until_it_has_ended() -> None:
+def test_a_run_keeps_its_slot_until_it_has_ended() -> None:
     dying = job("r", scheduled=False)
     dying["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(1)
     assert settle([waiting("a"), dying], pods=[pod("p", of="r", running=True)]).admit == []
 
 
-def test_a_held_run_waits_lets_others_pass_and_is_abandoned_in_the_end() -> None:
+def test_a_held_run_lets_others_pass_and_is_abandoned() -> None:
     held = waiting("held", {constants.ANNOTATION_HOLD: "secret"})
     found = settle([held, waiting("next", created=1)])
     assert found.admit == ["next"]
@@ -100,7 +100,7 @@ def test_a_stopped_run_is_not_admitted() -> None:
     assert settle([waiting("a", {constants.ANNOTATION_STOP: at(1)})]) == Decided()
 
 
-def test_what_waits_for_somebody_else_is_left_alone() -> None:
+def test_what_waits_for_another_client_is_left_alone() -> None:
     suspended_by_hand = job("hand", suspended=True)
     admitted_before = waiting("again", {constants.ANNOTATION_ADMITTED_AT: at(0)})
     kueue = waiting("kueue")
@@ -110,7 +110,7 @@ def test_what_waits_for_somebody_else_is_left_alone() -> None:
     assert settle([suspended_by_hand, admitted_before, kueue, going], limit=9) == Decided()
 
 
-def test_a_scheduled_run_that_exceeds_the_limit_is_requeued_unless_it_has_begun() -> None:
+def test_a_scheduled_run_above_the_limit_is_requeued() -> None:
     manual = job("manual", scheduled=False)
     tick = job("tick", created=5)
     assert settle([manual, tick]).requeue == ["tick"]
@@ -152,7 +152,7 @@ def test_with_replace_the_newest_run_wins(jobs: list[Body], expected: Decided) -
         assert settle(listed, replaces=True) == expected
 
 
-def test_with_replace_the_new_run_starts_once_the_old_one_has_ended() -> None:
+def test_with_replace_the_new_run_waits_for_the_old_end() -> None:
     new, old = waiting("new", created=9), job("old", scheduled=False)
     (patch,) = admission.decide(job_records([old, new]), [run_of(old)], Limits(1, replaces=True), LATER).actions
     assert isinstance(patch, PatchJob)

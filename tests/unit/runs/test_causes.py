@@ -34,7 +34,7 @@ def test_a_pod_names_its_cause(reason: str, message: str, word: str, text: str) 
     assert cause.text.startswith(text)
 
 
-def test_an_image_that_cannot_be_pulled_is_told_alike_between_tries_and_in_them() -> None:
+def test_both_reasons_of_a_failed_pull_are_one_cause() -> None:
     assert cause_in_pod("ErrImagePull", PULL) == cause_in_pod(
         "ImagePullBackOff", f'Back-off pulling image "x:1": ErrImagePull: {PULL}'
     )
@@ -68,7 +68,7 @@ def test_an_event_names_the_cause(reason: str, message: str, word: str, text: st
     assert cause.text.startswith(text)
 
 
-def test_what_has_mended_itself_is_no_cause_any_more() -> None:
+def test_a_newer_event_replaces_a_cause() -> None:
     missing = event("a", "FailedMount", 'secret "bot" not found', seconds=5)
     pulling = event("a", "Pulling", "Pulling image", warning=False, seconds=9)
     pulled = event("a", "Pulled", "Pulled", warning=False, seconds=99)
@@ -81,7 +81,7 @@ def test_what_has_mended_itself_is_no_cause_any_more() -> None:
 
 
 @given(st.text(max_size=3000), st.text(max_size=3000))
-def test_whatever_is_said_what_to_do_still_fits_into_a_record(reason: str, message: str) -> None:
+def test_the_fix_fits_into_a_record_after_any_message(reason: str, message: str) -> None:
     for cause in (cause_in_pod("Unschedulable", message), cause_in_events([event("a", "FailedCreate", message)])):
         assert cause is not None
         assert len(cause.text.encode()) < 900

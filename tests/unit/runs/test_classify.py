@@ -225,7 +225,7 @@ def test_the_end_is_that_of_the_last_container_else_of_the_job() -> None:
     assert format_timestamp(without.end_time) == at(60)
 
 
-def test_attempts_are_in_the_order_of_their_pods_creation_whatever_the_order_of_listing() -> None:
+def test_attempts_are_in_the_order_of_their_creation() -> None:
     pods = [pod("c", created=9, running=True), pod("a", created=5, exit_code=1), pod("b", created=1, exit_code=1)]
     run = run_of(job(backoff_limit=5), pods)
     assert [attempt.pod for attempt in run.attempts] == ["b", "a", "c"]
@@ -252,12 +252,12 @@ def test_a_run_id_longer_than_the_status_takes_is_cut() -> None:
     assert len(run_of(job(run_id="x" * 200), []).id) == 64
 
 
-def test_a_job_of_the_schedule_is_told_from_one_that_somebody_made() -> None:
+def test_the_trigger_follows_from_the_annotation() -> None:
     assert trigger(job_record(scheduled=True)) == "scheduled"
     assert trigger(job_record(scheduled=False)) == "manual"
 
 
-def test_a_run_that_is_drained_again_and_again_keeps_its_last_attempts() -> None:
+def test_a_run_keeps_its_last_attempts() -> None:
     pods = [pod(f"p{n:02}", created=n, exit_code=143, disrupted="EvictionByEvictionAPI") for n in range(40)]
     run = run_of(job(), pods)
     assert [attempt.pod for attempt in run.attempts] == [f"p{n:02}" for n in range(8, 40)]
@@ -287,7 +287,7 @@ TEXT = st.text(max_size=2000)
         max_size=4,
     ),
 )
-def test_whatever_job_and_pods_say_there_is_a_record_that_the_status_takes(
+def test_any_job_and_pods_make_a_valid_record(
     condition: str | None, suspended: bool, backoff_limit: int, reason: str, described: list[dict[str, Any]]
 ) -> None:
     pods = [pod(f"p{number}", created=number, **words) for number, words in enumerate(described)]
@@ -331,7 +331,5 @@ TWO_FAILED["status"]["failed"] = 2
         (FAILED, [pod(exit_code=3, message=said("stopped", "OutsideSchedule", reportedBy="nobody"))], "Pending"),
     ],
 )
-def test_a_run_counts_as_reported_only_by_the_word_of_its_last_attempt(
-    found: Body, pods: list[Body], report: str | None
-) -> None:
+def test_the_last_attempt_decides_whether_a_run_is_reported(found: Body, pods: list[Body], report: str | None) -> None:
     assert run_of(found, pods).report == report

@@ -45,6 +45,10 @@ def decided(body: Body, pods: list[Body], known: list[Run] | None = None, limit:
     return disruptions.decide(job_records([body]), pod_records(pods), runs_of(body, pods, known), limit)
 
 
+def verdict(patch: PatchJob) -> str:
+    return str(patch.annotations[constants.ANNOTATION_GAVE_UP])
+
+
 def ended_with(body: Body, patch: PatchJob) -> Body:
     """The Job after the patch, as Kubernetes then ends it."""
     body["metadata"]["annotations"] |= patch.annotations
@@ -69,10 +73,10 @@ def test_a_run_that_is_disrupted_too_often_fails(cause: str) -> None:
 
 def test_a_limit_of_0_ends_a_run_at_its_first_disruption() -> None:
     (patch,) = decided(job(), [disrupted(0)], limit=0)
-    assert "with their node once;" in patch.annotations[constants.ANNOTATION_GAVE_UP]
+    assert "with their node once;" in verdict(patch)
 
 
-def test_a_disruption_counts_once_from_its_first_sign_to_the_end_of_its_pod() -> None:
+def test_a_disruption_counts_once() -> None:
     dying = pod("p00", running=True, disrupted="EvictionByEvictionAPI")
     known: list[Run] = []
     for pods in ([dying], [dying], [disrupted(0)], [disrupted(0), pod("p01", created=200, running=True)], [], []):
@@ -97,7 +101,7 @@ def test_drained_pods_that_are_gone_end_the_run_too() -> None:
         assert decided(job(), [], known) == []
         known = runs_of(job(), [disrupted(number)], known)
     (patch,) = decided(job(), [], known)
-    assert patch.annotations[constants.ANNOTATION_GAVE_UP].startswith("DisruptedTooOften: ")
+    assert verdict(patch).startswith("DisruptedTooOften: ")
 
 
 @pytest.mark.parametrize(
@@ -121,12 +125,10 @@ def test_drained_pods_that_are_gone_end_the_run_too() -> None:
 def test_evictions_for_the_own_use_are_attempts(retries: int, pods: list[Body], *, is_over: bool) -> None:
     body = job(backoff_limit=retries)
     assert run_of(body, pods).state == "running"
-    assert [patch.annotations[constants.ANNOTATION_GAVE_UP][:9] for patch in decided(body, pods)] == (
-        ["Evicted: "] if is_over else []
-    )
+    assert [verdict(patch)[:9] for patch in decided(body, pods)] == (["Evicted: "] if is_over else [])
 
 
-def test_a_run_that_was_evicted_for_its_own_use_says_what_to_raise() -> None:
+def test_an_eviction_for_its_own_use_names_what_to_raise() -> None:
     body, pods = job(), [evicted(0), pod("p01", created=200, running=True)]
     (patch,) = decided(body, pods)
     run = run_of(ended_with(body, patch), pods[:1])
@@ -137,7 +139,7 @@ def test_a_run_that_was_evicted_for_its_own_use_says_what_to_raise() -> None:
     assert "Container ingestion was using 1Gi, request is 512Mi" in run.message
 
 
-def test_until_its_job_has_ended_the_record_says_that_no_retry_is_left() -> None:
+def test_the_record_shows_that_no_retry_is_left() -> None:
     run = run_of(job(), [evicted(0)])
     assert (run.state, run.reason) == ("running", "Retrying")
     assert run.message == "Attempt 1 ended (Evicted); the Job is being ended, since no retry is left"

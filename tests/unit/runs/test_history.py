@@ -112,7 +112,7 @@ def test_what_is_recorded_is_chosen_by_what_it_is_needed_for() -> None:
     assert len(recorded([_known(number, "running") for number in range(30)])) == STATUS_RUNS_LIMIT
 
 
-def test_reports_go_on_while_more_runs_are_under_way_than_are_recorded() -> None:
+def test_reports_go_on_while_many_runs_are_under_way() -> None:
     runs = [_known(99, "failed", "Pending"), *(_known(number, "running") for number in range(30, 0, -1))]
     assert "j99 Pending" in _states(recorded(runs))
 
@@ -185,7 +185,7 @@ def test_with_replace_a_deleted_job_was_replaced_by_a_newer_one(*, has_newer: bo
     assert runs_of(jobs, [], known)[-1].reason == "JobDeleted"
 
 
-def test_with_replace_a_job_that_is_being_deleted_ends_with_its_pod() -> None:
+def test_with_replace_a_deleting_job_ends_with_its_pod() -> None:
     old = job("old")
     old["metadata"]["deletionTimestamp"] = at(60)
     for pods, state in (([pod(of="old", running=True)], "running"), ([], "stopped")):
@@ -205,7 +205,7 @@ def test_only_jobs_of_the_pipeline_and_its_cronjob_are_its_runs() -> None:
     assert [one.name for one in owned(jobs, "of-pipeline", None)] == ["requested"]
 
 
-def test_the_target_of_a_run_stays_what_its_job_was_rendered_with() -> None:
+def test_the_target_of_a_run_is_its_jobs() -> None:
     target = RunTarget.model_validate(
         {
             "hostPort": "http://before:8585/api",
@@ -236,7 +236,7 @@ def test_a_run_keeps_no_more_attempts_than_the_status_takes() -> None:
     assert run.attempts[-1].pod == "new"
 
 
-def test_runs_of_the_same_second_keep_their_order_whatever_the_order_of_listing() -> None:
+def test_runs_of_the_same_second_keep_their_order() -> None:
     jobs = [job(name) for name in ("a", "c", "b")]
     orders = [[run.job for run in runs_of(listed, [], [], NOW)] for listed in (jobs, jobs[::-1])]
     assert orders == [["c", "b", "a"], ["c", "b", "a"]]
@@ -250,7 +250,7 @@ def test_pods_of_another_job_or_of_none_are_left_out() -> None:
     assert run.state == "queued"
 
 
-def test_a_job_that_is_recreated_under_the_same_run_id_stays_one_run() -> None:
+def test_jobs_with_the_same_run_id_are_one_run() -> None:
     jobs = [job("one", run_id="r", condition="Failed"), job("two", created=9, run_id="r")]
     assert [run.id for run in runs_of(jobs, [], [], NOW)] == ["r"]
 
@@ -272,7 +272,7 @@ def test_reports_come_to_an_end(cluster: tuple[list[Body], list[Body]], known: l
     raise AssertionError("runs come back for ever")
 
 
-def test_a_report_that_is_due_outlasts_newer_runs_that_are_reported() -> None:
+def test_a_due_report_outlasts_newer_reported_runs() -> None:
     due = _known(0, "failed", "Pending")
     known = [*(_known(number, "success") for number in range(19, 0, -1)), due]
     for number in range(20, 50):
@@ -288,14 +288,14 @@ def test_a_run_that_left_a_full_list_is_not_taken_for_a_new_one() -> None:
     assert runs_of(jobs, [], known) == known
 
 
-def test_a_run_that_is_new_to_a_full_list_is_still_to_be_reported() -> None:
+def test_a_run_that_is_new_to_a_full_list_is_reported() -> None:
     known = [_known(number, "success") for number in range(20, 0, -1)]
     runs = record([job("j21", created=21 * 60, condition="Complete", ended=21 * 60 + 50)], [], known)
     assert [run.report for run in runs][:2] == ["Pending", "Done"]
     assert [run.id for run in runs] == ["uid-j21", *(run.id for run in known[:-1])]
 
 
-def test_a_long_run_that_left_no_record_is_known_as_new_by_its_end() -> None:
+def test_a_long_run_without_a_record_is_new_by_its_end() -> None:
     known = [_known(number, "success") for number in range(30, 10, -1)]
     started_before_all = job("j1", created=60, condition="Complete", ended=9999)
     assert "j1 Pending" in _states(record([started_before_all], [], known))
@@ -308,7 +308,7 @@ def test_a_stop_by_a_clock_that_is_behind_is_still_reported() -> None:
     assert "j1 Pending" in _states(record([stopped], [], known))
 
 
-def test_an_attempt_that_ends_after_its_run_was_recorded_gets_its_end_until_the_run_is_reported() -> None:
+def test_an_attempt_gets_its_end_until_the_run_is_reported() -> None:
     killed = job(condition="FailureTarget", reason="DeadlineExceeded", ended=30)
     killed["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(29)
     known = runs_of([killed], [pod(running=True, node_lost=True)], [], NOW)

@@ -201,7 +201,7 @@ def test_a_run_that_was_killed_between_two_sizes_had_begun() -> None:
     assert run_of(annotated(growing("1Gi", step="1Gi"), stop=at(60)), [oom()]).message == "Stopped on request"
 
 
-def test_each_attempt_says_within_how_much_memory_it_ran() -> None:
+def test_each_attempt_has_its_memory_limit() -> None:
     run = run_of(growing("1Gi", memory="1Gi"), [oom(), pod("b", created=60, running=True, memory="1Gi")])
     assert [(a.memory, a.reason) for a in run.attempts] == [("512Mi", "OutOfMemory"), ("1Gi", None)]
 
@@ -221,7 +221,7 @@ RESUMED = growing("1Gi", memory="1Gi", failed=1)
     ],
     ids=["not begun", "ending", "interrupted", "killed after its grace period"],
 )
-def test_an_attempt_that_was_taken_back_is_shown_and_counts_nowhere(found: Body, taken_back: Body) -> None:
+def test_an_attempt_that_was_taken_back_counts_nowhere(found: Body, taken_back: Body) -> None:
     run = run_of(found, [oom(), taken_back])
     assert (run.state, run.reason) == ("running", "OutOfMemory")
     assert NEXT in run.message
@@ -238,7 +238,7 @@ def test_an_attempt_that_was_taken_back_is_shown_and_counts_nowhere(found: Body,
     ],
     ids=["nobody takes it back", "before memory ran out", "of the new size", "it failed by itself"],
 )
-def test_any_other_interruption_is_told_as_such(found: Body, pods: list[Body]) -> None:
+def test_any_other_interruption_keeps_its_reason(found: Body, pods: list[Body]) -> None:
     assert "Superseded" not in [attempt.reason for attempt in run_of(found, pods).attempts]
 
 

@@ -75,7 +75,7 @@ def test_the_wait_for_a_pod_begins(found: Body, pods: list[Body], since: float |
     assert seconds(run.waiting_since) == since
 
 
-def test_a_pod_deleted_between_attempts_begins_the_wait_when_that_is_seen_and_not_at_each_observed() -> None:
+def test_the_wait_after_a_deleted_pod_begins_once() -> None:
     jobs = [started(job())]
     known = observed(jobs, [pod(running=True)], 2000)
     known = observed(jobs, [], 3000, known)
@@ -122,7 +122,7 @@ def test_a_run_in_a_pause_is_decided_about_once_that_is_over() -> None:
     ],
     ids=["no pod", "nothing is known", "ContainerCreating", "the image", "no node"],
 )
-def test_events_are_looked_at_where_the_pod_does_not_tell(pods: list[Body], uid: str) -> None:
+def test_events_are_read_where_the_pod_names_no_cause(pods: list[Body], uid: str) -> None:
     (wait,) = waits([started(job())], pods)
     assert wait.events_of == uid
 
@@ -172,12 +172,12 @@ def test_a_kill_that_comes_after_that_changes_nothing() -> None:
     assert run_of(found, []).state == "failed"
 
 
-def test_a_limit_of_one_is_told_in_the_singular() -> None:
+def test_a_limit_of_one_is_in_the_singular() -> None:
     message = run_of(ended_for_waiting(job(), [], "1h"), []).message
     assert message == "No pod of the run started within 1 hour. Waits for its pod"
 
 
-def test_a_cause_that_was_found_is_told_to_others_until_the_pod_tells_its_own() -> None:
+def test_a_known_cause_stays_until_the_pod_has_its_own() -> None:
     known = [run_of(job(), [pod()]).model_copy(update={"reason": "SecretNotFound", "message": "why"})]
     silent, telling, running = (
         run_of(job(), []),
@@ -226,14 +226,16 @@ def test_no_run_is_ended_while_it_runs_or_before_its_time(
     assert all(before.waiting_since in (None, after.waiting_since) for before, after in zip(runs, again, strict=True))
 
 
-def test_a_run_whose_node_does_not_report_is_ended_after_the_limit() -> None:
+def test_a_run_on_a_silent_node_is_ended_after_the_limit() -> None:
     found, pods = started(job()), [pod(running=True, node_lost=True)]
     runs = observed([found], pods, 100)
     jobs, of_job = job_records([found]), pod_records(pods)
     assert lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=360)) == ([], NOW + timedelta(seconds=361))
     (patch,), again_at = lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=361))
     assert again_at is None
-    assert patch.annotations[constants.ANNOTATION_GAVE_UP].startswith("NodeLost: The node did not report for 5 minutes")
+    assert str(patch.annotations[constants.ANNOTATION_GAVE_UP]).startswith(
+        "NodeLost: The node did not report for 5 minutes"
+    )
     assert patch.spec == {"activeDeadlineSeconds": 1}
     found["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP] = "NodeLost: x"
     assert lost_too_long(runs, job_records([found]), of_job, "5m", NOW + timedelta(hours=1)) == ([], None)

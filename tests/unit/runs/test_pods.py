@@ -25,7 +25,7 @@ OUTCOME = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed
         (pod(), None),
     ],
 )
-def test_the_reason_of_an_end_is_the_kubelets_then_the_kernels_then_the_runners(body: Body, reason: str | None) -> None:
+def test_the_kubelets_reason_goes_before_the_runners(body: Body, reason: str | None) -> None:
     assert read_pod(body).attempt.reason == reason
 
 
@@ -83,12 +83,12 @@ def test_an_injected_container_that_comes_before_is_no_sidecar() -> None:
     assert read_pod(body).waiting_reason == "PodInitializing"
 
 
-def test_a_sidecar_that_fails_beside_the_running_runner_is_no_cause() -> None:
+def test_a_sidecar_beside_a_running_runner_is_not_a_cause() -> None:
     body = _with_sidecars(NO_IMAGE)
     body["status"]["containerStatuses"] = pod(running=True)["status"]["containerStatuses"]
     assert read_pod(body).waiting_reason == "Pending"
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_finished_phase_ends_an_attempt_without_container_status(phase: str) -> None:
+def test_a_finished_phase_ends_an_attempt(phase: str) -> None:
     assert read_pod(pod(phase=phase)).is_finished

@@ -49,13 +49,13 @@ def test_a_run_that_is_not_recorded_is_never_removed() -> None:
     assert not expired([job(number) for number in range(9)], [], HISTORY)
 
 
-def test_a_run_that_openmetadata_has_not_heard_of_is_not_removed() -> None:
+def test_a_run_that_is_not_reported_is_not_removed() -> None:
     jobs = [job(number) for number in range(3)]
     runs = [run(0, report="Pending"), run(1), run(2)]
     assert not expired(jobs, runs, HISTORY)
 
 
-def test_jobs_of_the_cronjob_count_and_are_left_to_its_controller() -> None:
+def test_jobs_of_the_cronjob_are_left_to_its_controller() -> None:
     jobs = [job(0), job(1, "CronJob"), job(2, "CronJob"), job(3, "CronJob")]
     assert names(expired(jobs, [run(number) for number in range(4)], HISTORY)) == ["job-00"]
 
@@ -76,7 +76,7 @@ def test_a_job_that_is_going_is_not_asked_again() -> None:
 
 @pytest.mark.parametrize(("report", "is_removed"), [("Pending", False), ("Done", True), ("Refused", True)])
 @pytest.mark.parametrize("owner", [constants.KIND, "CronJob"])
-def test_a_job_that_was_stopped_while_it_waited_goes_once_reported(report: str, owner: str, is_removed: bool) -> None:
+def test_a_job_stopped_in_the_queue_goes_once_reported(report: str, owner: str, is_removed: bool) -> None:
     annotations = {constants.ANNOTATION_STOP: objects.at(5)}
     stopped = replace(job(1, owner), is_suspended=True, annotations=annotations)
     assert names(expired([stopped], [run(1, "stopped", report)], HISTORY)) == (["job-01"] if is_removed else [])

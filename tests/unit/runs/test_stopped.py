@@ -1,4 +1,4 @@
-"""Runs that somebody asked to end: stopped if that is why they ended, and otherwise what they were."""
+"""Runs whose end was requested: stopped if that is why they ended, and otherwise what they were."""
 
 import json
 
@@ -13,7 +13,7 @@ INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupte
 SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
 
 
-def marked(body: Body, seconds: float = 30) -> Body:
+def stopping(body: Body, seconds: float = 30) -> Body:
     body["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(seconds)
     return body
 
@@ -49,29 +49,29 @@ def marked(body: Body, seconds: float = 30) -> Body:
         "it succeeds all the same", "it had failed before", "it is still running",
     ],
 )  # fmt: skip
-def test_a_marked_run(found: Body, pods: list[Body], state: str, reason: str) -> None:
-    run = run_of(marked(found), pods)
+def test_a_run_whose_end_was_requested(found: Body, pods: list[Body], state: str, reason: str) -> None:
+    run = run_of(stopping(found), pods)
     assert (run.state, run.reason) == (state, reason)
 
 
-def test_a_run_that_was_stopped_while_it_waited_ended_when_that_was_asked() -> None:
-    assert run_of(marked(job(suspended=True), 42), []).end_time == stop_time(read_job(marked(job(), 42)))
+def test_a_run_stopped_in_the_queue_ended_at_the_request() -> None:
+    assert run_of(stopping(job(suspended=True), 42), []).end_time == stop_time(read_job(stopping(job(), 42)))
 
 
-def test_a_deadline_without_a_mark_is_a_failure() -> None:
+def test_a_deadline_without_a_request_is_a_failure() -> None:
     assert run_of(job(condition="Failed", reason="DeadlineExceeded"), []).state == "failed"
 
 
 @pytest.mark.parametrize("word", ["please", "2026-03-01T12:00:30", "true"])
-def test_a_mark_that_is_no_point_in_time_counts_all_the_same(word: str) -> None:
+def test_a_stop_that_is_not_a_moment_counts_all_the_same(word: str) -> None:
     body = job(suspended=True)
     body["metadata"]["annotations"][constants.ANNOTATION_STOP] = word
     run = run_of(body, [])
     assert (run.state, run.end_time) == ("stopped", NOW)
 
 
-def test_a_run_whose_secret_never_came_is_told_from_one_that_was_killed() -> None:
-    body = marked(job(suspended=True))
+def test_a_run_whose_secret_never_came_is_abandoned() -> None:
+    body = stopping(job(suspended=True))
     body["metadata"]["annotations"][constants.ANNOTATION_HOLD] = "secret"
     assert run_of(body, []).reason == "Abandoned"
 
@@ -83,11 +83,11 @@ def test_a_run_whose_secret_never_came_is_told_from_one_that_was_killed() -> Non
         ([], "Stopped on request of OpenMetadata before it began"),
     ],
 )
-def test_a_stopped_run_says_who_asked_for_it(pods: list[Body], message: str) -> None:
-    body = marked(job(condition="Failed", reason="DeadlineExceeded"))
+def test_a_stopped_run_names_the_caller(pods: list[Body], message: str) -> None:
+    body = stopping(job(condition="Failed", reason="DeadlineExceeded"))
     body["metadata"]["annotations"][constants.ANNOTATION_STOPPED_BY] = "OpenMetadata"
     assert run_of(body, pods).message == message
 
 
-def test_a_mark_of_an_earlier_version_says_nothing_about_who_asked() -> None:
-    assert run_of(marked(job(suspended=True)), []).message == "Stopped on request before it began"
+def test_a_stop_without_a_caller_names_none() -> None:
+    assert run_of(stopping(job(suspended=True)), []).message == "Stopped on request before it began"

@@ -61,7 +61,7 @@ def test_the_annotation_names_runs_until_a_moment_or_by_id(wish: str, names: lis
         ("all,everything", "has 'all', which is neither a moment nor a run id, 'everything', which is neither"),
     ],
 )
-def test_what_names_no_run_is_told_with_what_to_put_in(wish: str, words: str) -> None:
+def test_a_text_that_names_no_run_gets_a_fix(wish: str, words: str) -> None:
     text = not_understood(wish, NOW)
     assert text.startswith(words)
     assert bool(text) == bool(words)
@@ -69,20 +69,20 @@ def test_what_names_no_run_is_told_with_what_to_put_in(wish: str, words: str) ->
 
 
 @given(st.text(max_size=100))
-def test_whatever_is_written_there_nothing_ends_that_was_asked_for_later(wish: str) -> None:
+def test_no_text_ends_a_run_that_was_requested_later(wish: str) -> None:
     later = [job_record("later", created=400, uid="a-uid-that-nobody-writes-by-chance")]
     assert to_kill(wish, later, NOW) == []
     assert isinstance(not_understood(wish, NOW), str)
 
 
 @given(st.integers(-1000, 300), st.integers(0, 10**6))
-def test_the_same_moment_never_names_a_run_that_came_later_however_late_it_is_read(moment: int, read: int) -> None:
+def test_a_moment_never_names_a_run_that_came_later(moment: int, read: int) -> None:
     jobs = [job_record(f"j{created}", created=created) for created in range(-900, 600, 100)]
     names = [one.name for one in to_kill(at(moment), jobs, NOW + timedelta(seconds=read))]
     assert names == [f"j{created}" for created in range(-900, 600, 100) if created <= moment]
 
 
-def test_a_job_that_runs_gets_mark_and_deadline_and_who_asked() -> None:
+def test_a_running_job_gets_a_deadline_and_the_caller() -> None:
     patch = stop_patch(job(), "OpenMetadata")
     assert patch == {
         "metadata": {
@@ -93,7 +93,7 @@ def test_a_job_that_runs_gets_mark_and_deadline_and_who_asked() -> None:
     }
 
 
-def test_who_asked_first_stays() -> None:
+def test_the_first_caller_stays() -> None:
     marked = job(suspended=True)
     marked["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(-5)
     assert stop_patch(marked, "another client") is None

@@ -24,7 +24,7 @@ SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded",
 FAILED = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed", "message": "m"})
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
 
-Told = list[tuple[str, float, float]]
+Lines = list[tuple[str, float, float]]
 
 
 def pipeline(generation: int = 1) -> Body:
@@ -66,14 +66,14 @@ def spans(body: Body, *pods: Body, changed: float | None = None, generation: int
     return run_spans(pipeline(generation), moment(changed), run, run.end_time, read_job(body))
 
 
-def told(found: list[Span]) -> Told:
+def lines_of(found: list[Span]) -> Lines:
     def seconds(span: Span) -> tuple[float, float]:
         return (span.start - NOW).total_seconds(), (span.end - NOW).total_seconds()
 
     return [(span.name, *seconds(span)) for span in found]
 
 
-LIVES: dict[str, tuple[list[Body], Told]] = {
+LIVES: dict[str, tuple[list[Body], Lines]] = {
     "a tick that Kubernetes was late with": (
         [ticked(-7, condition="Complete"), pod(created=1, exit_code=0, message=SUCCEEDED)],
         [("run", -7, 50), ("queue", -7, 0), ("pod", 0, 2), ("attempt", 2, 50)],
@@ -125,19 +125,19 @@ LIVES: dict[str, tuple[list[Body], Told]] = {
 
 
 @pytest.mark.parametrize("name", LIVES)
-def test_a_life_is_told_in_spans(name: str) -> None:
+def test_a_life_becomes_spans(name: str) -> None:
     (body, *pods), expected = LIVES[name]
-    assert told(spans(body, *pods)) == expected
+    assert lines_of(spans(body, *pods)) == expected
 
 
-def test_a_run_whose_job_is_gone_tells_of_its_attempts_alone() -> None:
+def test_without_its_job_a_run_has_spans_of_attempts() -> None:
     running = run_of(job(), [pod(running=True)])
     (lost,) = runs_of([], [], [running], NOW + timedelta(seconds=70), gone=[running.job])
     assert lost.end_time is not None
-    assert told(run_spans(pipeline(), None, lost, lost.end_time, None)) == [("run", 0, 70), ("attempt", 2, 70)]
+    assert lines_of(run_spans(pipeline(), None, lost, lost.end_time, None)) == [("run", 0, 70), ("attempt", 2, 70)]
 
 
-def test_a_failure_says_so_and_a_kill_is_none() -> None:
+def test_a_failure_has_an_error_and_a_kill_has_none() -> None:
     root, *_, attempt = spans(job(condition="Failed"), pod(exit_code=1, message=FAILED))
     assert (root.error, attempt.error) == ("m", "WorkflowFailed")
     killed = job(condition="Failed", reason="DeadlineExceeded")
@@ -145,7 +145,7 @@ def test_a_failure_says_so_and_a_kill_is_none() -> None:
     assert [span.error for span in spans(killed, pod(exit_code=143, message=INTERRUPTED))] == [None] * 4
 
 
-def test_spans_say_what_they_are_about() -> None:
+def test_spans_have_attributes() -> None:
     body = job(condition="Complete", run_id="5f0c")
     root, _, waited, attempt = spans(body, pod(exit_code=0, message=SUCCEEDED, memory="1Gi"))
     assert root.attributes == {
@@ -187,7 +187,7 @@ def status(*runs: Run, generation: int | None = 1, ready: bool = True) -> Pipeli
     return PipelineStatus(observed_generation=generation, conditions=[condition], runs=list(runs))
 
 
-def test_a_run_is_told_when_its_end_is_written_and_never_again() -> None:
+def test_a_run_has_its_spans_once_its_end_is_written() -> None:
     body = job(condition="Complete")
     running, ended = run_of(job(), [pod(running=True)]), run_of(body, [pod(exit_code=0)])
 
@@ -200,10 +200,10 @@ def test_a_run_is_told_when_its_end_is_written_and_never_again() -> None:
     assert new(status(ended), status(ended.model_copy(update={"report": "Done"}))) == []
 
 
-def test_a_change_of_the_spec_is_told_when_a_status_first_answers_it() -> None:
+def test_a_change_of_the_spec_has_one_span() -> None:
     changed, now = pipeline(2), NOW + timedelta(seconds=3)
     (deploy,) = new_spans(changed, NOW, status(generation=1), status(generation=2), [], now)
-    assert told([deploy]) == [("deploy", 0, 3)]
+    assert lines_of([deploy]) == [("deploy", 0, 3)]
     assert (deploy.parent, deploy.error) == (None, None)
     assert deploy.attributes["ingestion.pipeline.generation"] == 2
     assert new_spans(changed, NOW, status(generation=2), status(generation=2, ready=False), [], now) == []
@@ -212,7 +212,7 @@ def test_a_change_of_the_spec_is_told_when_a_status_first_answers_it() -> None:
     assert refused.id == deploy.id
 
 
-def test_a_change_that_came_meanwhile_or_at_an_unknown_time_is_not_told() -> None:
+def test_a_deploy_at_an_unknown_time_has_no_span() -> None:
     before, after = status(generation=1), status(generation=2)
     assert new_spans(pipeline(3), NOW, before, after, [], NOW) == []
     assert new_spans(pipeline(2), None, before, after, [], NOW) == []
@@ -237,7 +237,7 @@ ANNOTATIONS = st.dictionaries(st.sampled_from([ANNOTATION_ADMITTED_AT, ANNOTATIO
 
 
 @given(st.lists(ATTEMPTS, max_size=4), SECONDS, SECONDS, ANNOTATIONS, st.booleans(), st.booleans())
-def test_whatever_is_written_children_lie_in_their_run_and_ids_are_their_own(
+def test_spans_lie_in_their_run_and_have_their_own_ids(
     attempts: list[Attempt], start: int, end: int, annotations: dict[str, str], suspended: bool, has_job: bool
 ) -> None:
     body = job(created=start, suspended=suspended, condition="Failed")

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from tests.chaos import application
-from tests.chaos.row import Row
-from tests.chaos.scene import Scene
+from tests.chaos.case import Case
+from tests.chaos.trial import Trial
 from tests.chaos.verdict import Expected
 from tests.support import manifests
 from tests.support import site as sites
@@ -18,80 +18,77 @@ _SAME_SECOND: Final = 1.0
 """By how much the workflows' ends may differ. Two cores take half a minute to take 50 containers down after that."""
 
 
-def success(scene: Scene) -> None:
-    scene.start(scene.metadata())
+def success(trial: Trial) -> None:
+    trial.start(trial.metadata())
 
 
-def partial_success(scene: Scene) -> None:
+def partial_success(trial: Trial) -> None:
     """The double refuses one table of a service of its own, so that other rows are not touched."""
-    service = f"{scene.name}-source"
-    sites.register_service(scene.stage.site, service, scene.stage.site.credentials.password)
+    service = f"{trial.name}-source"
+    sites.register_service(trial.site, service, trial.site.credentials.password)
     refusal = {"entity": rf"^{service}\.shop\.sales\.orders$", "status": 400, "message": "this table is refused"}
-    with scene.stage.server_faults.during(refusal | {"method": "PUT"}):
-        scene.wait_until_recorded(scene.start(scene.metadata(service)))
+    with trial.installation.server_faults.during(refusal | {"method": "PUT"}):
+        trial.wait_until_recorded(trial.start(trial.metadata(service)))
 
 
-def workflow_failure(scene: Scene) -> None:
-    scene.start(scene.application("fail"))
+def workflow_failure(trial: Trial) -> None:
+    trial.start(trial.application("fail"))
 
 
-def wrong_source_password(scene: Scene) -> None:
-    service = f"{scene.name}-source"
-    sites.register_service(scene.stage.site, service, "not-the-password")
-    scene.start(scene.metadata(service))
+def wrong_source_password(trial: Trial) -> None:
+    service = f"{trial.name}-source"
+    sites.register_service(trial.site, service, "not-the-password")
+    trial.start(trial.metadata(service))
 
 
-def source_down(scene: Scene) -> None:
+def source_down(trial: Trial) -> None:
     """A Service without a pod behind it, as a database that is being moved has."""
-    service = f"{scene.name}-source"
+    service = f"{trial.name}-source"
     host = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": service}}
-    scene.stage.site.apply({**host, "spec": {"ports": [{"port": 5432}], "selector": {"nobody": "answers"}}})
+    trial.site.apply({**host, "spec": {"ports": [{"port": 5432}], "selector": {"app": "none"}}})
     address = f"{service}:{manifests.POSTGRES_PORT}"
-    scene.stage.site.double.register_service(
-        service, "Postgres", connection(address, scene.stage.site.credentials.password)
-    )
-    scene.start(scene.metadata(service))
+    trial.site.double.register_service(service, "Postgres", connection(address, trial.site.credentials.password))
+    trial.start(trial.metadata(service))
 
 
-def invalid_configuration(scene: Scene) -> None:
+def invalid_configuration(trial: Trial) -> None:
     wrong = {"config": {"type": "DatabaseMetadata", "includeTabels": True}}
-    scene.start(scene.metadata(sourceConfig=wrong, retry={"limit": 3}))
+    trial.start(trial.metadata(sourceConfig=wrong, retry={"limit": 3}))
 
 
-def many_at_once(scene: Scene) -> None:
+def many_at_once(trial: Trial) -> None:
     """Light pods: two cores could not hold the library fifty times."""
-    scene.stage.site.apply(application.light_config_map())
     moment = int(time.time()) + _START_OF_ALL_SECONDS
-    template = application.light_template(moment)
+    template = application.light_template(ends_at=moment)
     concurrency = {"policy": "Allow", "maxActiveRuns": _RUNS_OF_EACH}
     pipelines = [
-        scene.application(suffix=f"-{number}", podTemplate=template, concurrency=concurrency)
+        trial.application(suffix=f"-{number}", podTemplate=template, concurrency=concurrency)
         for number in range(_PIPELINES)
     ]
-    unread = replace(scene.expected, log="")  # one log of each pipeline is enough to read
-    runs = [scene.start_by_client(pipeline) for pipeline in pipelines]
-    runs += [scene.start_by_client(pipeline, unread) for pipeline in pipelines * (_RUNS_OF_EACH - 1)]
+    unread = replace(trial.expected, log="")  # one log of each pipeline is enough to read
+    runs = [trial.start_by_client(pipeline) for pipeline in pipelines]
+    runs += [trial.start_by_client(pipeline, unread) for pipeline in pipelines * (_RUNS_OF_EACH - 1)]
     for run in runs:
-        scene.wait_until_recorded(run)
-    ends = [scene.row(run)["row"]["endDate"] / 1000 for run in runs]
+        trial.wait_until_recorded(run)
+    ends = [trial.row(run)["row"]["endDate"] / 1000 for run in runs]
     assert max(ends) - min(ends) <= _SAME_SECOND, f"they ended within {max(ends) - min(ends):.1f} s"
 
 
 ENDS: Final = (
-    Row("success", "none", success, Expected("success", ("Succeeded",), log="Workflow finished")),
-    Row(
+    Case("success", "none", success, Expected("success", ("Succeeded",), log="Workflow finished")),
+    Case(
         "partial-success",
         "OpenMetadata refuses one table",
         partial_success,
         Expected("partialSuccess", ("PartiallySucceeded",), log="this table is refused"),
     ),
-    Row(
+    Case(
         "workflow-failure",
         "the workflow fails in its work",
         workflow_failure,
         Expected("failed", ("WorkflowFailed",), message=application.FAILURE, log=application.FAILURE),
     ),
-    Row(
+    Case(
         "wrong-password",
         "the source refuses the password",
         wrong_source_password,
@@ -103,25 +100,26 @@ ENDS: Final = (
             log="password authentication failed",
         ),
     ),
-    Row(
+    Case(
         "source-down",
         "nothing listens where the source should be",
         source_down,
         Expected("failed", ("InitializationFailed",), ("runner",), message="onnection", log="[runner] failed"),
     ),
-    Row(
+    Case(
         "invalid-config",
         "a field of sourceConfig is misspelt, retry.limit 3",
         invalid_configuration,
         Expected("failed", ("InvalidConfiguration",), ("runner",), message="includeTabels", log="includeTabels"),
     ),
-    Row(
+    Case(
         "many-at-once",
         f"{_PIPELINES * _RUNS_OF_EACH} runs of {_PIPELINES} pipelines end in the same second, in light pods",
         many_at_once,
-        # Two rows where a server that 50 runs call at once answers so late that the runner tells it again.
+        # Two rows where a server that 50 runs call at once answers so late that the runner reports again.
         Expected("success", ("Succeeded",), ("runner",), most_rows=2, log=application.LAST_WORDS),
-        is_alone=True,
+        place="exclusive",
         is_timed=False,
+        about_seconds=240,
     ),
 )

@@ -1,0 +1,99 @@
+"""The operator of one scene as a process: started, waited for, and its requests counted phase by phase."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.scale.audit import Calls
+from benchmarks.scale.metrics import OperatorMetrics
+from benchmarks.scale.scene import Scene
+from benchmarks.scale.subject import OPERATOR_MODULE
+from benchmarks.scale.work import Work
+from tests.cluster.errors import TestBedError
+from tests.cluster.progress import say, step, wait_until
+from tests.support.gateway_process import free_ports
+from tests.support.operator_process import start_operator
+
+_SECONDS_EACH: Final = 0.5
+_SECONDS_LEAST: Final = 120
+_QUIET_SECONDS: Final = 4
+
+
+@dataclass(frozen=True)
+class Running:
+    """One life of the operator."""
+
+    process: "subprocess.Popen[bytes]"
+    metrics: OperatorMetrics
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self.process.pid
+
+
+class Operated:
+    """Belongs to one scene; everything that goes wrong in it is a problem, and the measuring goes on."""
+
+    def __init__(self, scene: Scene, size: int) -> None:
+        self.scene = scene
+        self.size = size
+        self.bound = max(_SECONDS_LEAST, _SECONDS_EACH * size)
+        """Seconds that anything about all pipelines may take."""
+        self.work: dict[str, Work] = {}
+        """By phase."""
+        self.problems: list[str] = []
+
+    @contextmanager
+    def running(self) -> Iterator[Running]:
+        """Run the operator until the block ends."""
+        scene, port = self.scene, free_ports()[0]
+        with start_operator(
+            scene.folder,
+            kubeconfig=scene.operator_kubeconfig,
+            namespace=scene.namespace,
+            settings=scene.settings_path,
+            observer=scene.bed.kubeconfig,
+            program=scene.subject.program(OPERATOR_MODULE, f"--liveness=http://127.0.0.1:{port}/healthz"),
+        ) as process:
+            yield Running(process, OperatorMetrics(f"http://127.0.0.1:{port}/metrics"))
+
+    @contextmanager
+    def metered(self, phase: str, running: Running) -> Iterator[None]:
+        """Count what the operator does until the block ends, which should wait until it is quiet."""
+        audit, before = self.scene.audit.from_here(), running.metrics.reconciles()
+        yield
+        self.work[phase] = Work.of(audit.read(Calls()), running.metrics.reconciles() - before)
+
+    def until_quiet(self) -> float:
+        """Wait until the operator has made no request but its Lease's for some seconds.
+
+        Return when it made the last one, by time.perf_counter.
+        """
+        audit, quiet_since, end = self.scene.audit.from_here(), time.perf_counter(), time.perf_counter() + self.bound
+        with step("waiting for the operator to be quiet"):
+            while time.perf_counter() - quiet_since < _QUIET_SECONDS:
+                time.sleep(0.5)
+                if audit.read(Calls()).requests:
+                    quiet_since = time.perf_counter()
+                if time.perf_counter() > end:
+                    self.problem(f"the operator has not been quiet within {self.bound:.0f} s")
+                    break
+        return quiet_since
+
+    def waited(self, what: str, condition: Callable[[], bool], *, timeout: float, pause: float = 0.5) -> bool:
+        """Wait until a condition holds; return whether it did in time, which is a problem where it did not."""
+        try:
+            wait_until(what, condition, timeout=timeout, pause=pause)
+        except TestBedError as error:
+            self.problem(str(error))
+            return False
+        return True
+
+    def problem(self, text: str) -> None:
+        """Note what is wrong, and show it."""
+        say(f"error: {text}")
+        self.problems.append(text)
