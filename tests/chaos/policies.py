@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from ingestion_operator.kube.client import connect, read_configuration
 from tests.chaos.trial import Trial
-from tests.cluster.errors import CommandError
 from tests.support.installation import OPERATOR, apply
 from tests.support.waiting import wait_for
 
 MESSAGE: Final = "the chaos policy refuses it"
 _VERSION: Final = "admissionregistration.k8s.io/v1"
-_PROBE: Final = json.dumps({"metadata": {"annotations": {"chaos.example.com/probe": "yes"}}})
+_PROBE: Final = {"metadata": {"annotations": {"chaos.example.com/probe": "yes"}}}
 
 
 def operator_account(trial: Trial) -> str:
@@ -86,10 +89,12 @@ def _in_force(trial: Trial, kind: str, spec: dict[str, Any], binding: dict[str, 
 
 def _dry_run(trial: Trial, resource: str, name: str) -> str:
     """Return what the API server answers to a change by the operator, which it does not make."""
+    api = connect(read_configuration(str(trial.site.cluster.kubeconfig)))
+    api.set_default_header("Impersonate-User", operator_account(trial))
+    batch = client.BatchV1Api(api)
+    patch = batch.patch_namespaced_job if resource == "jobs" else batch.patch_namespaced_cron_job
     try:
-        return trial.site.kubectl(
-            "patch", resource, name, "--type=merge", "--patch", _PROBE, "--dry-run=server", "-o", "json",
-            f"--as={operator_account(trial)}",
-        )  # fmt: skip
-    except CommandError as error:
-        return str(error)
+        answer = patch(name, trial.site.namespace, _PROBE, dry_run="All")
+    except ApiException as error:
+        return str(error.body)
+    return json.dumps(api.sanitize_for_serialization(answer))

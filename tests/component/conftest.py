@@ -24,7 +24,7 @@ def cluster(clock: FakeClock) -> FakeCluster:
 
 @pytest.fixture
 def settings_in_force() -> list[Settings]:
-    """The last item is what the refresher uses."""
+    """The last item is what the reconciling uses."""
     return [settings()]
 
 
@@ -46,7 +46,7 @@ def reporter(
 
 
 @pytest.fixture
-def refresher(
+def reconciling(
     cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter
 ) -> Reconciling:
     return Reconciling(cluster, lambda: settings_in_force[-1], clock, reporter)

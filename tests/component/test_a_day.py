@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingestion_operator.cron import parse
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
@@ -81,15 +80,15 @@ class Day:
 
     def restart(self) -> None:
         reporter = reporter_over(self.cluster, self.sink, lambda: SETTINGS, self.clock)
-        self.refresher = Reconciling(self.cluster, lambda: SETTINGS, self.clock, reporter)
-        self.look()
+        self.reconciling = Reconciling(self.cluster, lambda: SETTINGS, self.clock, reporter)
+        self.reconcile()
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """As the queue does it: after every event, and when the last look has asked for it."""
         if AWAY <= self.clock.moment < BACK:
             return
         self.looks += 1
-        again = self.refresher.reconcile(PipelineKey(NAMESPACE, self.name), [])
+        again = self.reconciling.reconcile(PipelineKey(NAMESPACE, self.name), [])
         status = self.status
         assert len(status.active_runs) <= 1
         for run in status.runs:
@@ -98,7 +97,7 @@ class Day:
                 ends.append(run.reason)
         if again is not None and again != self._look_at:
             self._look_at = again
-            self.at(max(again, self.clock.moment), self.look)
+            self.at(max(again, self.clock.moment), self.reconcile)
 
     @property
     def status(self) -> PipelineStatus:
@@ -139,7 +138,7 @@ class Day:
 
         for after, event in ((0, begin), (5, work), (65, end), (70, self.cut_history)):
             self.at(tick + timedelta(seconds=after), event)
-            self.at(tick + timedelta(seconds=after), self.look)
+            self.at(tick + timedelta(seconds=after), self.reconcile)
 
     def cut_history(self) -> None:
         """As the CronJob controller does it."""

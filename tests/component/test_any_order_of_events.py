@@ -39,13 +39,13 @@ def test_any_order_number_and_loss_of_events_ends_in_the_same_truth(life: str, a
                 if heard.kind is PODS and heard.body is not None:
                     operator.heard[heard.name] = heard.body
             case "look":
-                operator.look()
+                operator.reconcile()
             case "restart":
                 operator.restart()
             case "failed write":
                 error = Conflict("changed meanwhile", code=409) if number % 2 else Unavailable("away", code=503)
                 operator.cluster.fail("apply", error, plural="ingestionpipelines", after=bool(number % 3))
-                operator.look()
+                operator.reconcile()
         operator.clock.forward(seconds=1)
         ends += [(run.state, run.reason) for run in operator.runs if run.state in FINISHED_STATES]
     for step in steps[past:]:

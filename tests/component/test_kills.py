@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Unavailable
+from ingestion_operator.errors import ActionsFailed, Conflict, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
@@ -38,11 +38,11 @@ def annotate(cluster: FakeCluster, value: str) -> None:
     )
 
 
-def look(refresher: Reconciling) -> None:
-    refresher.reconcile(KEY, [])
+def reconcile(reconciling: Reconciling) -> None:
+    reconciling.reconcile(KEY, [])
 
 
-def marked(cluster: FakeCluster) -> dict[str, str]:
+def stopped(cluster: FakeCluster) -> dict[str, str]:
     """Job name -> who asked for its end."""
     return {
         body["metadata"]["name"]: body["metadata"]["annotations"][constants.ANNOTATION_STOPPED_BY]
@@ -67,108 +67,109 @@ def kubernetes_ends(cluster: FakeCluster, name: str) -> None:
     cluster.put(PODS, pod(f"{name}-a", of=name, exit_code=143, ended=1))
 
 
-def test_a_moment_ends_all_runs_until_then_those_that_wait_too(running: FakeCluster, refresher: Reconciling) -> None:
-    look(refresher)
+def test_a_moment_ends_all_runs_until_then_those_that_wait_too(running: FakeCluster, reconciling: Reconciling) -> None:
+    reconcile(reconciling)
     annotate(running, at(0))
-    look(refresher)
-    assert marked(running) == {"running": WHO}  # the other is recorded as stopped, and its Job is gone
+    reconcile(reconciling)
+    assert stopped(running) == {"running": WHO}  # the other is recorded as stopped, and its Job is gone
     assert "waiting" not in [body["metadata"]["name"] for body in running.all(JOBS)]
     assert (runs(running)["waiting"].state, runs(running)["waiting"].reason) == ("stopped", "Killed")
     kubernetes_ends(running, "running")
-    look(refresher)
+    reconcile(reconciling)
     run = runs(running)["running"]
     assert (run.state, run.reason, run.message) == ("stopped", "Killed", f"Stopped on request of {WHO}")
     assert len(running.all(JOBS)) == 1
 
 
-def test_a_run_id_ends_that_run_alone(running: FakeCluster, refresher: Reconciling) -> None:
+def test_a_run_id_ends_that_run_alone(running: FakeCluster, reconciling: Reconciling) -> None:
     annotate(running, "uid-running-1, uid-waiting")
     running.edit(JOBS, NAMESPACE, "waiting", lambda body: body["spec"]["template"]["metadata"].update(
         annotations={constants.ANNOTATION_RUN_ID: "run-1"}))  # fmt: skip
-    look(refresher)
-    assert marked(running) == {}
+    reconcile(reconciling)
+    assert stopped(running) == {}
     annotate(running, "run-1")
-    look(refresher)
+    reconcile(reconciling)
     assert (runs(running)["waiting"].state, runs(running)["running"].state) == ("stopped", "running")
-    assert marked(running) == {}
+    assert stopped(running) == {}
 
 
 def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
-    running: FakeCluster, refresher: Reconciling, clock: FakeClock
+    running: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, at(0))
-    look(refresher)
+    reconcile(reconciling)
     kubernetes_ends(running, "running")
-    look(refresher)
+    reconcile(reconciling)
     clock.forward(seconds=60)
     running.put(JOBS, job("next", created=50))
     running.put(PODS, pod("next-a", of="next", created=51, running=True))
-    look(refresher)
+    reconcile(reconciling)
     running.calls.clear()
     for _ in range(3):
         clock.forward(seconds=600)
-        look(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
+        reconcile(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
     assert running.writes == []
     assert runs(running)["next"].state == "running"
     annotate(running, at(600))
-    look(refresher)
-    assert "next" in marked(running)
+    reconcile(reconciling)
+    assert "next" in stopped(running)
 
 
 def test_an_operator_that_was_away_ends_what_was_meant(
-    running: FakeCluster, refresher: Reconciling, clock: FakeClock
+    running: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, at(0))
     running.put(JOBS, job("later", created=3000))
     clock.moment = NOW + timedelta(seconds=3600)
-    look(refresher)
-    assert "running" in marked(running)
-    assert "later" not in marked(running)
+    reconcile(reconciling)
+    assert "running" in stopped(running)
+    assert "later" not in stopped(running)
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
 def test_an_operator_that_dies_between_two_writes_marks_each_job_once(
-    running: FakeCluster, refresher: Reconciling, clock: FakeClock, *, is_done: bool
+    running: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_done: bool
 ) -> None:
     annotate(running, at(0))
     running.fail("merge_patch", Unavailable("away", code=503), after=is_done)
-    with pytest.raises(Unavailable):
-        look(refresher)
+    with pytest.raises(ActionsFailed, match="Job data/running: stop it failed: away"):
+        reconcile(reconciling)
+    assert "waiting" in stopped(running)
     running.calls.clear()
-    look(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
+    reconcile(Reconciling(running, settings, clock, reporter_over(running, FakeSink(), settings, clock)))
     patched = [call.name for call in running.writes if (call.verb, call.plural) == ("merge_patch", "jobs")]
-    assert patched == (["waiting"] if is_done else ["running", "waiting"])
+    assert patched == ([] if is_done else ["running"])
 
 
-def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, refresher: Reconciling) -> None:
+def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, reconciling: Reconciling) -> None:
     annotate(running, at(0))
     running.interleave(
         "merge_patch", lambda: running.edit(JOBS, NAMESPACE, "running", lambda body: body["status"].update(ready=1))
     )
     with pytest.raises(Conflict):
-        look(refresher)
-    assert marked(running) == {}
-    look(refresher)
-    assert "running" in marked(running)
+        reconcile(reconciling)
+    assert stopped(running) == {"waiting": WHO}
+    reconcile(reconciling)
+    assert "running" in stopped(running)
 
 
-def test_the_pipeline_itself_is_not_written(running: FakeCluster, refresher: Reconciling) -> None:
+def test_the_pipeline_itself_is_not_written(running: FakeCluster, reconciling: Reconciling) -> None:
     annotate(running, at(0))
-    look(refresher)
+    reconcile(reconciling)
     (body,) = running.all(PIPELINES)
     assert body["metadata"]["annotations"] == {constants.ANNOTATION_KILL: at(0)}
     assert {call.subresource for call in running.writes if call.plural == "ingestionpipelines"} == {"status"}
 
 
 def test_a_word_ends_nothing_and_is_answered_with_what_to_write_once(
-    running: FakeCluster, refresher: Reconciling, clock: FakeClock
+    running: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, "all")
     for number in range(3):
         running.put(JOBS, job(f"another-{number}", created=number, scheduled=False))
-        look(refresher)
+        reconcile(reconciling)
         clock.forward(seconds=60)
-    assert marked(running) == {}
+    assert stopped(running) == {}
     (told,) = [body for body in running.all(EVENTS) if body["reason"] == "KillNotUnderstood"]
     assert told["type"] == "Warning"
     assert "'all'" in told["message"]

@@ -32,9 +32,9 @@ def lost(cluster: FakeCluster, settings_in_force: list[Settings]) -> FakeCluster
     return cluster
 
 
-def look(refresher: Reconciling, clock: FakeClock, seconds: float) -> float | None:
+def reconcile(reconciling: Reconciling, clock: FakeClock, seconds: float) -> float | None:
     clock.moment = NOW + timedelta(seconds=seconds)
-    again = refresher.reconcile(KEY, [])
+    again = reconciling.reconcile(KEY, [])
     return None if again is None else (again - NOW).total_seconds()
 
 
@@ -49,12 +49,12 @@ def is_given_up(cluster: FakeCluster) -> bool:
     return constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
 
 
-def given_up(cluster: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
+def given_up(cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     """Let the bound pass and Kubernetes end the Job; the pod stays, nobody can end it."""
-    look(refresher, clock, LOST_AT + 120)
+    reconcile(reconciling, clock, LOST_AT + 120)
     target = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": at(182)}
     cluster.edit(JOBS, NAMESPACE, "nightly-1", lambda body: body["status"].update(conditions=[target]))
-    look(refresher, clock, LOST_AT + 122)
+    reconcile(reconciling, clock, LOST_AT + 122)
 
 
 def ended(state: str, reason: str, told_by: str, code: int) -> Body:
@@ -63,25 +63,25 @@ def ended(state: str, reason: str, told_by: str, code: int) -> Body:
 
 
 def test_a_run_is_given_up_after_the_bound_and_not_before(
-    lost: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink
+    lost: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
-    assert look(refresher, clock, LOST_AT) == LOST_AT + 120
+    assert reconcile(reconciling, clock, LOST_AT) == LOST_AT + 120
     assert (only_run(lost).state, only_run(lost).reason) == ("running", "NodeLost")
-    look(refresher, clock, LOST_AT + 119)
+    reconcile(reconciling, clock, LOST_AT + 119)
     assert not is_given_up(lost)
-    given_up(lost, refresher, clock)
+    given_up(lost, reconciling, clock)
     run = only_run(lost)
     assert (run.state, run.reason, run.report) == ("failed", "NodeLost", "Done")
-    assert run.message.startswith("Nothing was heard for 2 minutes. Node")
+    assert run.message.startswith("The node did not report for 2 minutes. Node")
     assert sink.rows[run.id]["pipelineState"] == "failed"
 
 
 def test_a_node_that_is_heard_of_again_in_time_ends_nothing(
-    lost: FakeCluster, refresher: Reconciling, clock: FakeClock
+    lost: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
-    look(refresher, clock, LOST_AT)
+    reconcile(reconciling, clock, LOST_AT)
     lost.put(PODS, pod(running=True))
-    look(refresher, clock, 1000)
+    reconcile(reconciling, clock, 1000)
     assert not is_given_up(lost)
     assert only_run(lost).reason == "Running"
 
@@ -90,47 +90,55 @@ def test_a_node_that_is_heard_of_again_in_time_ends_nothing(
     ("state", "reason", "code"), [("success", "Succeeded", 0), ("failed", "WorkflowFailed", 1)], ids=["good", "bad"]
 )
 def test_the_runs_own_word_corrects_the_record_and_the_operators_row(
-    lost: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink, state: str, reason: str, code: int
+    lost: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink, state: str, reason: str, code: int
 ) -> None:
-    given_up(lost, refresher, clock)
+    given_up(lost, reconciling, clock)
     lost.put(PODS, ended(state, reason, "nobody", code))
-    look(refresher, clock, 400)
+    reconcile(reconciling, clock, 400)
     run = only_run(lost)
     assert (run.state, run.reason, run.report) == (state, reason, "Done")
     assert sink.rows[run.id]["pipelineState"] == state
     writes = len(sink.writes)
-    look(refresher, clock, 500)
+    reconcile(reconciling, clock, 500)
     assert len(sink.writes) == writes == 2
 
 
-def test_an_event_tells_of_the_correction(lost: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
-    given_up(lost, refresher, clock)
+def test_an_event_tells_of_the_correction(lost: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
+    given_up(lost, reconciling, clock)
     lost.put(PODS, ended("success", "Succeeded", "workflow", 0))
-    look(refresher, clock, 400)
+    reconcile(reconciling, clock, 400)
     assert [body["reason"] for body in lost.all(EVENTS)][-2:] == ["RunFailed", "RunEnded"]
 
 
 def test_a_run_that_is_only_interrupted_when_its_node_is_back_has_failed_for_the_node(
-    lost: FakeCluster, refresher: Reconciling, clock: FakeClock
+    lost: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
-    given_up(lost, refresher, clock)
+    given_up(lost, reconciling, clock)
     lost.put(PODS, pod(running=True))
-    look(refresher, clock, 400)
+    reconcile(reconciling, clock, 400)
     lost.put(PODS, ended("failed", "Interrupted", "runner", 143))
-    look(refresher, clock, 410)
+    reconcile(reconciling, clock, 410)
     assert (only_run(lost).state, only_run(lost).reason) == ("failed", "NodeLost")
 
 
+@pytest.mark.parametrize("is_forced", [False, True], ids=["ends", "is deleted by force"])
 def test_a_pod_whose_job_was_deleted_keeps_its_slot_until_it_has_ended(
-    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock
+    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_forced: bool
 ) -> None:
     cluster.put(PIPELINES, manifest(schedule=None))
     waiting = job("second", created=1, suspended=True, scheduled=False)
     waiting["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
     cluster.put(JOBS, waiting)
+    cluster.put(JOBS, job("deleted", scheduled=False))
     cluster.put(PODS, pod(of="deleted", running=True))
-    look(refresher, clock, 5)
+    reconcile(reconciling, clock, 4)
+    cluster.delete(JOBS, NAMESPACE, "deleted")
+    cluster.put(PODS, pod(of="deleted", running=True))  # it has its grace period
+    reconcile(reconciling, clock, 5)
     assert cluster.all(JOBS)[0]["spec"]["suspend"] is True
-    cluster.put(PODS, pod(of="deleted", exit_code=143))
-    look(refresher, clock, 6)
+    if is_forced:
+        cluster.delete(PODS, NAMESPACE, "nightly-1-a")
+    else:
+        cluster.put(PODS, pod(of="deleted", exit_code=143))
+    reconcile(reconciling, clock, 6)
     assert cluster.all(JOBS)[0]["spec"]["suspend"] is False

@@ -15,7 +15,7 @@ def test_a_run_gets_size_after_size_in_one_job_and_one_record() -> None:
     for memory in ("512Mi", "1Gi"):
         assert scene.attempt() == memory
         scene.kubernetes.run_out_of_memory()
-        scene.look()
+        scene.reconcile()
         assert (scene.run.state, scene.run.reason) == ("running", "OutOfMemory")
     assert scene.attempt() == "2Gi"
     scene.kubernetes.end(0)
@@ -34,14 +34,14 @@ def test_the_job_is_suspended_in_the_look_that_sees_the_kill_and_resumed_once_it
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     suspended = scene.live()
     assert suspended["spec"]["suspend"] is True
     assert suspended["metadata"]["annotations"][constants.ANNOTATION_MEMORY_STEP] == "1Gi"
-    scene.look()
+    scene.reconcile()
     assert scene.live() == suspended, "Kubernetes has not noted the suspension yet"
     scene.kubernetes.sync()
-    scene.look()
+    scene.reconcile()
     resumed = scene.live()
     assert resumed["spec"]["suspend"] is False
     assert constants.ANNOTATION_MEMORY_STEP not in resumed["metadata"]["annotations"]
@@ -49,7 +49,7 @@ def test_the_job_is_suspended_in_the_look_that_sees_the_kill_and_resumed_once_it
     assert container["resources"]["limits"]["memory"] == "1Gi"
     assert container["resources"]["requests"]["memory"] == "512Mi"
     assert container["image"] == settings().runner_image(None).image
-    scene.look()
+    scene.reconcile()
     assert scene.live() == resumed, "its pod is still to come"
 
 
@@ -57,7 +57,7 @@ def test_the_next_run_begins_at_the_first_size_again() -> None:
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     scene.attempt()
     scene.kubernetes.end(0)
     scene.settle()
@@ -70,7 +70,7 @@ def test_memory_beyond_the_last_size_ends_the_run_though_a_retry_is_left() -> No
     for _ in range(2):
         scene.attempt()
         scene.kubernetes.run_out_of_memory()
-        scene.look()
+        scene.reconcile()
     assert (scene.run.state, scene.run.reason) == ("failed", "OutOfMemory")
     assert "1Gi was not enough: raise spec.retry.onOutOfMemory.maxMemory" in scene.run.message
     scene.settle()
@@ -84,7 +84,7 @@ def test_other_failures_have_the_retries_and_no_more(retries: int) -> None:
     for _ in range(retries + 1):
         scene.attempt()
         scene.kubernetes.end(1)
-        scene.look()
+        scene.reconcile()
     assert (scene.run.state, scene.run.reason, len(scene.run.attempts)) == ("failed", "Error", retries + 1)
     scene.settle()
     assert scene.live()["status"]["conditions"][-1]["type"] == "Failed"
@@ -109,11 +109,11 @@ def test_attempts_that_an_absent_operator_let_repeat_at_the_same_size_cost_no_si
     scene.kubernetes.sync()
     scene.kubernetes.run()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     for memory in ("1Gi", "2Gi"):
         assert scene.attempt() == memory
         scene.kubernetes.run_out_of_memory()
-        scene.look()
+        scene.reconcile()
     assert [a.memory for a in scene.run.attempts] == ["512Mi", "512Mi", "1Gi", "2Gi"]
     assert (scene.run.state, scene.run.reason) == ("failed", "OutOfMemory")
 
@@ -124,7 +124,7 @@ def test_what_runs_already_is_not_taken_back() -> None:
     scene.kubernetes.run_out_of_memory()
     scene.kubernetes.sync()
     scene.kubernetes.run()
-    scene.look()
+    scene.reconcile()
     assert scene.live()["spec"].get("suspend") is not True
     assert scene.run.reason == "Running"
     scene.kubernetes.end(0)
@@ -136,12 +136,12 @@ def test_a_pod_that_was_made_in_the_same_moment_is_taken_back_and_shown_so() -> 
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     late = scene.cluster.all(PODS)[0] | {"status": {"phase": "Pending"}}
     late["metadata"] = late["metadata"] | {"name": "late", "uid": "late", "creationTimestamp": at(3600)}
     scene.cluster.put(PODS, late)
     scene.clock.forward(seconds=1)
-    scene.look()
+    scene.reconcile()
     assert [a.reason for a in scene.run.attempts] == ["OutOfMemory", "Superseded"]
     assert scene.run.reason == "OutOfMemory"
     assert scene.attempt() == "1Gi"
@@ -155,7 +155,7 @@ def test_a_job_that_changes_in_the_same_moment_is_looked_at_anew() -> None:
     scene.kubernetes.run_out_of_memory()
     scene.cluster.interleave("merge_patch", scene.kubernetes.sync, plural="jobs")
     with pytest.raises(Conflict):
-        scene.look()
+        scene.reconcile()
     assert scene.live()["spec"].get("suspend") is not True
 
 
@@ -163,11 +163,11 @@ def test_a_run_between_two_sizes_is_under_way_keeps_its_slot_and_is_not_told_as_
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     scene.kubernetes.sync()
     waiting = scene.kubernetes.start(scene.cluster.all(CRONJOBS)[0], "nightly-2")
     scene.cluster.edit(JOBS, NAMESPACE, "nightly-2", _make_wait)
-    scene.look()
+    scene.reconcile()
     assert (scene.status.active_runs, scene.status.queued_runs) == ([scene.run_id], [waiting["metadata"]["uid"]])
     assert scene.live("nightly-2")["spec"]["suspend"] is True
     scene.attempt()
@@ -190,7 +190,7 @@ def test_a_run_can_be_killed_at_any_time(looks: int, grows: bool) -> None:
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
     for _ in range(looks):
-        scene.look()
+        scene.reconcile()
         scene.kubernetes.sync()
     scene.kill()
     scene.settle()
@@ -210,7 +210,7 @@ def test_no_step_is_begun_for_a_run_that_is_being_killed() -> None:
     scene.kubernetes.run_out_of_memory()
     scene.clock.forward(seconds=5)
     scene.kill()
-    scene.look()
+    scene.reconcile()
     assert scene.run.reason == "OutOfMemory", "it had ended before that was asked"
     assert scene.live()["spec"].get("suspend") is not True
 
@@ -219,11 +219,11 @@ def test_a_kill_between_the_writes_of_a_continuation_reaches_the_job_that_follow
     scene = Scene(grows=False)
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     scene.kubernetes.sync()
     scene.cluster.interleave("create", scene.kill, plural="jobs")
     with pytest.raises(Conflict):
-        scene.look()
+        scene.reconcile()
     assert len(scene.jobs()) == 2
     scene.settle()
     assert (scene.run.state, scene.run.reason) == ("stopped", "Killed")
@@ -235,7 +235,7 @@ def test_where_the_template_is_immutable_the_run_goes_on_in_another_job_as_the_s
     assert scene.attempt() == "512Mi"
     began = scene.status
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     assert scene.attempt() == "1Gi"
     _, second = scene.jobs()
     (body,) = [job for job in scene.cluster.all(JOBS) if job["metadata"]["name"] == second]
@@ -248,7 +248,7 @@ def test_where_the_template_is_immutable_the_run_goes_on_in_another_job_as_the_s
     assert (scene.run.id, scene.run.job, scene.run.trigger) == (scene.run_id, second, "scheduled")
     assert scene.run.start_time == began.runs[0].start_time
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     assert scene.attempt() == "2Gi"
     scene.kubernetes.end(0)
     scene.settle()
@@ -262,10 +262,10 @@ def test_a_continuation_takes_no_second_slot() -> None:
     scene = Scene(grows=False, runs=2)
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     scene.attempt()
     scene.kubernetes.start(scene.cluster.all(CRONJOBS)[0], "nightly-2")
-    scene.look()
+    scene.reconcile()
     assert scene.live("nightly-2")["spec"].get("suspend") is not True
 
 
@@ -273,7 +273,7 @@ def test_a_continuation_that_somebody_deletes_is_not_made_again() -> None:
     scene = Scene(grows=False)
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     scene.attempt()
     scene.cluster.delete(JOBS, NAMESPACE, scene.run.job)
     for pod in scene.kubernetes.active():
@@ -288,10 +288,10 @@ def test_a_run_that_the_cluster_refuses_more_memory_fails_and_says_why(verb: str
     scene = Scene(grows=verb == "merge_patch")
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    scene.look()
+    scene.reconcile()
     scene.kubernetes.sync()
     scene.cluster.fail(verb, Forbidden("HTTP 403: at most 512Mi here", code=403), plural="jobs")
-    scene.look()
+    scene.reconcile()
     scene.settle()
     assert (scene.run.state, scene.run.reason) == ("failed", "OutOfMemory")
     assert "Kubernetes refuses more: HTTP 403: at most 512Mi here" in scene.run.message

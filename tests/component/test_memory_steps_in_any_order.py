@@ -16,23 +16,23 @@ from tests.support.memory_scene import Scene, written
 def play(scene: Scene) -> None:
     """A whole run that needs 2Gi; a crash of the operator makes a new one look at once."""
 
-    def look() -> None:
+    def reconcile() -> None:
         try:
-            scene.look()
+            scene.reconcile()
         except ClusterError:
-            scene.refresher = scene.another_operator()
-            scene.look()
+            scene.reconciling = scene.another_operator()
+            scene.reconcile()
 
     for _ in range(14):
         scene.kubernetes.sync()
-        look()
+        reconcile()
         for memory in scene.kubernetes.run():
-            look()
+            reconcile()
             if memory == "2Gi":
                 scene.kubernetes.end(0)
             else:
                 scene.kubernetes.run_out_of_memory()
-            look()
+            reconcile()
 
 
 def number_of_writes(*, grows: bool) -> int:
@@ -58,7 +58,7 @@ def test_a_crash_at_any_write_changes_nothing_of_the_truth(grows: bool, after: b
 
 STEPS: dict[str, Callable[[Scene], object]] = {
     "Job controller": lambda scene: scene.kubernetes.sync(),
-    "operator": lambda scene: scene.look(),
+    "operator": lambda scene: scene.reconcile(),
     "start": lambda scene: scene.kubernetes.run(),
     "out of memory": lambda scene: scene.kubernetes.run_out_of_memory(),
     "failure": lambda scene: scene.kubernetes.end(1),
@@ -73,7 +73,7 @@ def test_whatever_happens_in_whatever_order_one_run_comes_to_one_end(
     steps: list[str], retries: int, grows: bool
 ) -> None:
     scene = Scene(retries=retries, grows=grows)
-    scene.look()
+    scene.reconcile()
     for name in steps:
         STEPS[name](scene)
         assert len(scene.kubernetes.active()) <= 1

@@ -43,17 +43,17 @@ def runs(metrics: OperatorMetrics, state: str, trigger: str = "scheduled") -> fl
 
 
 def test_a_run_is_counted_at_its_end_once(cluster: FakeCluster, start: Start) -> None:
-    metrics, refresher = start()
+    metrics, reconciling = start()
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(running=True))
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert runs(metrics, "success") == 0
     assert value(metrics, "ingestion_runs_active", state="running") == 1
     cluster.put(JOBS, job(condition="Complete"))
     cluster.put(PODS, pod(exit_code=0))
     for _ in range(3):
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
     assert runs(metrics, "success") == 1
     assert value(metrics, "ingestion_runs_active", state="running") == 0
     assert value(metrics, "ingestion_run_duration_seconds_count", type="metadata", state="success") == 1
@@ -61,13 +61,13 @@ def test_a_run_is_counted_at_its_end_once(cluster: FakeCluster, start: Start) ->
 
 @pytest.mark.usefixtures("ended")
 def test_a_restart_does_not_count_again_but_knows_what_is_so(start: Start) -> None:
-    metrics, refresher = start()
-    refresher.reconcile(KEY, [])
+    metrics, reconciling = start()
+    reconciling.reconcile(KEY, [])
     assert runs(metrics, "failed") == 1
     assert value(metrics, "ingestion_run_out_of_memory_total", type="metadata") == 1
     assert value(metrics, "ingestion_reports_total", outcome="Done") == 1
-    metrics, refresher = start()
-    refresher.reconcile(KEY, [])
+    metrics, reconciling = start()
+    reconciling.reconcile(KEY, [])
     assert runs(metrics, "failed") == 0
     assert value(metrics, "ingestion_run_out_of_memory_total", type="metadata") == 0
     assert value(metrics, "ingestion_reports_total", outcome="Done") == 0
@@ -77,42 +77,42 @@ def test_a_restart_does_not_count_again_but_knows_what_is_so(start: Start) -> No
 
 
 def test_a_status_that_was_not_written_counts_nothing(ended: FakeCluster, start: Start) -> None:
-    metrics, refresher = start()
+    metrics, reconciling = start()
     ended.fail("apply", Conflict("newer", code=409), plural="ingestionpipelines")
     with pytest.raises(Conflict):
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
     assert runs(metrics, "failed") is None
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert runs(metrics, "failed") == 1
 
 
 @pytest.mark.usefixtures("ended")
 def test_a_report_that_waits_is_pending_until_it_is_made(sink: FakeSink, start: Start) -> None:
-    metrics, refresher = start()
+    metrics, reconciling = start()
     sink.down = Unavailable("away")
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert value(metrics, "ingestion_reports_pending") == 1
     assert value(metrics, "ingestion_reports_total", outcome="Done") == 0
 
 
 def test_a_start_is_timed_from_tick_creation_and_admission(cluster: FakeCluster, start: Start) -> None:
-    metrics, refresher = start()
+    metrics, reconciling = start()
     cluster.put(PIPELINES, manifest())
     body = job(created=3)
     body["metadata"]["annotations"] |= {ANNOTATION_SCHEDULED_AT: at(0), ANNOTATION_ADMITTED_AT: at(43)}
     cluster.put(JOBS, body)
     cluster.put(PODS, pod(running=True, created=49))
     for _ in range(2):
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
     for name, seconds in (("schedule_lag", 3), ("queue_wait", 40), ("start", 7)):
         assert value(metrics, f"ingestion_run_{name}_seconds_count") == 1
         assert value(metrics, f"ingestion_run_{name}_seconds_sum") == seconds
 
 
 def test_series_of_a_pipeline_go_with_it(cluster: FakeCluster, start: Start) -> None:
-    metrics, refresher = start()
+    metrics, reconciling = start()
     cluster.put(PIPELINES, manifest())
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert NAME in metrics.text().decode()
     metrics.exists(lambda _: False)
     assert f'pipeline="{NAME}"' not in metrics.text().decode()
@@ -121,7 +121,7 @@ def test_series_of_a_pipeline_go_with_it(cluster: FakeCluster, start: Start) -> 
 def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
     metrics = OperatorMetrics()
 
-    def look(_: PipelineKey, __: object) -> None:
+    def reconcile(_: PipelineKey, __: object) -> None:
         raise failures.pop()
 
     # Prometheus sees no increase in a counter that begins with 1.
@@ -138,19 +138,19 @@ def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
 def test_the_last_success_and_a_missed_tick_are_told_of_each_pipeline(
     cluster: FakeCluster, clock: FakeClock, start: Start
 ) -> None:
-    metrics, refresher = start()
+    metrics, reconciling = start()
     labels = {"namespace": NAMESPACE, "pipeline": NAME}
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job(condition="Complete"))
     cluster.put(PODS, pod(exit_code=0))
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     success = value(metrics, "ingestion_pipeline_last_success_timestamp_seconds", **labels)
     assert success is not None
     assert abs(success - clock.now().timestamp()) < 3600
     assert value(metrics, "ingestion_pipeline_missed_schedule", **labels) == 0
     clock.moment += timedelta(days=3)
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert value(metrics, "ingestion_pipeline_missed_schedule", **labels) == 1
     assert value(metrics, "ingestion_missed_schedules_total", reason="MissedSchedule") == 1
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert value(metrics, "ingestion_missed_schedules_total", reason="MissedSchedule") == 1

@@ -23,15 +23,15 @@ LOST = TICK + 690
 
 
 @pytest.fixture
-def scheduled(cluster: FakeCluster, refresher: Reconciling) -> FakeCluster:
+def scheduled(cluster: FakeCluster, reconciling: Reconciling) -> FakeCluster:
     """A pipeline that has its CronJob since NOW."""
     cluster.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}))
-    look(refresher)
+    reconcile(reconciling)
     return cluster
 
 
-def look(refresher: Reconciling) -> float | None:
-    again = refresher.reconcile(KEY, [])
+def reconcile(reconciling: Reconciling) -> float | None:
+    again = reconciling.reconcile(KEY, [])
     return None if again is None else (again - NOW).total_seconds()
 
 
@@ -55,57 +55,57 @@ def fires(cluster: FakeCluster, seconds: float) -> None:
 
 
 def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, TICK + 10)
-    assert look(refresher) == LOST
+    assert reconcile(reconciling) == LOST
     assert condition(scheduled).reason == "Scheduled"
     at_second(clock, LOST)
-    look(refresher)
+    reconcile(reconciling)
     assert (condition(scheduled).status, condition(scheduled).reason) == ("True", "MissedSchedule")
     assert format_timestamp(NOW + timedelta(seconds=TICK)) in condition(scheduled).message
     scheduled.calls.clear()
     at_second(clock, LOST + 60)
-    look(refresher)
-    look(Reconciling(scheduled, settings, clock, reporter_over(scheduled, FakeSink(), settings, clock)))
+    reconcile(reconciling)
+    reconcile(Reconciling(scheduled, settings, clock, reporter_over(scheduled, FakeSink(), settings, clock)))
     assert scheduled.writes == []
     assert told(scheduled) == ["Warning MissedSchedule"]
 
 
 def test_a_tick_is_not_told_again_when_something_else_has_changed(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, LOST)
-    look(refresher)
+    reconcile(reconciling)
     scheduled.put(JOBS, job("by-hand", created=LOST, scheduled=False))
     at_second(clock, LOST + 60)
-    look(refresher)
+    reconcile(reconciling)
     assert condition(scheduled).reason == "MissedSchedule"
     assert told(scheduled) == ["Warning MissedSchedule"]
 
 
 def test_the_next_tick_that_is_missed_is_told_too_and_one_that_runs_ends_it(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     for tick in (TICK, TICK + 3600):
         at_second(clock, tick + 690)
-        look(refresher)
+        reconcile(reconciling)
     assert told(scheduled) == ["Warning MissedSchedule"] * 2
     at_second(clock, TICK + 7200 + 2)
     fires(scheduled, TICK + 7200)
-    look(refresher)
+    reconcile(reconciling)
     assert condition(scheduled).reason == "Scheduled"
     assert len(told(scheduled)) == 2
 
 
 def test_a_tick_that_comes_late_is_none_that_was_missed(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, TICK + 10)
-    look(refresher)
+    reconcile(reconciling)
     fires(scheduled, TICK)
     at_second(clock, LOST)
-    look(refresher)
+    reconcile(reconciling)
     assert told(scheduled) == []
 
 
@@ -113,48 +113,48 @@ def test_a_tick_that_comes_late_is_none_that_was_missed(
     "changes", [{"schedule": {"cron": "31 * * * *"}}, {"schedule": {"cron": "30 * * * *", "timeZone": "Asia/Kolkata"}}]
 )
 def test_an_edited_schedule_has_missed_nothing_of_its_past(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock, changes: Body
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock, changes: Body
 ) -> None:
     fires(scheduled, TICK)
     at_second(clock, TICK + 1500)
     scheduled.put(PIPELINES, manifest(**changes))
-    look(refresher)
+    reconcile(reconciling)
     at_second(clock, TICK + 1600)
-    look(refresher)
+    reconcile(reconciling)
     assert told(scheduled) == []
 
 
-def test_a_pause_is_no_miss(scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
+def test_a_pause_is_no_miss(scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     fires(scheduled, TICK)
     scheduled.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}, suspend=True))
     at_second(clock, TICK + 10)
-    look(refresher)
+    reconcile(reconciling)
     at_second(clock, 10 * 3600)
-    look(refresher)
+    reconcile(reconciling)
     scheduled.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}))
-    look(refresher)
+    reconcile(reconciling)
     at_second(clock, 10 * 3600 + 700)
-    look(refresher)
+    reconcile(reconciling)
     assert told(scheduled) == []
 
 
 def test_an_operator_that_was_away_finds_no_miss_where_runs_were_started(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     fires(scheduled, TICK + 36000)
     at_second(clock, TICK + 36000 + 1000)
-    look(refresher)
+    reconcile(reconciling)
     assert told(scheduled) == []
 
 
 def test_a_tick_that_a_run_held_up_was_skipped(
-    scheduled: FakeCluster, refresher: Reconciling, clock: FakeClock
+    scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     fires(scheduled, TICK)
     scheduled.put(JOBS, job("long", created=TICK))
     scheduled.put(PODS, pod("long-a", of="long", created=TICK + 1, running=True))
     at_second(clock, LOST + 3600)
-    look(refresher)
+    reconcile(reconciling)
     assert condition(scheduled).reason == "SkippedWhileRunning"
     assert "run uid-long was under way" in condition(scheduled).message
     assert told(scheduled) == ["Normal SkippedWhileRunning"]

@@ -43,13 +43,13 @@ def lines() -> Iterator[Lines]:
     root.setLevel(level)
 
 
-def work(refresher: Reconciling, clock: FakeClock, looks: int) -> None:
+def work(reconciling: Reconciling, clock: FakeClock, looks: int) -> None:
     async def scene() -> None:
         done: list[int] = []
 
-        def look(key: PipelineKey, pods: list[dict[str, Any]]) -> None:
+        def reconcile(key: PipelineKey, pods: list[dict[str, Any]]) -> None:
             try:
-                refresher.reconcile(key, pods)
+                reconciling.reconcile(key, pods)
             finally:
                 done.append(1)
 
@@ -65,7 +65,7 @@ def work(refresher: Reconciling, clock: FakeClock, looks: int) -> None:
 
 
 def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
-    ended: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink, lines: Lines
+    ended: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink, lines: Lines
 ) -> None:
     server = {"hostPort": "http://om:8585/api", "tokenSecretRef": {"name": "bot", "key": "token"}}
     ended.put(PIPELINES, manifest(server=server))
@@ -73,7 +73,7 @@ def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
     secret = {"metadata": {"namespace": NAMESPACE, "name": "bot"}, "data": {"token": encoded}}
     ended.put(SECRETS, {"apiVersion": "v1", "kind": "Secret", **secret})
     sink.down = Unavailable("away")
-    work(refresher, clock, 1)
+    work(reconciling, clock, 1)
     assert sink.servers
     assert sink.servers[0].token == TOKEN
     waits = [json.loads(text) for text in lines.texts if "has to wait" in text]
@@ -83,9 +83,9 @@ def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
 
 
 def test_a_look_that_fails_names_its_pipeline(
-    cluster: FakeCluster, refresher: Reconciling, clock: FakeClock, lines: Lines
+    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock, lines: Lines
 ) -> None:
     cluster.fail("get", Unavailable("away"))
-    work(refresher, clock, 2)
+    work(reconciling, clock, 2)
     (line,) = [json.loads(text) for text in lines.texts if "next try" in text]
     assert (line["namespace"], line["pipeline"], line["level"]) == (NAMESPACE, NAME, "WARNING")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.errors import Conflict, Forbidden, Unavailable
+from ingestion_operator.errors import ActionsFailed, Conflict, Forbidden, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
@@ -34,8 +34,8 @@ def waiting(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
-def look(refresher: Reconciling) -> float | None:
-    again = refresher.reconcile(KEY, [])
+def reconcile(reconciling: Reconciling) -> float | None:
+    again = reconciling.reconcile(KEY, [])
     return None if again is None else (again - NOW).total_seconds()
 
 
@@ -68,19 +68,19 @@ def kubernetes_ends_it(cluster: FakeCluster) -> None:
 
 
 def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_the_limit(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock, sink: FakeSink
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
-    assert look(refresher) == 600
+    assert reconcile(reconciling) == 600
     assert (only_run(waiting).state, only_run(waiting).reason) == ("queued", "ImagePullBackOff")
     at_second(clock, 599)
-    assert look(refresher) == 600
+    assert reconcile(reconciling) == 600
     assert not is_ended(waiting)
     at_second(clock, 600)
-    look(refresher)
+    reconcile(reconciling)
     assert is_ended(waiting)
     kubernetes_ends_it(waiting)
-    look(refresher)
+    reconcile(reconciling)
     run = only_run(waiting)
     assert (run.state, run.reason, run.report, run.waiting_since) == ("failed", "ImagePullBackOff", "Done", None)
     assert run.message.startswith("No pod of the run started within 10 minutes. Pod nightly-1-a waits: its image")
@@ -99,52 +99,54 @@ def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_t
     ids=["a Secret is missing", "a Job without a pod"],
 )
 def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_end(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock, pods: list[Body], found: Body, reason: str
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock, pods: list[Body], found: Body, reason: str
 ) -> None:
     for body in pods:
         waiting.put(PODS, body)
     waiting.put(EVENTS, found)
     waiting.put(EVENTS, event("somebody-else", "FailedMount", "not ours", seconds=8))
-    assert look(refresher) == 10
+    assert reconcile(reconciling) == 10
     assert Call("list", "events", "") not in waiting.calls
     at_second(clock, 10)
-    assert look(refresher) == 600
+    assert reconcile(reconciling) == 600
     assert (only_run(waiting).state, only_run(waiting).reason) == ("queued", reason)
     assert waiting.calls.count(Call("list", "events", "")) == 1
     at_second(clock, 600)
-    look(refresher)
+    reconcile(reconciling)
     kubernetes_ends_it(waiting)
-    look(refresher)
+    reconcile(reconciling)
     assert (only_run(waiting).state, only_run(waiting).reason) == ("failed", reason)
 
 
-def test_what_mends_itself_in_time_just_starts(waiting: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
+def test_what_mends_itself_in_time_just_starts(
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
     waiting.put(PODS, pod(waiting=PULL))
-    look(refresher)
+    reconcile(reconciling)
     waiting.put(PODS, pod(running=True))
     at_second(clock, 900)
-    assert look(refresher) is None
+    assert reconcile(reconciling) is None
     assert not is_ended(waiting)
     assert (only_run(waiting).state, only_run(waiting).waiting_since) == ("running", None)
 
 
 def test_a_pod_that_starts_while_the_run_is_given_up_is_seen(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
-    look(refresher)
+    reconcile(reconciling)
     at_second(clock, 600)
     waiting.interleave(
         "merge_patch", lambda: waiting.edit(JOBS, NAMESPACE, "nightly-1", lambda b: b["status"].update(ready=1))
     )
     with pytest.raises(Conflict):
-        look(refresher)
+        reconcile(reconciling)
     waiting.put(PODS, pod(running=True))
-    look(refresher)
+    reconcile(reconciling)
     assert not is_ended(waiting)
 
 
-def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
+def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     cluster.put(PIPELINES, manifest(schedule=None))
     cluster.put(JOBS, job("first"))
     cluster.put(PODS, pod(of="first", running=True))
@@ -152,62 +154,62 @@ def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, refresher: Reconc
     second["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
     cluster.put(JOBS, second)
     at_second(clock, 100_000)
-    assert look(refresher) is None
+    assert reconcile(reconciling) is None
     assert not is_ended(cluster, "second")
 
 
 def test_a_run_that_waits_for_the_one_that_is_given_up_starts_after_it(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     second = job("second", created=1, suspended=True, scheduled=False)
     second["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(1)
     waiting.put(JOBS, second)
     at_second(clock, 600)
-    look(refresher)
+    reconcile(reconciling)
     kubernetes_ends_it(waiting)
-    look(refresher)
+    reconcile(reconciling)
     assert the_job(waiting, "second")["spec"]["suspend"] is False
 
 
 def test_the_limit_is_that_of_the_settings(
-    waiting: FakeCluster, refresher: Reconciling, settings_in_force: list[Settings], clock: FakeClock
+    waiting: FakeCluster, reconciling: Reconciling, settings_in_force: list[Settings], clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     settings_in_force.append(settings(pendingLimit="30s"))
-    assert look(refresher) == 30
+    assert reconcile(reconciling) == 30
     at_second(clock, 30)
-    look(refresher)
+    reconcile(reconciling)
     assert is_ended(waiting)
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
 def test_an_operator_that_dies_at_the_write_ends_the_job_once(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock, *, is_done: bool
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_done: bool
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
-    look(refresher)
+    reconcile(reconciling)
     at_second(clock, 600)
     waiting.fail("merge_patch", Unavailable("away", code=503), after=is_done)
-    with pytest.raises(Unavailable):
-        look(refresher)
+    with pytest.raises(ActionsFailed):
+        reconcile(reconciling)
     assert is_ended(waiting) is is_done
     again = Reconciling(waiting, settings, clock, reporter_over(waiting, FakeSink(), settings, clock))
     waiting.calls.clear()
-    look(again)
+    reconcile(again)
     assert is_ended(waiting)
     assert waiting.writes.count(END) == (0 if is_done else 1)
     waiting.calls.clear()
-    assert look(again) is None
+    assert reconcile(again) is None
     assert waiting.writes == []
 
 
 def test_an_operator_that_was_away_meanwhile_ends_the_job_at_its_first_look(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
     waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
     at_second(clock, 7000)
-    look(refresher)
+    reconcile(reconciling)
     assert is_ended(waiting)
     assert the_job(waiting)["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP].startswith(
         "SecretNotFound: No pod"
@@ -215,33 +217,35 @@ def test_an_operator_that_was_away_meanwhile_ends_the_job_at_its_first_look(
 
 
 def test_a_role_that_may_not_list_events_costs_only_the_cause(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, 10)
     waiting.fail("list", Forbidden("no", code=403), plural="events")
-    assert look(refresher) == 600
+    assert reconcile(reconciling) == 600
     assert only_run(waiting).message == "Waits for its pod"
 
 
-def test_a_pod_that_only_waits_costs_no_writes(waiting: FakeCluster, refresher: Reconciling, clock: FakeClock) -> None:
+def test_a_pod_that_only_waits_costs_no_writes(
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
     waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
     waiting.put(EVENTS, event("nightly-1-a", "FailedMount", NO_SECRET))
     at_second(clock, 20)
-    look(refresher)
+    reconcile(reconciling)
     waiting.calls.clear()
     for seconds in (30, 60, 599):
         at_second(clock, seconds)
-        assert look(refresher) == 600
+        assert reconcile(reconciling) == 600
     assert waiting.writes == []
 
 
 def test_a_scheduled_run_that_is_being_given_up_is_not_put_back(
-    waiting: FakeCluster, refresher: Reconciling, clock: FakeClock
+    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, 600)
-    look(refresher)
+    reconcile(reconciling)
     by_hand = job("by-hand", created=-5, scheduled=False)
     waiting.put(JOBS, by_hand)
     waiting.put(PODS, pod(of="by-hand", running=True))
-    look(refresher)
+    reconcile(reconciling)
     assert the_job(waiting)["spec"]["suspend"] is False

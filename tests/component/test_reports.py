@@ -14,15 +14,15 @@ from tests.support.fake_logs import FakeLogs
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAMESPACE, Body, at, job, manifest, pod
 from tests.support.reconciling import Reconciling
-from tests.support.reports import PROVISIONAL, RUN, STATUS, look, only_run, reason, reported, row
+from tests.support.reports import PROVISIONAL, RUN, STATUS, only_run, reason, reconcile, reported, row
 
 
 def test_a_run_that_ran_out_of_memory_is_closed_in_the_same_look(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, logs: FakeLogs
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, logs: FakeLogs
 ) -> None:
     logs.texts["nightly-1-a"] = b"first\nlast words\n"
     sink.rows[RUN] = row("running")
-    look(refresher)
+    reconcile(reconciling)
     (step,) = sink.rows[RUN]["status"]
     assert sink.rows[RUN]["pipelineState"] == "failed"
     assert step["failures"][0]["name"] == "OutOfMemory"
@@ -32,53 +32,53 @@ def test_a_run_that_ran_out_of_memory_is_closed_in_the_same_look(
 
 
 def test_that_a_report_is_due_is_written_before_the_server_is_called(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     seen: list[tuple[str | None, str | None]] = []
     sink.before_call = lambda: seen.append((only_run(ended).report, reason(ended)))
-    look(refresher)
+    reconcile(reconciling)
     assert seen == [("Pending", None)] * 2
     assert ended.writes.count(STATUS) == 2
 
 
-def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSink, refresher: Reconciling) -> None:
-    look(refresher)
+def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSink, reconciling: Reconciling) -> None:
+    reconcile(reconciling)
     ended.calls.clear()
     sink.calls.clear()
-    look(refresher)
+    reconcile(reconciling)
     assert (ended.writes, sink.calls) == ([], [])
 
 
 @pytest.mark.parametrize("state", ["success", "partialSuccess", "failed"])
 def test_the_word_of_a_runner_that_has_read_the_row_saves_request_and_write(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, state: str
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, state: str
 ) -> None:
     told = json.dumps({"version": 1, "state": state, "reason": "R", "reportedBy": "workflow"})
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(running=True))
-    look(refresher)
+    reconcile(reconciling)
     cluster.calls.clear()
     cluster.put(PODS, pod(exit_code=int(state == "failed"), message=told))
-    look(refresher)
+    reconcile(reconciling)
     assert (only_run(cluster).state, only_run(cluster).report, reason(cluster)) == (state, "Done", "AllReported")
     assert sink.calls == []
     assert cluster.writes.count(STATUS) == 1
 
 
-def test_a_final_row_is_read_and_left_alone(ended: FakeCluster, sink: FakeSink, refresher: Reconciling) -> None:
+def test_a_final_row_is_read_and_left_alone(ended: FakeCluster, sink: FakeSink, reconciling: Reconciling) -> None:
     final = sink.rows[RUN] = row("success", 49)
-    look(refresher)
+    reconcile(reconciling)
     assert sink.rows[RUN] == final
     assert (sink.writes, only_run(ended).report) == ([], "Done")
 
 
 def test_before_the_first_run_has_ended_there_is_no_word_on_reports(
-    cluster: FakeCluster, refresher: Reconciling
+    cluster: FakeCluster, reconciling: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
-    look(refresher)
+    reconcile(reconciling)
     assert reported(cluster) is None
 
 
@@ -89,18 +89,18 @@ def _killed(condition: str | None = "FailureTarget") -> Body:
 
 
 def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_parent_may_still_write(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, _killed())
     cluster.put(PODS, pod(running=True))
     sink.rows[RUN] = row("running")
-    look(refresher)
+    reconcile(reconciling)
     assert (only_run(cluster).state, only_run(cluster).reason, sink.calls) == ("running", "Stopping", [])
     sink.rows[RUN] = row("failed", 48, status=PROVISIONAL)
     cluster.put(JOBS, _killed("Failed"))
     cluster.delete(PODS, NAMESPACE, "nightly-1-a")
-    look(refresher, pod(exit_code=143, ended=49))
+    reconcile(reconciling, pod(exit_code=143, ended=49))
     (step,) = sink.rows[RUN]["status"]
     assert (sink.rows[RUN]["pipelineState"], step["failures"][0]["name"]) == ("stopped", "Killed")
     assert "exit code 143" in step["failures"][0]["error"]
@@ -109,56 +109,56 @@ def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_paren
 
 
 def test_a_pod_that_is_lost_with_its_node_does_not_hold_a_report_for_ever(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, _killed())
     cluster.put(PODS, pod(running=True, node_lost=True))
-    assert look(refresher) == clock.moment + timedelta(seconds=5)
+    assert reconcile(reconciling) == clock.moment + timedelta(seconds=5)
     assert (only_run(cluster).state, only_run(cluster).report, sink.calls) == ("stopped", "Pending", [])
     clock.forward(minutes=11)
-    look(refresher)
+    reconcile(reconciling)
     assert (sink.writes, only_run(cluster).report) == ([RUN], "Done")
 
 
 def test_a_run_whose_job_was_deleted_waits_for_its_pod_too(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(running=True))
-    look(refresher)
+    reconcile(reconciling)
     cluster.delete(JOBS, NAMESPACE, "nightly-1")
     cluster.put(PODS, pod(running=True))  # it has its grace period
-    look(refresher)
+    reconcile(reconciling)
     assert (only_run(cluster).reason, sink.calls) == ("JobDeleted", [])
     cluster.delete(PODS, NAMESPACE, "nightly-1-a")
-    look(refresher)
+    reconcile(reconciling)
     assert sink.rows[RUN]["status"][0]["failures"][0]["name"] == "JobDeleted"
 
 
 def test_a_run_that_was_killed_in_the_queue_is_told_as_stopped_and_loses_its_job_after_its_record(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     waiting = job(suspended=True, scheduled=False)
     waiting["metadata"]["annotations"] |= {constants.ANNOTATION_STOP: at(5), constants.ANNOTATION_REQUESTED_AT: at(1)}
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, waiting)
-    look(refresher)
+    reconcile(reconciling)
     assert sink.rows[RUN]["pipelineState"] == "stopped"
     assert cluster.all(JOBS) == []
-    assert [call.verb for call in cluster.writes if call.plural != "events"] == ["apply", "apply", "delete", "apply"]
+    assert [call.verb for call in cluster.writes if call.plural != "events"] == ["apply", "apply", "apply", "delete"]
     assert only_run(cluster).report == "Done"
 
 
 def test_a_run_that_refused_to_start_is_told_only_if_somebody_opened_a_row(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     refusal = json.dumps({"version": 1, "state": "stopped", "reason": "OutsideSchedule", "reportedBy": "nobody"})
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job(condition="Failed"))
     cluster.put(PODS, pod(exit_code=3, message=refusal))
-    look(refresher)
+    reconcile(reconciling)
     assert (sink.rows, only_run(cluster).report) == ({}, "Done")
 
 
@@ -167,11 +167,11 @@ def test_a_run_that_refused_to_start_is_told_only_if_somebody_opened_a_row(
     [({"version": "2.0"}, "stopped"), ({"version": "1.13"}, "failed"), ({}, "stopped")],
 )
 def test_a_state_is_told_in_the_words_of_the_servers_version(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, server: Body, state: str
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, server: Body, state: str
 ) -> None:
     cluster.put(PIPELINES, manifest(server={"hostPort": "http://o/api"} | server))
     cluster.put(JOBS, _killed("Failed"))
-    look(refresher)
+    reconcile(reconciling)
     assert sink.rows[RUN]["pipelineState"] == state
 
 
@@ -179,12 +179,12 @@ def test_a_state_is_told_in_the_words_of_the_servers_version(
 def test_a_row_that_the_server_refuses_is_not_tried_again_and_told(
     ended: FakeCluster,
     sink: FakeSink,
-    refresher: Reconciling,
+    reconciling: Reconciling,
     error: Exception,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sink.refuses_writes = error
-    look(refresher)
+    reconcile(reconciling)
     assert only_run(ended).report == "Refused"
     condition = reported(ended)
     assert condition is not None
@@ -192,5 +192,5 @@ def test_a_row_that_the_server_refuses_is_not_tried_again_and_told(
     assert RUN in condition.message
     assert str(error) in caplog.text
     sink.calls.clear()
-    look(refresher)
+    reconcile(reconciling)
     assert sink.calls == []

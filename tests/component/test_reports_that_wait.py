@@ -22,9 +22,9 @@ from tests.support.reports import (
     RUN,
     SERVER,
     events,
-    look,
     only_run,
     reason,
+    reconcile,
     reported,
     row,
     secret,
@@ -33,10 +33,10 @@ from tests.support.reports import (
 
 
 def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to_when_it_is_back(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     sink.down = AWAY
-    look(refresher)
+    reconcile(reconciling)
     condition = reported(ended)
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", "ReportPending")
@@ -46,13 +46,13 @@ def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to
     for _ in range(600):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.reconcile(PipelineKey(namespace, name), [])
+            reconciling.reconcile(PipelineKey(namespace, name), [])
     assert ended.writes == []
     assert 10 <= len(sink.calls) <= 30
     sink.down = None
     clock.forward(seconds=60)
     assert reporter.due() == [(NAMESPACE, NAME)]
-    look(refresher)
+    reconcile(reconciling)
     assert (sink.writes, only_run(ended).report, reason(ended)) == ([RUN], "Done", "AllReported")
     assert reporter.due() == []
     since = reported(ended)
@@ -61,21 +61,21 @@ def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to
 
 
 def test_many_pipelines_with_an_absent_server_cost_one_probe_at_a_time(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     sink.down = AWAY
     names = [f"p{number}" for number in range(60)]
     for name in names:
         cluster.put(PIPELINES, manifest(name))
         cluster.put(JOBS, job(f"{name}-1", condition="Failed", pipeline_name=name))
-        refresher.reconcile(PipelineKey(NAMESPACE, name), [])
+        reconciling.reconcile(PipelineKey(NAMESPACE, name), [])
     assert len(sink.calls) == 1
     assert {(c := reported(cluster, name)) and c.reason for name in names} == {"ReportPending"}
     cluster.calls.clear()
     for _ in range(3600):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.reconcile(PipelineKey(namespace, name), [])
+            reconciling.reconcile(PipelineKey(namespace, name), [])
     assert 60 <= len(sink.calls) <= 150
     assert cluster.writes == []
     assert len([call for call in cluster.calls if call.verb == "get"]) < 1000
@@ -83,45 +83,45 @@ def test_many_pipelines_with_an_absent_server_cost_one_probe_at_a_time(
     for _ in range(120):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.reconcile(PipelineKey(namespace, name), [])
+            reconciling.reconcile(PipelineKey(namespace, name), [])
     assert len(sink.rows) == 60
     assert {status(cluster, name).runs[0].report for name in names} == {"Done"}
 
 
 def test_a_restarted_operator_knows_what_is_due_and_writes_nothing_while_the_server_is_away(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     def restarted() -> Reconciling:
         return Reconciling(ended, settings, clock, reporter_over(ended, sink, settings, clock))
 
     sink.down = AWAY
-    look(refresher)
+    reconcile(reconciling)
     ended.calls.clear()
-    look(restarted())
+    reconcile(restarted())
     assert ended.writes == []
     sink.down = None
     ended.delete(JOBS, NAMESPACE, "nightly-1")
-    look(restarted())
+    reconcile(restarted())
     assert (sink.writes, only_run(ended).report) == ([RUN], "Done")
 
 
 def test_what_ended_while_the_operator_was_away_is_closed_on_its_return(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(running=True))
-    look(refresher)
+    reconcile(reconciling)
     sink.rows[RUN] = row("running")
     cluster.put(JOBS, job(condition="Failed"))
     cluster.put(PODS, pod(**OUT_OF_MEMORY))
-    look(Reconciling(cluster, settings, clock, reporter_over(cluster, sink, settings, clock)))
+    reconcile(Reconciling(cluster, settings, clock, reporter_over(cluster, sink, settings, clock)))
     assert sink.rows[RUN]["pipelineState"] == "failed"
 
 
 @pytest.mark.parametrize("lost", ["the request", "the answer", "what came of it"])
 def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, lost: str
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, lost: str
 ) -> None:
     sink.rows[RUN] = row("running")
     crash = ZeroDivisionError("the operator is killed here")
@@ -132,10 +132,10 @@ def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
     else:
         sink.after_write = lambda: ended.fail("apply", crash, plural="ingestionpipelines")
     with pytest.raises(ZeroDivisionError):
-        look(refresher)
+        reconcile(reconciling)
     sink.down, sink.after_write = None, lambda: None
     assert only_run(ended).report == "Pending"
-    look(refresher)
+    reconcile(reconciling)
     assert (sink.writes, only_run(ended).report) == ([RUN], "Done")
 
 
@@ -150,13 +150,13 @@ def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
     ],
 )
 def test_a_token_that_is_not_there_is_told_with_one_event_and_the_report_follows(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock, body: Body | None, fix: str
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock, body: Body | None, fix: str
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     if body is not None:
         ended.put(SECRETS, body)
     for _ in range(3):
-        again = look(refresher)
+        again = reconcile(reconciling)
         assert again is not None
         assert again <= clock.moment + timedelta(seconds=30)
         clock.moment = again
@@ -166,19 +166,19 @@ def test_a_token_that_is_not_there_is_told_with_one_event_and_the_report_follows
     assert fix in condition.message
     assert events(ended).count("ReportPending") == 1
     ended.put(SECRETS, secret("good"))
-    look(refresher)
+    reconcile(reconciling)
     assert (sink.writes, [server.token for server in sink.servers]) == ([RUN], ["good"] * 2)
 
 
 def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_is_right(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.put(SECRETS, secret("wrong"))
     sink.before_call = lambda: setattr(
         sink, "down", None if sink.servers[-1].token == "good" else Forbidden("answered with 401", code=401)
     )
-    look(refresher)
+    reconcile(reconciling)
     condition = reported(ended)
     assert condition is not None
     assert condition.reason == "ReportPending"
@@ -187,19 +187,19 @@ def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_i
     for _ in range(300):
         clock.forward(seconds=1)
         for namespace, name in reporter.due():
-            refresher.reconcile(PipelineKey(namespace, name), [])
+            reconciling.reconcile(PipelineKey(namespace, name), [])
     assert ended.writes == []
     assert events(ended).count("ReportPending") == 1
     assert "wrong" not in json.dumps(ended.all(PIPELINES) + ended.all(EVENTS))
     ended.put(SECRETS, secret("good"))
     clock.forward(seconds=60)
     for namespace, name in reporter.due():
-        refresher.reconcile(PipelineKey(namespace, name), [])
+        reconciling.reconcile(PipelineKey(namespace, name), [])
     assert (sink.writes, only_run(ended).report, reason(ended)) == ([RUN], "Done", "AllReported")
 
 
 def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_neither_report(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     valid = "old"
     sink.before_call = lambda: setattr(
@@ -207,35 +207,37 @@ def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_nei
     )
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.put(SECRETS, secret("old"))
-    look(refresher)
+    reconcile(reconciling)
     valid = "new"
     ended.put(SECRETS, secret("new"))
     ended.put(JOBS, job("nightly-2", condition="Failed", created=100, ended=160))
     ended.put(PODS, pod("second", of="nightly-2", created=100, ended=160, **OUT_OF_MEMORY))
-    look(refresher)
+    reconcile(reconciling)
     assert sink.writes == [RUN, "uid-nightly-2"]
     assert [run.report for run in status(ended).runs] == ["Done", "Done"]
     assert {server.token for server in sink.servers} == {"old", "new"}
 
 
 def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.put(SECRETS, secret("wrong"))
     ended.put(PIPELINES, manifest("other"))
     ended.put(JOBS, job("other-1", condition="Failed", pipeline_name="other"))
     sink.down = Forbidden("answered with 401", code=401)
-    look(refresher)
+    reconcile(reconciling)
     sink.down = None
-    refresher.reconcile(PipelineKey(NAMESPACE, "other"), [])
+    reconciling.reconcile(PipelineKey(NAMESPACE, "other"), [])
     assert sink.writes == ["uid-other-1"]
 
 
-def test_a_missing_right_to_read_the_secret_is_told(ended: FakeCluster, sink: FakeSink, refresher: Reconciling) -> None:
+def test_a_missing_right_to_read_the_secret_is_told(
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
+) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     ended.fail("get", Forbidden("secrets is forbidden", code=403), plural="secrets", times=2)
-    look(refresher)
+    reconcile(reconciling)
     condition = reported(ended)
     assert condition is not None
     assert "may not read Secret data/bot" in condition.message
@@ -243,7 +245,7 @@ def test_a_missing_right_to_read_the_secret_is_told(ended: FakeCluster, sink: Fa
 
 
 def test_reports_of_runs_that_ended_before_the_failure_are_kept(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
     for number in range(3):
@@ -253,13 +255,13 @@ def test_reports_of_runs_that_ended_before_the_failure_are_kept(
         sink.down = AWAY if len(sink.calls) >= 5 else None
 
     sink.before_call = third_time
-    look(refresher)
+    reconcile(reconciling)
     assert [run.report for run in status(cluster).runs] == ["Done", "Done", "Pending"]
     assert reason(cluster) == "ReportPending"
 
 
 def test_a_pipeline_with_many_slow_reports_gives_its_worker_back(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     for number in range(10):
@@ -268,7 +270,7 @@ def test_a_pipeline_with_many_slow_reports_gives_its_worker_back(
     looks = 0
     while any(run.report != "Done" for run in status(cluster).runs) or not looks:
         began, calls = clock.moment, len(sink.calls)
-        again = look(refresher)
+        again = reconcile(reconciling)
         assert clock.moment - began <= timedelta(seconds=14)
         assert len(sink.calls) > calls
         looks += 1
@@ -278,68 +280,68 @@ def test_a_pipeline_with_many_slow_reports_gives_its_worker_back(
 
 
 def test_a_pipeline_whose_spec_is_unusable_still_reports(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     ended.put(PIPELINES, manifest(schedule={"cron": "@daily", "timeZone": "Mars/Olympus"}))
-    look(refresher)
+    reconcile(reconciling)
     assert sink.writes == [RUN]
 
 
 def test_an_unexpected_error_leaves_the_server_free_for_the_next_call(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     sink.down = ZeroDivisionError("a mistake of this program")
     for _ in range(8):
         with pytest.raises(ZeroDivisionError):
-            look(refresher)
+            reconcile(reconciling)
     sink.down = None
-    look(refresher)
+    reconcile(reconciling)
     assert only_run(ended).report == "Done"
 
 
 @pytest.mark.parametrize("error", [NotFound("gone", code=404), Invalid("not started", code=400), AWAY])
 def test_a_log_that_cannot_be_read_does_not_hold_up_the_report(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling, logs: FakeLogs, error: Exception
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, logs: FakeLogs, error: Exception
 ) -> None:
     logs.unreadable = error
-    look(refresher)
+    reconcile(reconciling)
     assert only_run(ended).report == "Done"
     assert "stackTrace" not in sink.rows[RUN]["status"][0]["failures"][0]
 
 
 def test_unreported_runs_stay_in_the_status_however_many_come_after(
-    cluster: FakeCluster, sink: FakeSink, refresher: Reconciling, reporter: Reporter, clock: FakeClock
+    cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job("first", condition="Failed"))
     sink.down = AWAY
-    look(refresher)
+    reconcile(reconciling)
     cluster.delete(JOBS, NAMESPACE, "first")
     told = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
     for number in range(1, 30):
         name = f"j{number}"
         cluster.put(JOBS, job(name, created=number * 60, condition="Complete"))
         cluster.put(PODS, pod(f"{name}-a", of=name, created=number * 60, exit_code=0, message=told))
-        look(refresher)
+        reconcile(reconciling)
         cluster.delete(JOBS, NAMESPACE, name)
     assert len(status(cluster).runs) == constants.STATUS_RUNS_LIMIT
     assert [run.id for run in status(cluster).runs if run.is_unreported] == ["uid-first"]
     sink.down = None
     clock.forward(minutes=5)
     assert reporter.due() == [(NAMESPACE, NAME)]
-    look(refresher)
+    reconcile(reconciling)
     assert sink.writes == ["uid-first"]
 
 
 def test_a_status_of_a_version_that_noted_no_reports_is_made_good(
-    ended: FakeCluster, sink: FakeSink, refresher: Reconciling
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
-    look(refresher)
+    reconcile(reconciling)
 
     def forget(body: Body) -> None:
         for run in body["status"]["runs"]:
             del run["report"]
 
     ended.edit(PIPELINES, NAMESPACE, NAME, forget)
-    look(refresher)
+    reconcile(reconciling)
     assert (only_run(ended).report, sink.writes) == ("Done", [RUN])

@@ -26,18 +26,18 @@ class Scene:
     def __init__(self, cluster: FakeCluster, clock: FakeClock) -> None:
         self.cluster = cluster
         self.clock = clock
-        self.reconciler = CronJobs(cluster)
+        self.cronjobs = CronJobs(cluster, clock)
 
     def apply(self, **changes: Any) -> None:
         """Apply the spec and let the operator look."""
         self.cluster.put(PIPELINES, manifest(**changes))
-        self.look()
+        self.reconcile()
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         body = self.cluster.get(PIPELINES, NAMESPACE, NAME)
         assert body is not None
         self.cluster.calls.clear()
-        self.reconciler.reconcile(Pipeline.parse(body), settings(), self.clock.now())
+        self.cronjobs.reconcile(Pipeline.parse(body), settings(), self.clock.now())
 
     def ticked(self, seconds: float) -> None:
         """Kubernetes has started a Job for a tick."""
@@ -113,7 +113,7 @@ def test_a_window_that_opens_by_itself_lets_ticks_since_its_start_run_however_la
     scene.apply(schedule=opening)
     assert scene.suspended
     scene.clock.forward(seconds=600 + late)
-    scene.look()
+    scene.reconcile()
     assert not scene.suspended
     assert scene.cluster.writes == STATUS_THEN_SPEC
     assert scene.floor == at(599)
@@ -146,7 +146,7 @@ def test_a_pause_that_ends_before_the_window_opens_does_not_matter(scene: Scene)
     scene.apply(schedule=opening, suspend=True)
     scene.apply(schedule=opening)
     scene.clock.forward(seconds=700)
-    scene.look()
+    scene.reconcile()
     assert scene.floor == at(599)
 
 
@@ -160,7 +160,7 @@ def test_a_window_that_opens_together_with_another_schedule_runs_no_tick_of_the_
 def test_an_end_date_that_is_moved_runs_no_tick_of_the_closed_time(scene: Scene) -> None:
     scene.apply(schedule=DAILY | {"endDate": at(60)})
     scene.clock.forward(days=1)
-    scene.look()
+    scene.reconcile()
     assert scene.suspended
     scene.clock.forward(days=1)
     scene.apply(schedule=DAILY | {"endDate": at(86400 * 30)})
@@ -200,6 +200,6 @@ def test_a_schedule_that_somebody_edited_or_suspended_by_hand_is_repaired_withou
     scene.ticked(-3600)
     scene.cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body["spec"].update(drift))
     scene.clock.forward(minutes=1)
-    scene.look()
+    scene.reconcile()
     assert scene.cluster.writes == STATUS_THEN_SPEC
     assert scene.floor == at(60)

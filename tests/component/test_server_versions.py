@@ -32,7 +32,7 @@ class FakeServer:
         self.asked: list[ServerAccess] = []
         self.pending: list[Callable[[], None]] = []
 
-    def look(self, server: ServerAccess) -> str | None:
+    def reconcile(self, server: ServerAccess) -> str | None:
         self.asked.append(server)
         if self.down:
             raise Unavailable("away")
@@ -61,7 +61,7 @@ def versions(server: FakeServer, clock: FakeClock) -> ServerVersions:
 
 
 @pytest.fixture
-def refresher(cluster: FakeCluster, clock: FakeClock, reporter: Reporter, versions: ServerVersions) -> Reconciling:
+def reconciling(cluster: FakeCluster, clock: FakeClock, reporter: Reporter, versions: ServerVersions) -> Reconciling:
     return Reconciling(cluster, settings, clock, reporter, versions=versions)
 
 
@@ -75,40 +75,40 @@ def reasons(cluster: FakeCluster) -> list[str]:
     return [event["reason"] for event in cluster.all(EVENTS)]
 
 
-def look(refresher: Reconciling, server: FakeServer) -> None:
+def reconcile(reconciling: Reconciling, server: FakeServer) -> None:
     """As the operator does: a look that starts one at the server, and another once that has its answer."""
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     server.answer()
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
 
 
 def test_a_server_of_another_version_is_told_in_a_condition_and_one_event(
-    cluster: FakeCluster, refresher: Reconciling, server: FakeServer, versions: ServerVersions
+    cluster: FakeCluster, reconciling: Reconciling, server: FakeServer, versions: ServerVersions
 ) -> None:
     cluster.put(PIPELINES, manifest())
     server.version = "1.13.6"
 
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert mismatch(cluster) is None
     server.answer()
     assert versions.due() == [CALLER]
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
 
     condition = mismatch(cluster)
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", "VersionMismatch")
     assert condition.message.endswith("set spec.server.version to '1.13'")
     assert server.asked == [SERVER]
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     assert reasons(cluster).count("VersionMismatch") == 1
 
 
-def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, refresher: Reconciling, server: FakeServer) -> None:
+def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, reconciling: Reconciling, server: FakeServer) -> None:
     cluster.put(PIPELINES, manifest())
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     cluster.calls.clear()
 
-    look(refresher, server)
+    reconcile(reconciling, server)
 
     assert server.asked
     assert mismatch(cluster) is None
@@ -116,47 +116,47 @@ def test_a_server_that_fits_costs_no_write(cluster: FakeCluster, refresher: Reco
 
 
 def test_the_condition_goes_when_the_server_fits_again(
-    cluster: FakeCluster, refresher: Reconciling, server: FakeServer, clock: FakeClock
+    cluster: FakeCluster, reconciling: Reconciling, server: FakeServer, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
     server.version = "1.13.6"
-    look(refresher, server)
+    reconcile(reconciling, server)
     server.version = "2.0.0"
     clock.forward(seconds=LOOK_SECONDS)
 
-    look(refresher, server)
+    reconcile(reconciling, server)
 
     assert mismatch(cluster) is None
 
 
 def test_a_version_in_the_spec_that_fits_the_server_ends_the_mismatch(
-    cluster: FakeCluster, refresher: Reconciling, server: FakeServer
+    cluster: FakeCluster, reconciling: Reconciling, server: FakeServer
 ) -> None:
     cluster.put(PIPELINES, manifest(server={"hostPort": SERVER.host_port, "version": "1.13"}))
     server.version = "1.13.6"
 
-    look(refresher, server)
+    reconcile(reconciling, server)
 
     assert mismatch(cluster) is None
 
 
 def test_what_is_not_known_is_no_statement_and_changes_none(
-    cluster: FakeCluster, refresher: Reconciling, server: FakeServer, clock: FakeClock, reporter: Reporter
+    cluster: FakeCluster, reconciling: Reconciling, server: FakeServer, clock: FakeClock, reporter: Reporter
 ) -> None:
     cluster.put(PIPELINES, manifest())
     server.down = True
-    look(refresher, server)
+    reconcile(reconciling, server)
     assert mismatch(cluster) is None
     server.down, server.version = False, "1.13.6"
     clock.forward(seconds=LOOK_SECONDS)
-    look(refresher, server)
+    reconcile(reconciling, server)
     told = mismatch(cluster)
     assert told is not None
 
     # The operator has restarted, and the server does not answer.
     ignorant = ServerVersions(server.look, monotonic=lambda: 0.0, start=server.start)
     server.down = True
-    look(Reconciling(cluster, settings, clock, reporter, versions=ignorant), server)
+    reconcile(Reconciling(cluster, settings, clock, reporter, versions=ignorant), server)
 
     assert mismatch(cluster) == told
 

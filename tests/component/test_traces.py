@@ -78,7 +78,7 @@ def start(
         exporter.close()
 
 
-def play(cluster: FakeCluster, refresher: Reconciling, name: str = "nightly-1") -> None:
+def play(cluster: FakeCluster, reconciling: Reconciling, name: str = "nightly-1") -> None:
     """A run, from its Job to its end, with a look at each step and some more."""
     for body, one in (
         (job(name), pod(of=name, running=True)),
@@ -88,7 +88,7 @@ def play(cluster: FakeCluster, refresher: Reconciling, name: str = "nightly-1") 
         cluster.put(PODS, one)
         for _ in range(2):
             with suppress(Conflict):
-                refresher.reconcile(KEY, [])
+                reconciling.reconcile(KEY, [])
 
 
 def names(collector: Collector) -> list[str]:
@@ -123,11 +123,11 @@ def test_a_failure_and_the_deploy_before_it_are_encoded(
     body = manifest()
     body["metadata"]["managedFields"] = [{"manager": "kubectl", "time": at(-5), "fieldsV1": {"f:spec": {}}}]
     cluster.put(PIPELINES, body)
-    refresher = start(collector.endpoint)
-    refresher.reconcile(KEY, [])
+    reconciling = start(collector.endpoint)
+    reconciling.reconcile(KEY, [])
     cluster.put(JOBS, job(condition="Failed"))
     cluster.put(PODS, pod(exit_code=1))
-    refresher.reconcile(KEY, [])
+    reconciling.reconcile(KEY, [])
     wait_for("the spans", lambda: len(collector.spans) == 5, timeout=10)
     deploy, root, *_, attempt = collector.spans
     assert deploy["name"] == "deploy"
@@ -156,10 +156,10 @@ def test_nothing_is_sent_or_started_without_an_endpoint(
     cluster: FakeCluster, start: Start, settings_in_force: list[Settings], collector: Collector, told: Told
 ) -> None:
     cluster.put(PIPELINES, manifest())
-    refresher = start(None)
-    play(cluster, refresher)
+    reconciling = start(None)
+    play(cluster, reconciling)
     settings_in_force.append(settings(tracing={"endpoint": collector.endpoint}))
-    play(cluster, refresher, "nightly-2")
+    play(cluster, reconciling, "nightly-2")
     wait_for("what came after the setting", lambda: told.counts, timeout=10)
     assert names(collector) == RUN
     (job_name,) = [a["value"] for a in collector.spans[0]["attributes"] if a["key"] == "k8s.job.name"]
@@ -181,11 +181,11 @@ def test_a_collector_that_refuses_is_not_asked_again_and_named_once(
     cluster: FakeCluster, start: Start, collector: Collector, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.put(PIPELINES, manifest())
-    refresher = start(collector.endpoint)
+    reconciling = start(collector.endpoint)
     collector.codes = [400, 400]
     with caplog.at_level(logging.INFO, "ingestion_operator.controller.tracing"):
         for number in (1, 2, 3):
-            play(cluster, refresher, f"nightly-{number}")
+            play(cluster, reconciling, f"nightly-{number}")
             wait_for("an answer", lambda: sum(told.counts.values()) == 4 * number, timeout=10)  # noqa: B023  at once
     assert told.counts == {"dropped": 8, "sent": 4}
     assert len(collector.headers) == 3
@@ -199,12 +199,12 @@ def test_looks_take_as_long_with_a_collector_that_never_answers_and_the_queue_ha
 ) -> None:
     cluster.put(PIPELINES, manifest())
     collector.answers.clear()
-    refresher = start(collector.endpoint, queue_traces=2)
-    play(cluster, refresher, "nightly-0")
+    reconciling = start(collector.endpoint, queue_traces=2)
+    play(cluster, reconciling, "nightly-0")
     wait_for("the request that is stuck", lambda: collector.headers, timeout=10)
     began = time.monotonic()
     for number in range(1, 6):
-        play(cluster, refresher, f"nightly-{number}")
+        play(cluster, reconciling, f"nightly-{number}")
     assert time.monotonic() - began < 1
     assert told.counts == {"dropped": 3 * 4}
     collector.answers.set()

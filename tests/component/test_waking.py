@@ -22,7 +22,7 @@ from tests.support.waiting import until
 def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_else_happens(
     cluster: FakeCluster,
     sink: FakeSink,
-    refresher: Reconciling,
+    reconciling: Reconciling,
     reporter: Reporter,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -33,7 +33,7 @@ def test_a_pipeline_on_demand_reports_when_its_server_is_back_though_nothing_els
     sink.down = Unavailable("away")
 
     async def scene() -> None:
-        queue = RefreshQueue(refresher.refresh, clock)
+        queue = RefreshQueue(reconciling.refresh, clock)
         versions = ServerVersions(lambda _: None)
         tasks = [
             asyncio.create_task(queue.run()),

@@ -12,13 +12,13 @@ STATUS, EVENT = "apply ingestionpipelines", "create events"
 def writes_of(life: str) -> tuple[dict[str, int], int]:
     """What was written to the API server, and how many rows to OpenMetadata."""
     operator = Operator()
-    operator.look()
+    operator.reconcile()
     operator.cluster.calls.clear()
     for step in LIVES[life][0]:
         operator.happens(step)
         if step.body is not None and step.kind.plural == "pods":
             operator.heard[step.name] = step.body
-        operator.look()
+        operator.reconcile()
     operator.come_to_rest()
     return dict(Counter(f"{call.verb} {call.plural}" for call in operator.cluster.writes)), len(operator.sink.writes)
 

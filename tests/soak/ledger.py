@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
 
@@ -120,7 +119,7 @@ class Ledger:
         metadata = body["metadata"]
         if constants.LABEL_PIPELINE not in metadata.get("labels", {}):
             return
-        job = self._jobs.setdefault(metadata["uid"], _Job(metadata["name"], read_job(body).run_id, _owner(body)))
+        job = self._jobs.setdefault(metadata["uid"], _Job(metadata["name"], _run_id(body), _owner(body)))
         job.admitted_at = metadata.get("annotations", {}).get(constants.ANNOTATION_ADMITTED_AT, "")
         if job.admitted_at and not job.admitted_in:
             job.admitted_in = int(metadata["resourceVersion"])
@@ -189,3 +188,8 @@ def _is_told(record: Body | None) -> bool:
 
 def _told(record: Body | None) -> str:
     return "not in the status" if record is None else f"{_end(record)}, report {record.get('report')}"
+
+
+def _run_id(job: Body) -> str:
+    template = job["spec"].get("template", {}).get("metadata", {})
+    return str(template.get("annotations", {}).get(constants.ANNOTATION_RUN_ID) or job["metadata"]["uid"])

@@ -79,7 +79,7 @@ class FakeApiServer:
         kept = {key: old["metadata"][key] for key in defaults} if old else {}
         stored["metadata"] = defaults | stored["metadata"] | kept | {"resourceVersion": str(self.version)}
         self._objects[kind][key] = stored
-        self._tell(kind, "MODIFIED" if old else "ADDED", stored)
+        self._record(kind, "MODIFIED" if old else "ADDED", stored)
         return deepcopy(stored)
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
@@ -87,7 +87,7 @@ class FakeApiServer:
         self.version += 1
         body = self._objects[kind].pop((namespace, name))
         last = body | {"metadata": body["metadata"] | {"resourceVersion": str(self.version)}}
-        self._tell(kind, "DELETED", last)
+        self._record(kind, "DELETED", last)
 
     def objects(self, kind: Kind) -> list[Body]:
         """What there is."""
@@ -102,6 +102,10 @@ class FakeApiServer:
     def watches(self, kind: Kind | None = None) -> int:
         """How many watches are open and follow what happens."""
         return sum(not watch.is_mute for watch in self._open(kind))
+
+    def asked(self, verb: str) -> int:
+        """How many requests of a verb (`list`, `continue`, `watch`) have come."""
+        return sum(one == verb for one, _, _ in self.requests)
 
     def bookmark(self, kind: Kind | None = None) -> None:
         """Send a bookmark."""
@@ -172,7 +176,8 @@ class FakeApiServer:
         parts = request.path.strip("/").split("/")
         kind = _KINDS.get(parts[-1])
         if kind is None:
-            return _failure(404, "the server could not find the requested resource")
+            found = _discovery(request.path)
+            return web.json_response(found) if found else _failure(404, "the server could not find that resource")
         namespace = parts[-2] if "namespaces" in parts else ""
         query = dict(request.query)
         verb = "watch" if query.get("watch") == "true" else "continue" if "continue" in query else "list"
@@ -248,7 +253,7 @@ class FakeApiServer:
             self._watches.remove(watch)
         return response
 
-    def _tell(self, kind: Kind, change: str, body: Body) -> None:
+    def _record(self, kind: Kind, change: str, body: Body) -> None:
         body = {"apiVersion": kind.api_version, "kind": kind.kind} | body
         self._log.append((self.version, kind, change, body))
         for watch in self._open(kind):
@@ -257,6 +262,33 @@ class FakeApiServer:
 
     def _open(self, kind: Kind | None) -> list[_Watch]:
         return [watch for watch in self._watches if kind in (None, watch.kind)]
+
+
+def _discovery(path: str) -> Body | None:
+    """What kopf asks once, at its start: the groups, and the resources of each."""
+    if path == "/version":
+        return {"major": "1", "minor": "37"}
+    if path == "/api":
+        return {"versions": ["v1"]}
+    if path == "/apis":
+        versions = [kind.api_version.split("/") for kind in (PIPELINES, CRONJOBS)]
+        named = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in versions]
+        return {"groups": [{"name": group, "versions": [one], "preferredVersion": one} for group, one in named]}
+    version = path.removeprefix("/apis/").removeprefix("/api/")
+    names = [(kind.plural, kind.kind) for kind in _KINDS.values() if kind.api_version == version]
+    if version == "v1":
+        names.append(("namespaces", "Namespace"))
+    resources = [
+        {
+            "name": plural,
+            "kind": kind,
+            "singularName": kind.lower(),
+            "namespaced": plural != "namespaces",
+            "verbs": ["get", "list", "watch", "patch"],
+        }
+        for plural, kind in names
+    ]
+    return {"resources": resources} if resources else None
 
 
 def _matches(namespace: str, label: str) -> Callable[[Body], bool]:

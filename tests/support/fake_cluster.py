@@ -127,6 +127,10 @@ class FakeCluster:
         """Every object of a kind, in the order of creation."""
         return [deepcopy(body) for key, body in self._objects.items() if key[0] == kind.plural]
 
+    def stored(self, kind: Kind) -> Sequence[Mapping[str, Any]]:
+        """Every object of a kind without a copy, to be read only."""
+        return [body for key, body in self._objects.items() if key[0] == kind.plural]
+
     # ClusterApi.
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
@@ -273,8 +277,8 @@ class FakeCluster:
         else:
             self._call(Call("delete", kind.plural, name), deleted)
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
-        del namespace
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "", name: str = "") -> bool:
+        del namespace, name
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
         return self._call(Call("may", resource, verb), lambda: (verb, resource) not in self.denied)
 

@@ -120,7 +120,7 @@ class Operator:
     def restart(self) -> None:
         self.heard = {}
         reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
-        self.refresher = Reconciling(self.cluster, settings, self.clock, reporter)
+        self.reconciling = Reconciling(self.cluster, settings, self.clock, reporter)
 
     def happens(self, step: Step) -> None:
         if step.body is not None:
@@ -128,10 +128,10 @@ class Operator:
         else:
             self.cluster.delete(step.kind, NAMESPACE, step.name)
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """As the queue does it: what was heard counts until a look has succeeded."""
         try:
-            self.refresher.reconcile(KEY, list(self.heard.values()))
+            self.reconciling.reconcile(KEY, list(self.heard.values()))
         except ClusterError:
             return
         self.heard = {}
@@ -140,7 +140,7 @@ class Operator:
         for _ in range(6):
             before = len(self.cluster.writes) + len(self.sink.calls)
             self.clock.forward(seconds=90)
-            self.look()
+            self.reconcile()
             if before == len(self.cluster.writes) + len(self.sink.calls):
                 return
         raise AssertionError("the operator does not come to rest")

@@ -23,13 +23,13 @@ class Scene:
         self.cluster = JobCluster(self.clock, grows=grows)
         self.kubernetes = JobController(self.cluster, self.clock)
         self.sink = FakeSink()
-        self.refresher = self.another_operator()
+        self.reconciling = self.another_operator()
         more = {"limit": retries, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": most}}
         resources = {"limits": {"memory": "512Mi"}, "requests": {"memory": "256Mi"}}
         concurrency = {"policy": "Forbid" if runs == 1 else "Allow", "maxActiveRuns": runs}
         template = {"container": {"resources": resources}}
         self.cluster.put(PIPELINES, manifest(retry=more, podTemplate=template, concurrency=concurrency))
-        self.look()
+        self.reconcile()
         self.job = self.kubernetes.start(self.cluster.all(CRONJOBS)[0], FIRST)
         self.run_id = self.job["metadata"]["uid"]
 
@@ -37,16 +37,16 @@ class Scene:
         reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
         return Reconciling(self.cluster, settings, self.clock, reporter)
 
-    def look(self) -> None:
-        self.refresher.reconcile(KEY, [])
+    def reconcile(self) -> None:
+        self.reconciling.reconcile(KEY, [])
 
     def attempt(self) -> str:
         """Let the next pod start; return its memory limit."""
         for _ in range(4):
             self.kubernetes.sync()
-            self.look()
+            self.reconcile()
             if memory := self.kubernetes.run():
-                self.look()
+                self.reconcile()
                 return memory[0]
         raise AssertionError("no other attempt follows")
 
@@ -80,7 +80,7 @@ class Scene:
         """Let both sides work until nothing changes."""
         for _ in range(6):
             self.kubernetes.sync()
-            self.look()
+            self.reconcile()
 
 
 def written(scene: Scene, since: int) -> list[str]:

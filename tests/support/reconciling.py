@@ -1,15 +1,16 @@
 """The reconciler over an API server in memory, whose watches bring everything at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.cache.projections import Record
 from ingestion_operator.cache.store import Store
 from ingestion_operator.k8s.objects import PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.naming import cronjob_name
-from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, StatusObserver
+from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, Kind, StatusObserver
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observed import Observed
 from ingestion_operator.reconcile.reconciler import RESYNC, PipelineReconciler
@@ -26,26 +27,38 @@ _ROUNDS: Final = 6
 
 def sync(store: Store, cluster: FakeCluster) -> None:
     """Bring everything of the API server in memory into the store, as lists and watches would."""
+    _adopt_jobs(cluster)
     for kind in store.kinds:
-        found = [body for body in cluster.all(kind) if kind == PIPELINES or _label(body)]
-        if kind == JOBS:
-            found = [adopted(cluster, body) for body in found]
-        store.replace(kind, "", found, cluster.version)
+        found = [body for body in cluster.stored(kind) if kind == PIPELINES or _label(body)]
+        store.replace(kind, "", [_unchanged(store, kind, body) or body for body in found], cluster.version)
 
 
-def adopted(cluster: FakeCluster, job: Body) -> Body:
-    """Return a Job that names no owners with its pipeline as its controller: tests leave that out."""
-    if "ownerReferences" in job["metadata"]:
-        return job
-    owners = [
-        {"kind": constants.KIND, "name": body["metadata"]["name"], "uid": body["metadata"]["uid"], "controller": True}
-        for body in cluster.all(PIPELINES)
-        if cronjob_name(body["metadata"]["name"]) == _label(job)
-    ]
-    return job | {"metadata": job["metadata"] | {"ownerReferences": owners}}
+def _unchanged(store: Store, kind: Kind, body: Mapping[str, Any]) -> Record | None:
+    """Return the record that the store has, where it is as new as the object: reading all takes long."""
+    metadata = body["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    record: Record | None = None
+    if kind == PIPELINES:
+        record = store.pipeline(PipelineKey(namespace, name))
+    elif kind == CRONJOBS:
+        record = store.cronjob(namespace, name)
+    elif kind == JOBS:
+        record = store.job(namespace, name)
+    is_same = record is not None and record.resource_version == metadata["resourceVersion"]
+    return record if is_same else None
 
 
-def _label(body: Body) -> str:
+def _adopt_jobs(cluster: FakeCluster) -> None:
+    """Make pipelines the controllers of Jobs that name no owners: tests leave that out."""
+    pipelines = {cronjob_name(body["metadata"]["name"]): body["metadata"] for body in cluster.stored(PIPELINES)}
+    for job in cluster.stored(JOBS):
+        owner = pipelines.get(_label(job))
+        if owner is not None and "ownerReferences" not in job["metadata"]:
+            reference = {"kind": constants.KIND, "name": owner["name"], "uid": owner["uid"], "controller": True}
+            cluster.put(JOBS, {**job, "metadata": {**job["metadata"], "ownerReferences": [reference]}})
+
+
+def _label(body: Mapping[str, Any]) -> str:
     return str((body["metadata"].get("labels") or {}).get(constants.LABEL_PIPELINE, ""))
 
 

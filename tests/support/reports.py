@@ -51,8 +51,8 @@ def secret(token: str) -> Body:
     return {"metadata": {"name": "bot", "namespace": NAMESPACE}, "data": data}
 
 
-def look(refresher: Reconciling, *observed: Body) -> datetime | None:
-    return refresher.reconcile(KEY, list(observed))
+def reconcile(reconciling: Reconciling, *observed: Body) -> datetime | None:
+    return reconciling.reconcile(KEY, list(observed))
 
 
 def row(state: str, ended: float | None = None, **more: Any) -> Row:

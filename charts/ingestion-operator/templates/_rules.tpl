@@ -2,7 +2,7 @@
 {{- define "ingestion.operatorRules" -}}
 - apiGroups: [ingestion.openmetadata.org]
   resources: [ingestionpipelines]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [ingestion.openmetadata.org]
   resources: [ingestionpipelines/status]
   verbs: [patch]
@@ -20,7 +20,7 @@
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]  # followed into the log archive; its end, for the report of a run that could not report for itself

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from ingestion_operator.cache.projections import READERS
@@ -32,19 +33,33 @@ class Cache:
         """`scopes` are namespaces; "" is the whole cluster, beside which no other counts."""
         wanted = list(scopes)
         self.store = Store([""] if "" in wanted else wanted, kinds)
+        # A thread of its own: calls that wait for the API server may hold all others.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self.reflectors = [
-            Reflector(api, kind, scope, _selector(kind), self.store, observe=observe, timing=timing)
+            Reflector(
+                api,
+                kind,
+                scope,
+                _selector(kind),
+                self.store,
+                observe=observe,
+                timing=timing,
+                executor=self._executor,
+            )
             for scope in self.store.scopes
             for kind in self.store.kinds
         ]
         self._tasks: list[tuple[Reflector, Callable[[], bool]]] = []
 
     async def run(self) -> None:
-        """Keep the store up to date until cancelled."""
+        """Keep the store up to date until cancelled. To be called once."""
         tasks = [asyncio.create_task(reflector.run(), name=f"cache: {reflector}") for reflector in self.reflectors]
         self._tasks = [(reflector, task.done) for reflector, task in zip(self.reflectors, tasks, strict=True)]
         # One that ends against all expectation must not end the others: `problems` reports it.
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._executor.shutdown(wait=False)
 
     def ages(self) -> dict[tuple[Kind, str], float]:
         """Return, by kind and scope, how many seconds ago the API server last gave a sign."""
@@ -53,7 +68,7 @@ class Cache:
     def problems(self) -> list[str]:
         """Return what only a new process can help against: reflectors that have ended or make no attempts.
 
-        An API server or a scope that cannot be read is none: see `unreadable`.
+        An API server or a scope that cannot be read is not one of them: see `unreadable`.
         """
         ended = [f"the reflector of {reflector} has ended" for reflector, is_done in self._tasks if is_done()]
         stuck = [

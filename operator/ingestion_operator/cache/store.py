@@ -32,7 +32,7 @@ Afterwards the list is right: a cluster that was restored from a backup counts i
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A record that came (no old one), changed or went (no new one)."""
+    """A record that was added (old is None), changed or removed (new is None)."""
 
     kind: Kind
     scope: str
@@ -149,8 +149,8 @@ class Store:
     def on_change(self, observer: Observer) -> None:
         """Call `observer` for each change that lists and watches bring, without the lock held.
 
-        An own write is no change: who wrote it knows of it. A write of another client that an own one has overtaken
-        is one, with the same record as old and new.
+        Own writes are not reported: their author knows of them. A write of another client that an own write has
+        overtaken is reported with the same record as old and new.
         """
         self._observers.append(observer)
 

@@ -34,7 +34,7 @@ R = TypeVar("R", bound=Named)
 def is_older(version: str, than: str) -> bool:
     """Return whether one resourceVersion precedes another of the same kind.
 
-    Both are compared as integers (KEP-5504). Where one is none, the order is unknown and the answer is False.
+    Both are compared as integers (KEP-5504). If one is not an integer, the order is unknown: return False.
     """
     return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 

@@ -7,8 +7,13 @@ so that one object cannot stop the reconciliation of its pipeline.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+<<<<<<< HEAD
 from datetime import UTC, datetime
 from functools import lru_cache
+=======
+from datetime import datetime
+from hashlib import sha256
+>>>>>>> w-cache
 from sys import intern
 from types import MappingProxyType
 from typing import Any, Final
@@ -22,6 +27,7 @@ Body = dict[str, Any]
 
 _TOKEN_VOLUME: Final = "token"  # noqa: S105  the name of a volume
 _TARGETS_CACHED: Final = 8192
+_targets: dict[bytes, RunTarget | None] = {}
 """Jobs of one pipeline share their target: one record per pipeline and version of its spec."""
 
 _FIRST_YEAR: Final = 1000
@@ -185,7 +191,7 @@ def controller_of(metadata: Mapping[str, Any]) -> Owner | None:
     """Return the owner that is the object's controller."""
     for owner in metadata.get("ownerReferences") or []:
         if owner.get("controller"):
-            return Owner(intern(owner["kind"]), owner["name"], intern(owner["uid"]))
+            return Owner(intern(owner["kind"]), intern(owner["name"]), intern(owner["uid"]))
     return None
 
 
@@ -264,7 +270,9 @@ def read_job(body: Mapping[str, Any]) -> Job:
 
 
 def _annotations(metadata: Mapping[str, Any]) -> Mapping[str, str]:
-    found = {key: str(value) for key, value in (metadata.get("annotations") or {}).items() if key in _ANNOTATIONS}
+    found = {
+        intern(key): str(value) for key, value in (metadata.get("annotations") or {}).items() if key in _ANNOTATIONS
+    }
     return found or _NO_ANNOTATIONS
 
 
@@ -277,10 +285,18 @@ def _target_of(run_input: str, job_spec: Mapping[str, Any]) -> RunTarget | None:
     volumes: Sequence[Mapping[str, Any]] = ((job_spec.get("template") or {}).get("spec") or {}).get("volumes") or []
     secret = next((v.get("secret") or {} for v in volumes if v.get("name") == _TOKEN_VOLUME), {})
     items = secret.get("items") or [{}]
-    return _parse_target(run_input, str(secret.get("secretName", "")), str(items[0].get("key", "")))
+    token_secret, token_key = str(secret.get("secretName", "")), str(items[0].get("key", ""))
+    text = f"{run_input}\0{token_secret}\0{token_key}"
+    digest = sha256(text.encode(errors="surrogatepass")).digest()  # a run's input may have 200 KiB
+    if digest in _targets:
+        return _targets[digest]
+    target = _parse_target(run_input, token_secret, token_key)
+    if len(_targets) >= _TARGETS_CACHED:
+        _targets.clear()
+    _targets[digest] = target
+    return target
 
 
-@lru_cache(_TARGETS_CACHED)
 def _parse_target(run_input: str, token_secret: str, token_key: str) -> RunTarget | None:
     try:
         document = json.loads(run_input)

@@ -58,9 +58,9 @@ class ApiSession:
         try:
             document = json.loads(text)
         except ValueError as error:
-            raise Unavailable(f"GET {path}: the answer is no JSON: {error}") from error
+            raise Unavailable(f"GET {path}: the answer is not JSON: {error}") from error
         if not isinstance(document, dict):
-            raise Unavailable(f"GET {path}: the answer is no object")
+            raise Unavailable(f"GET {path}: the answer is not an object")
         return document
 
     def watch(

@@ -25,11 +25,6 @@ class Outcome:
         self.failures: list[ActionFailure] = []
         self.has_conflict = False
 
-    def add(self, other: "Outcome") -> None:
-        """Add what came of further actions."""
-        self.failures += other.failures
-        self.has_conflict = self.has_conflict or other.has_conflict
-
 
 class Actor:
     """Writes Jobs. May be shared by threads, one for each pipeline."""

@@ -1,5 +1,6 @@
 """Bringing a pipeline's CronJob to what its spec says, and checking the Secrets that its runs need."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
-from ingestion_operator.errors import Forbidden, Invalid, NotFound, Rejected
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Rejected
 from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.types import format_timestamp
@@ -22,9 +23,11 @@ from ingestion_operator.reconcile.cronjob import (
     plan_cronjob,
     suspension,
 )
-from ingestion_operator.reconcile.observed import ChildrenResult, Observed
+from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed, permission_missing
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.settings import Settings
+
+_logger = logging.getLogger(__name__)
 
 _CONTEST_WINDOW: Final = timedelta(minutes=10)
 _FREE_RESTORES: Final = 2
@@ -66,46 +69,89 @@ class Children:
         self._lock = Lock()
 
     def ensure(self, observed: Observed, settings: Settings, now: datetime, *, checks_secrets: bool) -> ChildrenResult:
-        """Make the CronJob what it should be; return it as it is now, and what is in the way.
+        """Make the CronJob what it should be; return it as it is now, what is in the way, and what failed.
 
-        Repeatable at any point: each write stands alone. Raises ClusterError for what the API server could not do now
-        (Conflict: try again shortly).
+        Repeatable at any point: each write stands alone. Raises Conflict: try again shortly.
         """
-        pipeline, live = observed.pipeline, observed.cronjob
-        overridden: str | None = None
-        contested, requeue_at = "", None
+        pipeline = observed.pipeline
+        name = f"{pipeline.namespace}/{pipeline.cronjob_name}"
+        live, overridden, requeue_at = observed.cronjob, None, None
+        blocker = failure = None
         try:
-            _check_usable(pipeline)
-            action = plan_cronjob(pipeline, live, settings, now)
-            if isinstance(action, RestoreCronJob):
-                contest = self._contest(action.live, PipelineKey(pipeline.namespace, pipeline.name), now)
-                if now < contest.allowed_at:
-                    action, requeue_at = None, contest.allowed_at
-                    contested = contest.manager
-                else:
-                    contest.restores, contest.last = contest.restores + 1, now
-            if isinstance(action, (ApplyCronJob, RestoreCronJob)):
-                live, overridden = self._write(action)
-            blocker = None
+            live, overridden, requeue_at = self._ensure_cronjob(observed, settings, now)
         except Rejected as rejected:
             blocker = rejected
         except Forbidden as error:
-            text = f"The operator lacks a permission: {error}"
-            blocker = Rejected("PermissionMissing", text, is_external=True)
-        if blocker is not None and (pause := suspension(pipeline, live, now)) is not None:
-            live = self._suspend(pause)
+            blocker = permission_missing(error)
+        except Conflict:
+            raise
+        except ClusterError as error:
+            failure = _failure(f"CronJob {name}: apply it", error)
+        if blocker is not None:
+            live, failure = self._suspended(pipeline, live, now)
+        elif failure is None and checks_secrets:
+            try:
+                blocker, requeue_at = self._check_secrets(pipeline, requeue_at)
+            except ClusterError as error:
+                failure = _failure(f"Secrets of CronJob {name}: read them", error)
         own = live if live is not None and is_owned(live, pipeline) else None
-        contested = contested or self._contested(PipelineKey(pipeline.namespace, pipeline.name), now)
-        if blocker is None and checks_secrets and (missing := self._secrets.check(pipeline)) is not None:
-            blocker, requeue_at = missing[0], _earliest(requeue_at, missing[1])
-        elif blocker is not None and blocker.is_external:
-            requeue_at = _earliest(requeue_at, now + _recheck_pause(pipeline, blocker, now))
-        return ChildrenResult(own, blocker, overridden, contested, requeue_at)
+        contested = self._contested(PipelineKey(pipeline.namespace, pipeline.name), now)
+        if blocker is not None and blocker.is_external and requeue_at is None:
+            requeue_at = now + _recheck_pause(pipeline, blocker, now)
+        return ChildrenResult(own, blocker, overridden, contested, failure, requeue_at)
 
     def forget(self, key: PipelineKey) -> None:
         """Drop what is remembered of a pipeline that is gone."""
         with self._lock:
             self._contests.pop(key, None)
+
+    def _ensure_cronjob(
+        self, observed: Observed, settings: Settings, now: datetime
+    ) -> tuple[CronJob | None, str | None, datetime | None]:
+        """Return the CronJob as it is now, what admission made of it, and when to go on with it.
+
+        Raises Rejected, ClusterError.
+        """
+        pipeline, live = observed.pipeline, observed.cronjob
+        if observed.blocker is not None:
+            raise observed.blocker
+        _check_usable(pipeline)
+        action = plan_cronjob(pipeline, live, settings, now)
+        if action is None or isinstance(action, SuspendCronJob):
+            return live, None, None
+        contest = None
+        if isinstance(action, RestoreCronJob):
+            contest = self._contest(action.live, PipelineKey(pipeline.namespace, pipeline.name), now)
+            if now < contest.allowed_at:
+                return live, None, contest.allowed_at
+        written, overridden = self._write(action)
+        if contest is not None:
+            contest.restores, contest.last = contest.restores + 1, now
+        # Another client may have written at the same moment, and an event of that may not come.
+        return written, overridden, None if is_untouched(written) else now
+
+    def _suspended(
+        self, pipeline: Pipeline, live: CronJob | None, now: datetime
+    ) -> tuple[CronJob | None, ActionFailure | None]:
+        """Suspend the CronJob if the pipeline must not start runs; return it, and what failed. Raises Conflict."""
+        pause = suspension(pipeline, live, now)
+        if pause is None:
+            return live, None
+        try:
+            return self._suspend(pause), None
+        except NotFound:
+            return None, None
+        except Conflict:
+            raise
+        except ClusterError as error:
+            return live, _failure(f"CronJob {pause.live.namespace}/{pause.live.name}: suspend it", error)
+
+    def _check_secrets(
+        self, pipeline: Pipeline, requeue_at: datetime | None
+    ) -> tuple[Rejected | None, datetime | None]:
+        """Return what is missing, and when to go on. Raises ClusterError."""
+        missing = self._secrets.check(pipeline)
+        return (None, requeue_at) if missing is None else (missing[0], _earliest(requeue_at, missing[1]))
 
     def _write(self, action: ApplyCronJob | RestoreCronJob) -> tuple[CronJob, str]:
         desired, live = action.desired, action.live
@@ -220,6 +266,11 @@ def _check_usable(pipeline: Pipeline) -> None:
         )
     if pipeline.invalid is not None:
         raise pipeline.invalid
+
+
+def _failure(what: str, error: ClusterError) -> ActionFailure:
+    _logger.warning("%s failed: %s", what, error)
+    return ActionFailure(what, str(error))
 
 
 def _overridden(fields: list[str]) -> str:

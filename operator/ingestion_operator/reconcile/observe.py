@@ -1,6 +1,6 @@
 """Reading what a reconciliation decides from: the cache, and live what the cache cannot answer."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,7 @@ from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
-from ingestion_operator.reconcile.observed import Observed
+from ingestion_operator.reconcile.observed import Observed, permission_missing
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.runs.causes import Cause, cause_in_events
 from ingestion_operator.runs.history import missing_jobs, owned
@@ -43,16 +43,26 @@ class Observer:
         Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
         """
         namespace, name = pipeline.namespace, pipeline.cronjob_name
-        cronjob = self._cronjob(namespace, name)
+        blocker = None
+        try:
+            cronjob = self._cronjob(namespace, name)
+        except Forbidden as error:
+            cronjob, blocker = None, permission_missing(error)
         own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
         jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
         known = pipeline.status.runs
         gone, requeue_at = self._gone(pipeline, missing_jobs(jobs, known), now)
+        job_uids, known_jobs = {job.uid for job in jobs}, {run.job for run in known}
+        pods = _of_jobs(self._store.pods_of(namespace, name), job_uids, known_jobs)
+        present = {pod.uid for pod in pods}
+        deleted = _of_jobs(self._store.recently_deleted_pods(namespace, name), job_uids, known_jobs)
         return Observed(
             pipeline=pipeline,
             cronjob=cronjob,
             jobs=jobs,
-            pods=self._pods(namespace, name, {job.uid for job in jobs}, {run.job for run in known}),
+            pods=pods,
+            deleted_pods=[pod for pod in deleted if pod.uid not in present],
+            blocker=blocker,
             gone_jobs=gone,
             requeue_at=requeue_at,
             version=self._version(pipeline, settings),
@@ -94,21 +104,8 @@ class Observer:
         cached = self._store.cronjob(namespace, name)
         if cached is not None:
             return cached
-        try:
-            body = self._cluster.get(CRONJOBS, namespace, name)
-        except Forbidden:
-            return None  # the write that follows says what is missing
+        body = self._cluster.get(CRONJOBS, namespace, name)
         return read_cronjob(body) if body is not None else None
-
-    def _pods(self, namespace: str, name: str, job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
-        """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
-        deleted = self._store.recently_deleted_pods(namespace, name)
-        pods = {pod.uid: pod for pod in (*deleted, *self._store.pods_of(namespace, name))}
-        return [
-            pod
-            for pod in pods.values()
-            if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
-        ]
 
     def _version(self, pipeline: Pipeline, settings: Settings) -> VersionFinding | None:
         """Compare the server with the image of its runs, as far as both are known at this moment."""
@@ -122,3 +119,10 @@ class Observer:
             return None
         image = settings.runner_image(server.version)
         return compared(server.host_port, version, image.version, sorted(settings.runner_images))
+
+
+def _of_jobs(pods: Iterable[Pod], job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
+    """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
+    return [
+        pod for pod in pods if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
+    ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ingestion_operator.errors import Rejected
+from ingestion_operator.errors import Forbidden, Rejected
 from ingestion_operator.k8s.objects import CronJob, Job
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.runs.pods import Pod
@@ -21,13 +21,30 @@ class Observed:
     """The CronJob of the pipeline's name, whoever controls it."""
     jobs: Sequence[Job]
     pods: Sequence[Pod]
-    """Pods that are there, and those deleted since the last reconciliation in their last state."""
+    deleted_pods: Sequence[Pod] = ()
+    """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
+    blocker: Rejected | None = None
+    """Why it is not known whether there is a CronJob: one that belongs to another controller must not be written."""
     gone_jobs: frozenset[str] = frozenset()
     """Jobs of unfinished runs that the API server itself says are absent."""
     requeue_at: datetime | None = None
     """When it will be known whether a Job that is absent has been replaced."""
     version: VersionFinding | None = None
     """Whether the server and the runner's image fit; None when that is not known."""
+
+    @property
+    def seen_pods(self) -> Sequence[Pod]:
+        """Pods that are there and those that were: what runs are judged by."""
+        return [*self.deleted_pods, *self.pods]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFailure:
+    """An action that failed."""
+
+    what: str
+    """Object and verb phrase, such as `Job shop/nightly-1: admit it`."""
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +58,9 @@ class ChildrenResult:
     """What admission made of the operator's own apply; empty for nothing, None where nothing was applied."""
     contested: str = ""
     """Which field manager keeps changing the CronJob; empty where none does."""
+    failure: ActionFailure | None = None
+    """What could not be done now, though nothing forbids it: to be tried again."""
     requeue_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActionFailure:
-    """An action that failed."""
-
-    what: str
-    """Object and verb phrase, such as `Job shop/nightly-1: admit it`."""
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +70,8 @@ class EventRecord:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+
+
+def permission_missing(error: Forbidden) -> Rejected:
+    """Return what keeps a pipeline from being ready where the operator lacks a right."""
+    return Rejected("PermissionMissing", f"The operator lacks a permission: {error}", is_external=True)

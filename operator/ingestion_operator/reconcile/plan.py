@@ -68,7 +68,7 @@ class Finish:
 
 def current_runs(observed: Observed, settings: Settings, now: datetime) -> Runs:
     """Return the runs from Jobs, pods and what was recorded before."""
-    known, jobs, pods = observed.pipeline.status.runs, observed.jobs, observed.pods
+    known, jobs, pods = observed.pipeline.status.runs, observed.jobs, observed.seen_pods
     replaces = observed.pipeline.spec.concurrency.policy == "Replace"
     found = runs_of(jobs, pods, known, now, gone=observed.gone_jobs, replaces=replaces)
     runs = pending.with_waiting_since(found, known, jobs, pods, now)
@@ -96,7 +96,7 @@ def make_plan(
     actions: list[JobAction] = [
         *(kill for kill in kills if kill is not None),
         *repetition.decide(jobs, runs),
-        *disruptions.decide(jobs, pods, runs, spec.retry.disruptions),
+        *disruptions.decide(jobs, observed.seen_pods, runs, spec.retry.disruptions),
         *([] if pipeline.is_deleting else admitted.actions),
         *expired,
         *lost,

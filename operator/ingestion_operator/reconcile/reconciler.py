@@ -14,6 +14,7 @@ from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observe import Observer
+from ingestion_operator.reconcile.observed import ActionFailure
 from ingestion_operator.reconcile.plan import current_runs, earliest, finish, make_plan
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reconcile.status import condition
@@ -57,6 +58,8 @@ class PipelineReconciler:
         self._writer = StatusWriter(cluster, store, clock, observers)
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
+        self._failed_deletions: dict[PipelineKey, Sequence[ActionFailure]] = {}
+        """Deletions come after the last write of the status: the next one names what failed."""
 
     def reconcile(self, key: PipelineKey) -> datetime | None:
         """Reconcile a pipeline; return when to do so again though nothing happens, None for never.
@@ -74,7 +77,7 @@ class PipelineReconciler:
         observed = self._observer.observe(pipeline, settings, now)
         is_check_due = self._is_secret_check_due(key, pipeline, now)
         children = self._children.ensure(observed, settings, now, checks_secrets=is_check_due)
-        if is_check_due and children.blocker is None:
+        if is_check_due and children.blocker is None and children.failure is None:
             self._secrets_found[key] = pipeline.generation, now
 
         found = current_runs(observed, settings, now)
@@ -85,14 +88,17 @@ class PipelineReconciler:
         # Last, since it waits for another server; what is due is recorded by now.
         live_pods = {pod.name for pod in observed.pods if not pod.is_finished}
         result = self._reporter.report(pipeline, plan.status.runs, live_pods)
-        done = finish(observed, plan, outcome.failures, result, now)
+        failures = [*([children.failure] if children.failure is not None else []), *outcome.failures]
+        done = finish(observed, plan, [*failures, *self._failed_deletions.pop(key, [])], result, now)
         self._writer.write(pipeline, done.status, observed.jobs, result.blocker)
-        outcome.add(self._actor.carry_out(done.actions))
+        deletions = self._actor.carry_out(done.actions)
+        if deletions.failures:
+            self._failed_deletions[key] = deletions.failures
 
-        self._store.forget_deleted_pods([pod.uid for pod in observed.pods])
-        if outcome.failures:
-            raise ActionsFailed(f"{outcome.failures[0].what} failed: {outcome.failures[0].error}")
-        if outcome.has_conflict:
+        self._store.forget_deleted_pods([pod.uid for pod in observed.deleted_pods])
+        if failures := [*failures, *deletions.failures]:
+            raise ActionsFailed(f"{failures[0].what} failed: {failures[0].error}")
+        if outcome.has_conflict or deletions.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
         if plan.actions or done.actions:
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
@@ -104,6 +110,7 @@ class PipelineReconciler:
         self._children.forget(key)
         self._writer.forget(key)
         self._secrets_found.pop(key, None)
+        self._failed_deletions.pop(key, None)
 
     def _is_secret_check_due(self, key: PipelineKey, pipeline: Pipeline, now: datetime) -> bool:
         """Return whether the Secrets that the pipeline names are to be asked for: what was found is trusted."""

@@ -112,6 +112,12 @@ def _ids(runs: Sequence[Run], state: str) -> list[str]:
 def _ready(pipeline: Pipeline, children: ChildrenResult, now: datetime) -> Condition:
     if children.blocker is not None:
         return _of(pipeline, "Ready", False, children.blocker.reason, children.blocker.message, now)
+    if children.failure is not None:
+        before = condition(pipeline.status, "Ready")
+        if before is not None and before.observed_generation == pipeline.generation:
+            return before  # it must not flicker
+        text = f"{children.failure.what} failed; tried again: see the condition {ACTIONS_FAILED}"
+        return _of(pipeline, "Ready", False, "NotReconciled", text, now)
     message = "The CronJob is in place"
     if pipeline.spec.retry.on_out_of_memory is not None:
         message += _unused_memory_steps(pipeline.spec.retry.on_out_of_memory.max_memory, children.cronjob)
@@ -132,7 +138,7 @@ def _unused_memory_steps(most: str, cronjob: CronJob | None) -> str:
 def _with_kill(ready: Condition, kill: str, now: datetime) -> Condition:
     """Add what is wrong with the annotation `kill`: whoever set it reads this condition first."""
     problem = not_understood(kill, now)
-    if not problem:
+    if not problem or ready.message.startswith(KILL):
         return ready
     message = cut(f"{KILL} {problem}. {ready.message}", constants.MESSAGE_LIMIT_BYTES)
     return ready.model_copy(update={"message": message})

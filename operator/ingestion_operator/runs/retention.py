@@ -1,8 +1,9 @@
-"""Which Jobs of finished runs go; pure functions.
+"""Which Jobs of finished runs have been kept long enough; pure functions.
 
-A CronJob's own history limits apply only to the Jobs of the CronJob. Runs that the pipeline service started belong
-to the pipeline itself: they are counted here, among all the pipeline's runs. A Job that was stopped while it waited
-never ends by itself, so that no limit and no TTL applies to it: it goes at once.
+A CronJob's own history limits apply only to the Jobs of the CronJob, and are never 0: its controller would delete a
+Job before its end is recorded. Runs that the pipeline service started belong to the pipeline itself: they are counted
+here, among all the pipeline's runs, and so are the CronJob's where no Job is to be kept. A Job that was stopped while
+it waited never ends by itself, so that no limit and no TTL applies to it: it goes at once.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ingestion_operator.runs.memory import is_between_sizes
 
 
 def expired(jobs: Sequence[Job], runs: Sequence[Run], history: History) -> list[DeleteJob]:
-    """Return what to delete: stopped Jobs that never ran, and the pipeline's own beyond its newest finished runs.
+    """Return what to delete: stopped Jobs that never ran, and those beyond the newest finished runs.
 
     `runs` are as the status has them after this reconciliation's reports: only a run whose end is recorded and
     reported to OpenMetadata may lose its Job. A limit of 0 keeps none.
@@ -27,12 +28,16 @@ def expired(jobs: Sequence[Job], runs: Sequence[Run], history: History) -> list[
     newest = [job for job in ended if job not in stopped]
     succeeded = [job for job in newest if finished[job.name].state in ("success", "partialSuccess")]
     failed = [job for job in newest if job not in succeeded]
-    surplus = [job for job in succeeded[history.successful :] + failed[history.failed :] if _is_the_pipelines(job)]
+    surplus = [*_beyond(succeeded, history.successful), *_beyond(failed, history.failed)]
     found = [
         *(DeleteJob(job, "delete it, since it was stopped while it waited") for job in stopped),
         *(DeleteJob(job, "delete it, since history keeps no more") for job in surplus),
     ]
     return [each for each in found if not each.job.is_deleting and finished[each.job.name].report != "Pending"]
+
+
+def _beyond(newest_first: Sequence[Job], limit: int) -> list[Job]:
+    return [job for job in newest_first[limit:] if limit == 0 or _is_the_pipelines(job)]
 
 
 def _was_stopped_in_the_queue(job: Job) -> bool:

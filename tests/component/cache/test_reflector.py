@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -50,7 +51,7 @@ async def running(
         await session.close()
 
 
-def play(folder: Path, scene: Scene, *, first: int = 0, timing: Timing = QUICK) -> None:
+def run_scene(folder: Path, scene: Scene, *, first: int = 0, timing: Timing = QUICK) -> None:
     """Run a scene with a server that has `first` Jobs, over a cache of Jobs that has synced."""
 
     async def run() -> None:
@@ -100,7 +101,7 @@ def test_objects_are_listed_and_then_followed(tmp_path: Path) -> None:
         await is_right(server, cache)
         assert lists(server) == 1
 
-    play(tmp_path, scene, first=1)
+    run_scene(tmp_path, scene, first=1)
 
 
 def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         assert server.queries[-1]["allowWatchBookmarks"] == "true"
         assert 240 <= int(server.queries[-1]["timeoutSeconds"]) <= 360
 
-    play(tmp_path, scene, first=1200)
+    run_scene(tmp_path, scene, first=1200)
 
 
 def test_a_watch_that_ends_in_order_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_watch_that_ends_in_order_goes_on_where_it_was(tmp_path: Path) -> None
         await is_alive(server, cache)
         assert [verb for verb, _, _ in server.requests] == ["list", "watch", "watch"]
 
-    play(tmp_path, scene)
+    run_scene(tmp_path, scene)
 
 
 def test_a_bookmark_moves_a_quiet_watch_on(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_bookmark_moves_a_quiet_watch_on(tmp_path: Path) -> None:
         assert server.queries[-1]["resourceVersion"] == "150"
         assert lists(server) == 1
 
-    play(tmp_path, scene)
+    run_scene(tmp_path, scene)
 
 
 FAULTS_OF_A_WATCH: dict[str, Callable[[FakeApiServer], None]] = {
@@ -146,36 +147,36 @@ FAULTS_OF_A_WATCH: dict[str, Callable[[FakeApiServer], None]] = {
     "ERROR without an object": lambda server: server.send(b'{"type": "ERROR", "object": null}\n'),
     "cut": lambda server: server.cut_watches(),
     "cut within a line": lambda server: server.cut_watches(after=b'{"type": "ADDED", "obj'),
-    "no JSON": lambda server: server.send(b"upstream connect error\n"),
+    "not JSON": lambda server: server.send(b"upstream connect error\n"),
     "JSON of another kind": lambda server: server.send(b"[]\n"),
     "an event without an object": lambda server: server.send(b'{"type": "ADDED"}\n'),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS_OF_A_WATCH)
-def test_a_broken_watch_lists_again_and_shows_what_went(tmp_path: Path, fault: str) -> None:
+def test_a_broken_watch_lists_again_and_shows_deletions(tmp_path: Path, fault: str) -> None:
     async def scene(server: FakeApiServer, cache: Cache) -> None:
-        went: list[str] = []
-        cache.store.on_change(lambda _kind, _scope, old, new: went.append(old.name) if new is None and old else None)
+        deleted: list[str] = []
+        cache.store.on_change(lambda _kind, _scope, old, new: deleted.append(old.name) if new is None and old else None)
         server.mute_watches()
         server.delete(JOBS, NAMESPACE, "first-0")
         server.put(JOBS, job("meanwhile"))
         FAULTS_OF_A_WATCH[fault](server)
         await is_alive(server, cache)
-        assert went == ["first-0"]
+        assert deleted == ["first-0"]
         assert lists(server) == 2
 
-    play(tmp_path, scene, first=2)
+    run_scene(tmp_path, scene, first=2)
 
 
 def test_a_silent_connection_lists_again(tmp_path: Path) -> None:
     async def scene(server: FakeApiServer, cache: Cache) -> None:
         server.mute_watches()
-        server.put(JOBS, job("unheard"))
+        server.put(JOBS, job("not-sent"))
         await is_right(server, cache)
         assert lists(server) == 2
 
-    play(tmp_path, scene, timing=replace(QUICK, silence=0.3))
+    run_scene(tmp_path, scene, timing=replace(QUICK, silence=0.3))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 503])
@@ -195,12 +196,12 @@ def test_a_refused_request_is_repeated_without_end(tmp_path: Path, status: int, 
         server.faults.clear()
         await is_alive(server, cache)
 
-    play(tmp_path, scene, first=1)
+    run_scene(tmp_path, scene, first=1)
 
 
 @pytest.mark.parametrize("body", [b"<html>upstream connect error</html>", b"[]", b'{"items": []}', b"\xff\xfe", b""])
 @pytest.mark.parametrize("verb", ["list", "watch"])
-def test_an_answer_of_a_proxy_is_no_list_and_no_watch(tmp_path: Path, body: bytes, verb: str) -> None:
+def test_a_proxys_answer_is_not_taken_for_a_list(tmp_path: Path, body: bytes, verb: str) -> None:
     async def scene(server: FakeApiServer, cache: Cache) -> None:
         server.faults.append(Fault(200, verb=verb, body=body, times=3))
         server.cut_watches()
@@ -208,7 +209,7 @@ def test_an_answer_of_a_proxy_is_no_list_and_no_watch(tmp_path: Path, body: byte
         assert names(cache) == {"first-0"}
         await is_alive(server, cache)
 
-    play(tmp_path, scene, first=1)
+    run_scene(tmp_path, scene, first=1)
 
 
 def test_a_list_that_expires_between_pages_starts_again(tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_a_list_that_expires_between_pages_starts_again(tmp_path: Path) -> None:
         await until("the list has started again", lambda: lists(server) == 3)
         await is_alive(server, cache)
 
-    play(tmp_path, scene, first=700)
+    run_scene(tmp_path, scene, first=700)
 
 
 def test_a_failed_list_leaves_the_store_as_it_was(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_a_failed_list_leaves_the_store_as_it_was(tmp_path: Path) -> None:
         assert cache.unreadable() == {"": cache.reflectors[0].last_error}
         assert "HTTP 503" in cache.reflectors[0].last_error
 
-    play(tmp_path, scene, first=700)
+    run_scene(tmp_path, scene, first=700)
 
 
 def test_a_server_that_is_away_is_awaited(tmp_path: Path) -> None:
@@ -335,7 +336,7 @@ def test_lines_may_be_long(tmp_path: Path) -> None:
         await is_right(server, cache)
         assert lists(server) == 1
 
-    play(tmp_path, scene)
+    run_scene(tmp_path, scene)
 
 
 def test_slow_bytes_are_awaited_as_long_as_they_come(tmp_path: Path) -> None:
@@ -352,7 +353,7 @@ def test_slow_bytes_are_awaited_as_long_as_they_come(tmp_path: Path) -> None:
         await until("the watch goes on", lambda: server.queries[-1].get("resourceVersion") == "900")
         assert lists(server) == 2
 
-    play(tmp_path, scene, first=5, timing=replace(QUICK, silence=0.4))
+    run_scene(tmp_path, scene, first=5, timing=replace(QUICK, silence=0.4))
 
 
 def test_a_list_without_end_is_given_a_bound(tmp_path: Path) -> None:
@@ -363,7 +364,7 @@ def test_a_list_without_end_is_given_a_bound(tmp_path: Path) -> None:
         server.byte_pause = 0
         await is_alive(server, cache)
 
-    play(tmp_path, scene, first=20, timing=replace(QUICK, page=0.5))
+    run_scene(tmp_path, scene, first=20, timing=replace(QUICK, page=0.5))
 
 
 def test_watches_that_end_at_once_are_not_asked_in_a_busy_loop(tmp_path: Path) -> None:
@@ -374,7 +375,7 @@ def test_watches_that_end_at_once_are_not_asked_in_a_busy_loop(tmp_path: Path) -
         moments = [moment for _, _, moment in server.requests[-4:]]
         assert moments[-1] - moments[0] > 3 * 0.5 * 0.2
 
-    play(tmp_path, scene, timing=Timing(first_pause=0.2, longest_pause=0.2))
+    run_scene(tmp_path, scene, timing=Timing(first_pause=0.2, longest_pause=0.2))
 
 
 def test_pauses_grow_and_follow_retry_after(tmp_path: Path) -> None:
@@ -385,7 +386,7 @@ def test_pauses_grow_and_follow_retry_after(tmp_path: Path) -> None:
         moments = [moment for verb, _, moment in server.requests if verb == "list"]
         assert moments[-1] - moments[-2] > 0.1
 
-    play(tmp_path, scene, timing=Timing(first_pause=0.01, longest_pause=0.1))
+    run_scene(tmp_path, scene, timing=Timing(first_pause=0.01, longest_pause=0.1))
 
 
 def test_children_are_selected_by_label_and_pipelines_are_not(tmp_path: Path) -> None:
@@ -425,7 +426,7 @@ def test_an_object_that_cannot_be_read_stops_no_other(tmp_path: Path, caplog: py
         assert names(cache) == {"good"}
 
     with caplog.at_level(logging.ERROR):
-        play(tmp_path, scene)
+        run_scene(tmp_path, scene)
     assert [record.getMessage().startswith("Job data/bad is ignored") for record in caplog.records] == [True]
 
 
@@ -438,7 +439,7 @@ def test_failures_are_logged_once_and_so_is_their_end(tmp_path: Path, caplog: py
         await is_alive(server, cache)
 
     with caplog.at_level(logging.INFO, logger="ingestion_operator.cache.reflector"):
-        play(tmp_path, scene)
+        run_scene(tmp_path, scene)
     texts = [record.getMessage() for record in caplog.records]
     assert len([text for text in texts if "HTTP 403" in text]) == 1
     assert "are watched again after" in texts[-1]
@@ -462,7 +463,7 @@ def test_the_event_loop_gets_turns_while_a_long_list_is_read(tmp_path: Path) -> 
             between += 1
         assert max(map(turns.count, turns)) <= 100
 
-    play(tmp_path, scene, first=2000)
+    run_scene(tmp_path, scene, first=2000)
 
 
 def test_a_reflector_that_has_ended_is_a_problem(tmp_path: Path) -> None:
@@ -480,6 +481,32 @@ def test_a_reflector_that_has_ended_is_a_problem(tmp_path: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_cache_in_a_thread_of_its_own_is_read_by_others(tmp_path: Path) -> None:
+    ready, stop = threading.Event(), threading.Event()
+    found: list[Cache] = []
+
+    async def run() -> None:
+        server = FakeApiServer()
+        server.put(PIPELINES, manifest())
+        server.put(JOBS, job())
+        async with server.serving(), running(server, tmp_path, scopes=(NAMESPACE,), kinds=(PIPELINES, JOBS)) as cache:
+            await until("the cache has synced", lambda: cache.store.has_synced(NAMESPACE))
+            found.append(cache)
+            ready.set()
+            await asyncio.to_thread(stop.wait, 30)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        assert names(found[0]) == {"nightly-1"}
+        assert [one.name for one in found[0].store.pipelines_called(NAMESPACE, "nightly")] == ["nightly"]
+        assert found[0].problems() == []
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_lines_are_found_wherever_pieces_end() -> None:

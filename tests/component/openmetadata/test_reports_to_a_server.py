@@ -61,7 +61,7 @@ class Operator:
         for one in pods:
             self.cluster.put(PODS, one)
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         self._refresher.reconcile(KEY, [])
 
     def look_when_woken(self) -> None:
@@ -119,7 +119,7 @@ def test_a_run_out_of_memory(double: DoubleClient, operator: Operator, tell: Cal
     tell("running")
     operator.logs.texts["nightly-1-a"] = "Größe 🌙\n\x1b[31mlast\x1b[0m".encode()
     operator.put(failed(), pod(exit_code=137, terminated_reason="OOMKilled"))
-    operator.look()
+    operator.reconcile()
     run = only_row(double)
     assert (run["state"], first_failure(run)["name"]) == ("failed", "OutOfMemory")
     assert first_failure(run)["stackTrace"] == "Größe 🌙\nlast"
@@ -134,15 +134,15 @@ def test_a_killed_run_that_its_parent_closed_provisionally(
     tell("running")
     tell("failed", 49, status=INTERRUPTED)
     operator.put(failed(killed=True, reason="DeadlineExceeded"), pod(exit_code=143))
-    operator.look()
-    operator.look()
+    operator.reconcile()
+    operator.reconcile()
     run = only_row(double)
     assert (run["terminalStates"], first_failure(run)["name"]) == (["failed", state], "Killed")
 
 
 def test_a_run_killed_in_the_queue(double: DoubleClient, operator: Operator) -> None:
     operator.put(failed(killed=True, suspended=True, scheduled=False))
-    operator.look()
+    operator.reconcile()
     run = only_row(double)
     assert (run["terminalStates"], first_failure(run)["error"]) == (["stopped"], "Stopped on request before it began")
     assert operator.cluster.all(JOBS) == []
@@ -151,7 +151,7 @@ def test_a_run_killed_in_the_queue(double: DoubleClient, operator: Operator) -> 
 def test_a_success_that_was_not_reported(double: DoubleClient, operator: Operator, tell: Callable[..., None]) -> None:
     tell("running")
     operator.put(job(condition="Complete", run_id=RUN), pod(exit_code=0))
-    operator.look()
+    operator.reconcile()
     run = only_row(double)
     assert (run["state"], run["row"]["endDate"]) == ("success", START + 50_000)
     assert "failures" not in run["row"]["status"][0]
@@ -162,7 +162,7 @@ def test_a_row_that_the_workflow_closed_stays(
 ) -> None:
     tell("partialSuccess", 48)
     operator.put(failed(), pod(exit_code=137, terminated_reason="OOMKilled"))
-    operator.look()
+    operator.reconcile()
     assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
 
 
@@ -172,7 +172,7 @@ def test_a_row_of_an_earlier_attempt_is_replaced(
     tell("failed", 20)
     pods = [pod("a", exit_code=1, ended=21), pod("b", created=40, exit_code=137, terminated_reason="OOMKilled")]
     operator.put(failed(backoff_limit=1), *pods)
-    operator.look()
+    operator.reconcile()
     assert first_failure(only_row(double))["name"] == "OutOfMemory"
 
 
@@ -191,14 +191,14 @@ def test_a_name_with_dots_quotes_and_unicode(double: DoubleClient, operator: Ope
     created = Api(double).call("PUT", "/services/ingestionPipelines", create)[1]
     assert created["fullyQualifiedName"] == pipeline.fully_qualified_name
     operator.put(failed(), pod(exit_code=137))
-    operator.look()
+    operator.reconcile()
     assert only_row(double)["fqn"] == pipeline.fully_qualified_name
 
 
 def test_a_wrong_token_until_it_is_right(double: DoubleClient, operator: Operator) -> None:
     operator.put_token("wrong")
     operator.put(failed(), pod(exit_code=137))
-    operator.look()
+    operator.reconcile()
     assert (operator.report, double.runs()) == (("Pending", "ReportPending"), [])
     operator.put_token(TOKEN)
     operator.look_when_woken()
@@ -216,7 +216,7 @@ def test_a_server_that_fails_until_it_does_not(
     double.set_faults({"path": ROW, **fault})
     operator.put(failed(), pod(exit_code=137))
     for _ in range(3):
-        operator.look()
+        operator.reconcile()
         assert operator.report == ("Pending", "ReportPending")
     assert len(double.calls()) <= 2
     operator.look_when_woken()
@@ -229,7 +229,7 @@ def test_a_write_whose_answer_comes_too_late_is_found_done(double: DoubleClient,
     double.set_faults({"path": ROW, "method": "PUT", "delaySeconds": 2, "times": 1})
     operator.put(failed(), pod(exit_code=137))
     began = time.monotonic()
-    operator.look()
+    operator.reconcile()
     assert time.monotonic() - began < 2
     assert operator.report == ("Pending", "ReportPending")
     assert double.wait_for_run(FQN, timeout=10)["writes"] == 1
@@ -240,5 +240,5 @@ def test_a_write_whose_answer_comes_too_late_is_found_done(double: DoubleClient,
 def test_a_pipeline_that_the_server_has_not(double: DoubleClient, operator: Operator) -> None:
     operator.put_pipeline(fullyQualifiedName="shop.other")
     operator.put(failed(), pod(exit_code=137))
-    operator.look()
+    operator.reconcile()
     assert (operator.report, double.runs()) == (("Refused", "ReportRefused"), [])

@@ -141,7 +141,7 @@ def test_a_scope_has_synced_once_all_its_kinds_have() -> None:
     assert everything.has_synced("any")
 
 
-def test_an_own_write_is_seen_at_once_and_is_no_change(store: Store, changes: list[Any]) -> None:
+def test_an_own_write_is_seen_at_once_and_not_reported(store: Store, changes: list[Any]) -> None:
     store.upsert(JOBS, a_job(101))
     store.wrote(JOBS, a_job(105))
     assert versions(store) == ["105"]
@@ -157,7 +157,7 @@ def test_an_older_event_does_not_undo_an_own_write(store: Store, changes: list[A
     assert changes == [(None, "101"), ("105", "105")]  # another client wrote 103: its change needs a reconcile
 
 
-def test_own_writes_that_are_shown_late_are_no_change(store: Store, changes: list[Any]) -> None:
+def test_own_writes_that_are_shown_late_are_not_reported(store: Store, changes: list[Any]) -> None:
     store.wrote(JOBS, a_job(106))
     store.wrote(JOBS, a_job(105))  # answers may overtake each other
     store.upsert(JOBS, a_job(105))
@@ -210,7 +210,7 @@ def test_the_deletion_of_a_predecessor_is_past(store: Store) -> None:
     assert versions(store) == ["105"]
 
 
-def test_versions_that_are_no_numbers_go_by_arrival(store: Store) -> None:
+def test_versions_that_are_not_numbers_go_by_arrival(store: Store) -> None:
     store.replace(JOBS, "", [], "zz")
     for version in ("b", "a"):
         store.wrote(JOBS, a_job(version))

@@ -70,7 +70,7 @@ class World:
     def observe(self, _kind: Kind, _scope: str, old: Any, new: Any) -> None:
         self.notices[(new or old).name] = self.progress
 
-    def play(self, step: str, name: str, place: int) -> None:  # noqa: C901  one line per step
+    def take(self, step: str, name: str, place: int) -> None:  # noqa: C901  one line per step
         if step == "write":
             self.server.write(name, is_own=False)
         elif step == "own write":
@@ -132,11 +132,11 @@ class World:
     def settle(self) -> None:
         """Let everything arrive that is under way."""
         while self.answers:
-            self.play("answer", "", 0)
+            self.take("answer", "", 0)
         for step in ("list", "replace"):
-            self.play(step, "", 0)
+            self.take(step, "", 0)
         while self.position != len(self.server.log):
-            self.play("event", "", 0)
+            self.take("event", "", 0)
 
 
 STEPS = ("write", "own write", "delete", "own delete", "answer", "answer", "event", "event", "cut", "list", "replace")
@@ -149,7 +149,7 @@ def test_the_store_ends_as_the_api_server_is(first: int, data: st.DataObject) ->
     steps = st.tuples(st.sampled_from(STEPS), st.sampled_from(NAMES), st.integers(0, 5))
     world = World(first)
     for step, name, place in data.draw(st.lists(steps, min_size=10, max_size=60)):
-        world.play(step, name, place)
+        world.take(step, name, place)
     world.settle()
     for name in NAMES:
         record = world.store.job(NAMESPACE, name)

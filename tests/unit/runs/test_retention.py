@@ -60,7 +60,15 @@ def test_jobs_of_the_cronjob_are_left_to_its_controller() -> None:
     assert names(expired(jobs, [run(number) for number in range(4)], HISTORY)) == ["job-00"]
 
 
-def test_a_job_that_is_being_deleted_is_left_alone() -> None:
+def test_a_limit_of_0_removes_jobs_of_the_cronjob_once_reported() -> None:
+    jobs = [job(number, "CronJob") for number in range(4)]
+    runs = [run(0), run(1, "failed"), run(2, report="Pending"), run(3, "success")]
+    none = History.model_construct(successful=0, failed=5)
+    assert names(expired(jobs, runs, none)) == ["job-00", "job-03"]
+    assert names(expired(jobs, runs, History.model_construct(successful=5, failed=0))) == ["job-01"]
+
+
+def test_a_job_that_is_going_is_not_asked_again() -> None:
     jobs = [job(number) for number in range(3)]
     jobs[0] = replace(jobs[0], is_deleting=True)
     assert not expired(jobs, [run(number) for number in range(3)], HISTORY)

@@ -54,21 +54,21 @@ def test_a_call_that_fails_once_does_not_change_where_things_end(
     outcomes = []
     for faulty in (False, True):
         cluster = FakeCluster(clock)
-        refresher = Reconciling(cluster, settings, clock, reporter_over(cluster, FakeSink(), settings, clock))
+        reconciling = Reconciling(cluster, settings, clock, reporter_over(cluster, FakeSink(), settings, clock))
         cluster.put(PIPELINES, manifest(suspend=True, connectionSecretRef={"name": "shop", "key": "k"}))
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
         _busy(cluster)
         cluster.calls.clear()
         if faulty:
             cluster.fail(verb, error, plural=plural, after=lost)
         for _ in range(3):  # the queue looks again after an error
             try:
-                refresher.reconcile(KEY, [])
+                reconciling.reconcile(KEY, [])
             except ClusterError:
                 continue
         assert faulty or (verb, plural) in {(call.verb, call.plural) for call in cluster.calls}
         outcomes.append(_settled(cluster))
         cluster.calls.clear()
-        refresher.reconcile(KEY, [])
+        reconciling.reconcile(KEY, [])
         assert cluster.writes == []
     assert outcomes[0] == outcomes[1]

@@ -1,4 +1,4 @@
-"""The CronJobs over an API server in memory: what it writes, and above all what it does not."""
+"""The CronJob of a pipeline over an API server in memory: what is written, and above all what is not."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +12,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
 from ingestion_operator.render.cronjob import cronjob
+from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import Call, FakeCluster
 from tests.support.golden import GOLDEN
 from tests.support.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
@@ -21,8 +22,8 @@ SETTINGS = settings()
 
 
 @pytest.fixture
-def reconciler(cluster: FakeCluster) -> CronJobs:
-    return CronJobs(cluster)
+def cronjobs(cluster: FakeCluster, clock: FakeClock) -> CronJobs:
+    return CronJobs(cluster, clock)
 
 
 def stored(cluster: FakeCluster, **changes: Any) -> Pipeline:
@@ -43,25 +44,23 @@ def container(body: Body) -> Any:
     return template(body)["spec"]["containers"][0]
 
 
-def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
-    returned = reconciler.reconcile(found, SETTINGS, NOW)
+    returned = cronjobs.reconcile(found, SETTINGS, NOW)
     assert returned == live(cluster)
     assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
     assert cluster.writes == [Call("apply", "cronjobs", NAME)]
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_an_unchanged_pipeline_costs_one_read_and_no_write(
-    cluster: FakeCluster, reconciler: CronJobs, name: str
-) -> None:
+def test_an_unchanged_pipeline_costs_no_write(cluster: FakeCluster, cronjobs: CronJobs, name: str) -> None:
     used, changes = GOLDEN[name]
     found = stored(cluster, **changes)
-    reconciler.reconcile(found, used, NOW)
+    cronjobs.reconcile(found, used, NOW)
     cluster.calls.clear()
     for _ in range(3):
-        reconciler.reconcile(found, used, NOW + timedelta(minutes=1))
-    assert [call.verb for call in cluster.calls] == ["get"] * 3
+        cronjobs.reconcile(found, used, NOW + timedelta(minutes=1))
+    assert cluster.writes == []
 
 
 DRIFTS: dict[str, Callable[[Body], object]] = {
@@ -88,51 +87,51 @@ DRIFTS: dict[str, Callable[[Body], object]] = {
 
 @pytest.mark.parametrize("drift", sorted(DRIFTS))
 def test_drift_is_repaired_and_then_nothing_more_is_written(
-    cluster: FakeCluster, reconciler: CronJobs, drift: str
+    cluster: FakeCluster, cronjobs: CronJobs, drift: str
 ) -> None:
     found = stored(cluster)
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, DRIFTS[drift])
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
     cluster.calls.clear()
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     assert cluster.writes == []
 
 
-def test_what_others_added_beside_our_fields_is_left_alone(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_what_others_added_beside_our_fields_is_left_alone(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body["metadata"]["labels"].update(theirs="x"))
     cluster.calls.clear()
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     assert cluster.writes == []
     assert live(cluster)["metadata"]["labels"]["theirs"] == "x"
 
 
-def test_a_deleted_cronjob_comes_back(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_a_deleted_cronjob_comes_back(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     cluster.delete(CRONJOBS, NAMESPACE, NAME)
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     assert contains(live(cluster), cronjob(found, SETTINGS, NOW))
 
 
-def test_a_field_that_the_spec_no_longer_sets_goes_away(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_a_field_that_the_spec_no_longer_sets_goes_away(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     env = {"container": {"env": [{"name": "A", "value": "1"}]}, "spec": {"nodeSelector": {"disk": "ssd"}}}
-    reconciler.reconcile(stored(cluster, podTemplate=env, timeout="1h"), SETTINGS, NOW)
-    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    cronjobs.reconcile(stored(cluster, podTemplate=env, timeout="1h"), SETTINGS, NOW)
+    cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
     pod = template(live(cluster))["spec"]
     assert "A" not in {item["name"] for item in container(live(cluster))["env"]}
     assert "nodeSelector" not in pod or pod["nodeSelector"] == {}
-    assert "activeDeadlineSeconds" not in pod
+    assert pod["activeDeadlineSeconds"] == SETTINGS.default_timeout_seconds
 
 
-def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     newer = settings(runnerImages={"2.0": {"image": "runner:2.0-fixed", "version": "2.0.7.0"}})
-    reconciler.reconcile(found, newer, NOW)
+    cronjobs.reconcile(found, newer, NOW)
     assert container(live(cluster))["image"] == "runner:2.0-fixed"
 
 
@@ -147,7 +146,7 @@ def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, reconciler: Cr
     ids=["nobody's", "another controller's", "another pipeline's", "not controlled by its owner"],
 )
 def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
-    cluster: FakeCluster, reconciler: CronJobs, owners: list[Body]
+    cluster: FakeCluster, cronjobs: CronJobs, owners: list[Body]
 ) -> None:
     foreign = cluster.put(
         CRONJOBS,
@@ -158,41 +157,43 @@ def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
     )
     for changes in ({}, {"suspend": True}):
         with pytest.raises(Rejected, match="delete or rename it, or rename the pipeline") as caught:
-            reconciler.reconcile(stored(cluster, **changes), SETTINGS, NOW)
+            cronjobs.reconcile(stored(cluster, **changes), SETTINGS, NOW)
         assert caught.value.reason == "NameTaken"
     assert live(cluster) == foreign
     assert cluster.writes == []
 
 
 def test_a_cronjob_of_an_earlier_pipeline_of_the_same_name_is_waited_for(
-    cluster: FakeCluster, reconciler: CronJobs
+    cluster: FakeCluster, cronjobs: CronJobs
 ) -> None:
-    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
     before = live(cluster)
     successor = Pipeline.parse(cluster.edit(PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(uid="new")))
     cluster.calls.clear()
-    with pytest.raises(Conflict, match="waiting for it to go"):
-        reconciler.reconcile(successor, SETTINGS, NOW)
+    with pytest.raises(Rejected, match="is being deleted, and a new one follows when it is gone") as caught:
+        cronjobs.reconcile(successor, SETTINGS, NOW)
+    assert (caught.value.reason, caught.value.is_external) == ("WaitingForDeletion", True)
     assert (live(cluster), cluster.writes) == (before, [])
     cluster.delete(CRONJOBS, NAMESPACE, NAME)
-    reconciler.reconcile(successor, SETTINGS, NOW)
+    cronjobs.reconcile(successor, SETTINGS, NOW)
     assert live(cluster)["metadata"]["ownerReferences"][0]["uid"] == "new"
 
 
-def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
-    reconciler.reconcile(found, SETTINGS, NOW)
+    cronjobs.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
     cluster.calls.clear()
-    with pytest.raises(Conflict, match="still being deleted"):
-        reconciler.reconcile(found, SETTINGS, NOW)
+    with pytest.raises(Rejected, match="see its finalizers") as caught:
+        cronjobs.reconcile(found, SETTINGS, NOW)
+    assert (caught.value.reason, caught.value.is_external) == ("WaitingForDeletion", True)
     assert cluster.writes == []
 
 
 def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
-    cluster: FakeCluster, reconciler: CronJobs
+    cluster: FakeCluster, cronjobs: CronJobs
 ) -> None:
-    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
 
     def replace() -> None:
         cluster.delete(CRONJOBS, NAMESPACE, NAME)
@@ -200,14 +201,14 @@ def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
 
     cluster.interleave("apply", replace)
     with pytest.raises(Conflict):
-        reconciler.reconcile(stored(cluster, timeout="1h"), SETTINGS, NOW)
+        cronjobs.reconcile(stored(cluster, timeout="1h"), SETTINGS, NOW)
     assert live(cluster)["spec"] == {"schedule": "1 1 1 1 1"}
 
 
-def test_what_kubernetes_refuses_is_rejected_with_its_words(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_what_kubernetes_refuses_is_rejected_with_its_words(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     cluster.fail("apply", Invalid("spec.template.spec.containers[0].resources: must be less than limit", code=422))
     with pytest.raises(Rejected, match="must be less than limit") as caught:
-        reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+        cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
     assert caught.value.reason == "RefusedByKubernetes"
 
 
@@ -224,19 +225,19 @@ REJECTED = {"schedule": {"cron": "0 2 * * *", "timeZone": "Mars/Olympus"}}
     ids=["paused", "made on demand", "not paused"],
 )
 def test_an_unusable_spec_that_says_pause_pauses_the_cronjob_of_the_earlier_one(
-    cluster: FakeCluster, reconciler: CronJobs, changes: Body, suspended: bool
+    cluster: FakeCluster, cronjobs: CronJobs, changes: Body, suspended: bool
 ) -> None:
-    reconciler.reconcile(stored(cluster), SETTINGS, NOW)
+    cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
     for _ in range(2):
         with pytest.raises(Rejected):
-            reconciler.reconcile(stored(cluster, **changes), SETTINGS, NOW)
+            cronjobs.reconcile(stored(cluster, **changes), SETTINGS, NOW)
     assert live(cluster)["spec"]["suspend"] is suspended
     assert len([call for call in cluster.writes if call.verb == "merge_patch"]) == suspended
 
 
-def test_an_unusable_spec_without_a_cronjob_writes_nothing(cluster: FakeCluster, reconciler: CronJobs) -> None:
+def test_an_unusable_spec_without_a_cronjob_writes_nothing(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     with pytest.raises(Rejected):
-        reconciler.reconcile(stored(cluster, suspend=True, **REJECTED), SETTINGS, NOW)
+        cronjobs.reconcile(stored(cluster, suspend=True, **REJECTED), SETTINGS, NOW)
     assert cluster.writes == []
 
 
@@ -249,35 +250,35 @@ SECRET_FIELDS: dict[str, Body] = {
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
 def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
-    cluster: FakeCluster, reconciler: CronJobs, field: str
+    cluster: FakeCluster, cronjobs: CronJobs, clock: FakeClock, field: str
 ) -> None:
     found = stored(cluster, **SECRET_FIELDS[field])
     with pytest.raises(Rejected, match=f"spec.{field} names Secret data/s, which does not exist: create it") as caught:
-        reconciler.check_secrets(found)
+        cronjobs.check_secrets(found, SETTINGS, clock.moment)
     assert caught.value.reason == "SecretNotFound"
-    secret = cluster.put(SECRETS, {"metadata": {"name": "s", "namespace": NAMESPACE}, "data": {"other": "eA=="}})
-    with pytest.raises(Rejected, match="add it, or name one of other") as caught:
-        reconciler.check_secrets(found)
+    secret = cluster.put(SECRETS, {"metadata": {"name": "s", "namespace": NAMESPACE}, "data": {"alice.jones": "eA=="}})
+    clock.forward(seconds=5)
+    with pytest.raises(Rejected, match="names key 'k', which Secret data/s does not have: add it") as caught:
+        cronjobs.check_secrets(found, SETTINGS, clock.moment)
     assert caught.value.reason == "SecretKeyNotFound"
-    cluster.put(SECRETS, secret | {"data": {}})
-    with pytest.raises(Rejected, match="it has none"):
-        reconciler.check_secrets(found)
+    assert "alice" not in caught.value.message
     cluster.put(SECRETS, secret | {"data": {"k": "eA=="}})
-    reconciler.check_secrets(found)
+    clock.forward(seconds=10)
+    cronjobs.check_secrets(found, SETTINGS, clock.moment)
 
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
 def test_a_secret_that_may_not_be_read_is_told_with_who_can_change_that(
-    cluster: FakeCluster, reconciler: CronJobs, field: str
+    cluster: FakeCluster, cronjobs: CronJobs, clock: FakeClock, field: str
 ) -> None:
     found = stored(cluster, **SECRET_FIELDS[field])
     cluster.fail("get", Forbidden("GET …/secrets/s: HTTP 403: forbidden", code=403), plural="secrets")
     with pytest.raises(Rejected, match=f"spec.{field} names Secret data/s, which the operator may not read") as caught:
-        reconciler.check_secrets(found)
+        cronjobs.check_secrets(found, SETTINGS, clock.moment)
     assert caught.value.reason == "SecretAccessMissing"
     assert "add data to watch.namespaces" in caught.value.message
 
 
-def test_a_pipeline_without_secrets_reads_none(cluster: FakeCluster, reconciler: CronJobs) -> None:
-    reconciler.check_secrets(stored(cluster))
-    assert cluster.calls == []
+def test_a_pipeline_without_secrets_reads_none(cluster: FakeCluster, cronjobs: CronJobs) -> None:
+    cronjobs.check_secrets(stored(cluster), SETTINGS, NOW)
+    assert [call for call in cluster.calls if call.plural == "secrets"] == []
