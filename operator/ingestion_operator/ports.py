@@ -116,8 +116,8 @@ class ClusterApi(Protocol):
     ) -> None:
         """Ask for the object's end; one that is not there is no error. Raises Conflict as `merge_patch` does."""
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "", name: str = "") -> bool:
-        """Return whether this program has a permission, on the object `name` or on all."""
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        """Return whether this program has a permission."""
 
 
 class PodLogs(Protocol):

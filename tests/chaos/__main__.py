@@ -15,6 +15,7 @@ from tests.chaos import document, report
 from tests.chaos.cases import CASES
 from tests.chaos.environment import open_environment, remove_leftovers
 from tests.chaos.execution import run_all
+from tests.cluster import binaries
 from tests.cluster import cluster as clusters
 from tests.cluster.errors import TestBedError
 from tests.cluster.progress import say
@@ -38,6 +39,7 @@ def main() -> int:
     begin = time.monotonic()
     try:
         cluster = clusters.up()
+        binaries.ensure_helm()
         machine = facts(cluster)
         remove_leftovers(cluster)
         with open_environment(cluster) as environment:
@@ -48,6 +50,7 @@ def main() -> int:
         return 1
     print(report.table(results))
     print(f"all of it took {time.monotonic() - begin:.0f} s; load before {machine['load_before']}")
+    print(f"slowest: {report.slowest(results)}")
     for failure in report.failures(results):
         print(f"NOT AS EXPECTED: {failure}")
     if arguments.write:

@@ -89,7 +89,7 @@ def _in_force(trial: Trial, kind: str, spec: dict[str, Any], binding: dict[str, 
 
 def _dry_run(trial: Trial, resource: str, name: str) -> str:
     """Return what the API server answers to a change by the operator, which it does not make."""
-    api = connect(read_configuration(str(trial.site.cluster.kubeconfig)))
+    api: Any = connect(read_configuration(str(trial.site.cluster.kubeconfig)))
     api.set_default_header("Impersonate-User", operator_account(trial))
     batch = client.BatchV1Api(api)
     patch = batch.patch_namespaced_job if resource == "jobs" else batch.patch_namespaced_cron_job

@@ -66,6 +66,12 @@ def failures(results: Sequence[Result]) -> list[str]:
     return [f"{result.case.name}, round {result.round}: {problem}" for result in results for problem in result.problems]
 
 
+def slowest(results: Sequence[Result], number: int = 10) -> str:
+    """Return the cases that took longest, with the time that the schedule assumes, to plan a round by."""
+    longest = sorted(results, key=lambda result: -result.seconds)[:number]
+    return ", ".join(f"{one.case.name} {one.seconds:.0f} s ({one.case.about_seconds:.0f})" for one in longest)
+
+
 def timeline(seen: Observation) -> str:
     """Return what was seen of a run and when, for the search for a cause."""
     moments = {

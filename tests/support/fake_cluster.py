@@ -277,8 +277,8 @@ class FakeCluster:
         else:
             self._call(Call("delete", kind.plural, name), deleted)
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "", name: str = "") -> bool:
-        del namespace, name
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        del namespace
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
         return self._call(Call("may", resource, verb), lambda: (verb, resource) not in self.denied)
 

@@ -7,13 +7,8 @@ so that one object cannot stop the reconciliation of its pipeline.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-<<<<<<< HEAD
 from datetime import UTC, datetime
-from functools import lru_cache
-=======
-from datetime import datetime
 from hashlib import sha256
->>>>>>> w-cache
 from sys import intern
 from types import MappingProxyType
 from typing import Any, Final

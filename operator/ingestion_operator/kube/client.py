@@ -209,15 +209,14 @@ class KubernetesCluster:
         with contextlib.suppress(NotFound):
             self._repeated("DELETE", _path(kind, namespace, name), {}, options)
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "", name: str = "") -> bool:
+    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
         """Ask the API server for this program's own permission."""
         group = kind.api_version.rpartition("/")[0]
-        optional = {"subresource": subresource, "name": name}
         attributes = {"verb": verb, "group": group, "resource": kind.plural, "namespace": namespace}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes | {key: value for key, value in optional.items() if value}},
+            "spec": {"resourceAttributes": attributes | ({"subresource": subresource} if subresource else {})},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         return bool(self._repeated("POST", path, {}, review).get("status", {}).get("allowed"))

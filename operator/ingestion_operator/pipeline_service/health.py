@@ -72,19 +72,14 @@ class Health:
         return ", ".join(addresses[:_ADDRESSES_SHOWN]) or "unknown"
 
     def _missing_permissions(self) -> list[str]:
+        """Name what is not granted, but for the Lease: that right is for one name, and reading it shows it."""
         return [
             f"The permission to {verb} {kind.plural}{f'/{subresource}' if subresource else ''} in namespace "
             f"{self._namespace} is missing"
             for kind, subresource, verbs in PERMISSIONS
             for verb in verbs
-            if verb != "watch" or self._watches
-            if not self._cluster.may(
-                verb,
-                kind,
-                self._namespace,
-                subresource=subresource,
-                name=constants.LEASE_NAME if kind == LEASES else "",  # granted for this one alone
-            )
+            if kind != LEASES and (verb != "watch" or self._watches)
+            if not self._cluster.may(verb, kind, self._namespace, subresource=subresource)
         ]
 
     def _operator_problems(self) -> list[str]:

@@ -72,33 +72,34 @@ def drained(trial: Trial) -> None:
 
 def preempted(trial: Trial) -> None:
     """The node has one slot of an invented resource; a pod of higher priority takes it and leaves again."""
-    cluster = trial.site.cluster
-    node = cluster.kubectl("get", "nodes", "-o", "name").strip()
-    slot = json.dumps({"status": {"capacity": {_SLOT: "1"}, "allocatable": {_SLOT: "1"}}})
-    cluster.kubectl("patch", node, "--subresource=status", "--type=merge", "--patch", slot)
-    apply(
-        cluster,
-        {
-            "apiVersion": "scheduling.k8s.io/v1",
-            "kind": "PriorityClass",
-            "metadata": {"name": _PRIORITY},
-            "value": 1000,
-        },
-    )
+    priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": _PRIORITY}}
     template = application.light_template(15)
     template["container"]["resources"]["requests"][_SLOT] = "1"
     template["container"]["resources"]["limits"][_SLOT] = "1"
-    run = trial.start(trial.light(podTemplate=template))
-    trial.wait_until_working(run)
-    trial.disturbed()
-    rival = _rival(trial)
-    trial.site.apply(rival)
-    name = rival["metadata"]["name"]
-    trial.site.kubectl("wait", "pod", name, "--for=condition=Ready", "--timeout=90s", timeout=100)
-    trial.site.kubectl("delete", "pod", name, "--grace-period=1")
-    trial.recovered()
-    trial.wait_until_recorded(run)
+    apply(trial.site.cluster, priority | {"value": 1000})
+    _offer_slots(trial, "1")
+    try:
+        run = trial.start(trial.light(podTemplate=template))
+        trial.wait_until_working(run)
+        trial.disturbed()
+        rival = _rival(trial)
+        trial.site.apply(rival)
+        name = rival["metadata"]["name"]
+        trial.site.kubectl("wait", "pod", name, "--for=condition=Ready", "--timeout=90s", timeout=100)
+        trial.site.kubectl("delete", "pod", name, "--grace-period=1")
+        trial.recovered()
+        trial.wait_until_recorded(run)
+    finally:
+        _offer_slots(trial, None)
+        trial.site.cluster.kubectl("delete", "priorityclass", _PRIORITY)
     _check_disruptions(trial, run)
+
+
+def _offer_slots(trial: Trial, number: str | None) -> None:
+    cluster = trial.site.cluster
+    node = cluster.kubectl("get", "nodes", "-o", "name").strip()
+    patch = json.dumps({"status": {"capacity": {_SLOT: number}, "allocatable": {_SLOT: number}}})
+    cluster.kubectl("patch", node, "--subresource=status", "--type=merge", "--patch", patch)
 
 
 def scratch_full(trial: Trial) -> None:

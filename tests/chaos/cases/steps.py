@@ -66,10 +66,10 @@ def _stop(trial: Trial) -> None:
 
 
 def _prune(trial: Trial) -> None:
-    """The Job of the first run is deleted once the second one has ended."""
+    """The Job of the first run is deleted once the second one has ended; Kubernetes deletes those of CronJobs."""
     pipeline = trial.light(seconds=0, history={"successful": 1, "failed": 1})
-    trial.wait_until_recorded(trial.start(pipeline))
-    trial.wait_until_recorded(trial.start(pipeline, number=2))
+    trial.wait_until_recorded(trial.start_by_client(pipeline))
+    trial.wait_until_recorded(trial.start_by_client(pipeline))
 
 
 def killed_reporting(trial: Trial) -> None:
@@ -95,6 +95,8 @@ def ended_while_reporting(trial: Trial) -> None:
         taken, ended = str(_lease(trial)["acquireTime"]), time.time() - begin
         trial.recovered()
         trial.check_able(within=_SUCCESSION_SECONDS)
+        left = lambda: all(pod["metadata"]["name"] != leader for pod in installation.operators())  # noqa: E731
+        trial.check("the first operator's process to end", left, timeout=_EXIT_SECONDS - (time.time() - begin))
     assert ended <= _EXIT_SECONDS, f"the Lease was free after {ended:.0f} s"
     late = [call for call in _writes_of(trial, leader, logged) if call[0] > taken]
     assert not late, f"after another had the Lease, its holder before wrote {late}"

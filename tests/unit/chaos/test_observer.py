@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from unittest.mock import create_autospec
 
 import pytest
 from kubernetes import client
@@ -14,7 +13,7 @@ from tests.chaos.observer import Observer, container_state, run_id_of
 @pytest.fixture
 def observer() -> Observer:
     """An observer that does not watch: tests give it the objects."""
-    return Observer(lambda: create_autospec(client.ApiClient), "n")
+    return Observer(client.ApiClient, "n")
 
 
 def pipeline(*runs: str, active: tuple[str, ...] = (), queued: tuple[str, ...] = ()) -> dict[str, Any]:

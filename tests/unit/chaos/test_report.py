@@ -8,7 +8,7 @@ import pytest
 from benchmarks.machine import Facts
 from tests.chaos import document
 from tests.chaos.case import Case, Result
-from tests.chaos.report import last_line, table
+from tests.chaos.report import last_line, slowest, table
 from tests.chaos.verdict import Counts
 from tests.cluster.locations import CHECKOUT
 from tests.unit.chaos.observations import KILLED, act, observation
@@ -51,6 +51,12 @@ def test_the_last_line_counts_distinct_cases_and_all_rows() -> None:
         "deaf": 2,
     }
     assert json.loads(last_line([], Counts()))["end_to_cr_p99_ms"] is None
+
+
+def test_the_slowest_cases_come_first_with_their_plan() -> None:
+    slow = replace(CASE, name="slow", about_seconds=100)
+    results = [Result(CASE, 1, seconds=5), Result(slow, 1, seconds=130), Result(CASE, 2, seconds=7)]
+    assert slowest(results, 2) == "slow 130 s (100), killed 7 s (75)"
 
 
 def test_only_the_part_between_the_comments_is_rewritten() -> None:
