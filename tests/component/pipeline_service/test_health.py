@@ -26,8 +26,8 @@ def test_each_permission_that_is_missing_is_named(
 ) -> None:
     resource = "/".join(filter(None, (getattr(kind, "plural", ""), subresource)))
     for verb in verbs:
-        if verb == "watch" and not healthy.is_cached:
-            continue
+        if kind == LEASES or (verb == "watch" and not healthy.is_cached):
+            continue  # the Lease is read, which shows whether it may be
         healthy.cluster.denied = {(verb, resource)}
         status = healthy.client.get_service_status()
         assert not status.healthy
