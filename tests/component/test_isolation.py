@@ -84,9 +84,7 @@ def test_a_job_that_may_not_be_deleted_is_named(busy: FakeCluster, reconciling: 
     assert condition(busy, "ActionsFailed") is None
 
 
-def test_a_cronjob_that_cannot_be_written_stops_no_record(
-    busy: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_a_cronjob_that_cannot_be_written_stops_no_record(busy: FakeCluster, reconciling: Reconciling) -> None:
     failing = Unavailable("PATCH cronjobs/nightly: HTTP 500: failed calling webhook", code=500)
     busy.fail("apply", failing, plural="cronjobs", times=2)
     with pytest.raises(ActionsFailed, match="CronJob data/nightly: apply it failed"):

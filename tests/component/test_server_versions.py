@@ -11,7 +11,7 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.reporting.server_versions import VALID_SECONDS, MAX_REQUESTS, ServerVersions
+from ingestion_operator.reporting.server_versions import MAX_REQUESTS, VALID_SECONDS, ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import NAME, NAMESPACE, manifest, settings

@@ -5,7 +5,6 @@ import pytest
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Kind
-from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod
