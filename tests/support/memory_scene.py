@@ -1,8 +1,9 @@
 """One run whose memory does not suffice; Kubernetes and the operator work when a test tells them to."""
 
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.k8s.objects import PipelineKey, read_job
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import PipelineStatus, Run
+from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES
 from tests.support.fake_clock import FakeClock
@@ -69,9 +70,9 @@ class Scene:
         return [body["metadata"]["name"] for body in self.cluster.all(JOBS)]
 
     def kill(self) -> None:
-        stopper = RunStopper(self.cluster, NAMESPACE, self.clock, "a person")
+        stopper = RunStopper(self.cluster, NAMESPACE, self.clock, "a person", CacheAccess(NAMESPACE))
         for body in self.cluster.all(JOBS):
-            stopper.stop(body)
+            stopper.stop(read_job(body))
 
     def events(self) -> list[str]:
         return [event["message"] for event in self.cluster.all(EVENTS) if event["reason"] == "OutOfMemory"]
