@@ -121,7 +121,7 @@ def test_series_of_a_pipeline_go_with_it(cluster: FakeCluster, start: Start) -> 
 def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
     metrics = OperatorMetrics()
 
-    def reconcile(_: PipelineKey, __: object) -> None:
+    def reconcile(_: PipelineKey) -> None:
         raise failures.pop()
 
     # Prometheus sees no increase in a counter that begins with 1.
@@ -129,7 +129,7 @@ def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
     failures = [RuntimeError("x"), Unavailable("away"), Unavailable("away")]
     for failure in (Unavailable, Unavailable, RuntimeError):
         with pytest.raises(failure):
-            metrics.timed(look)(KEY, [])
+            metrics.timed(reconcile)(KEY)
     assert value(metrics, "ingestion_operator_reconcile_errors_total", error="Unavailable") == 2
     assert value(metrics, "ingestion_operator_reconcile_errors_total", error="Unexpected") == 1
     assert value(metrics, "ingestion_operator_reconcile_seconds_count") == 3

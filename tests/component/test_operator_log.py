@@ -4,20 +4,22 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
 
 import pytest
-from ingestion_operator.controllers.queue import RefreshQueue
 
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.ports import PIPELINES, SECRETS
+from ingestion_operator.runtime.workqueue import Reconcile
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, manifest
+from tests.support.reconciles import running
 from tests.support.reconciling import Reconciling
+from tests.support.waiting import until
 
 TOKEN = "eyJzZWNyZXQ"
 """As it stands in the Secret, and base64 of it below."""
@@ -43,25 +45,23 @@ def lines() -> Iterator[Lines]:
     root.setLevel(level)
 
 
-def work(reconciling: Reconciling, clock: FakeClock, looks: int) -> None:
+def work(reconcile: Reconcile, clock: FakeClock, times: int) -> None:
+    """Let a worker of the queue reconcile so many times, whatever comes of it."""
+
     async def scene() -> None:
         done: list[int] = []
 
-        def reconcile(key: PipelineKey, pods: list[dict[str, Any]]) -> None:
+        def counted(key: PipelineKey) -> datetime | None:
             try:
-                reconciling.reconcile(key, pods)
+                return reconcile(key)
             finally:
                 done.append(1)
 
-        queue = RefreshQueue(look, clock)
-        task = asyncio.create_task(queue.run())
-        while len(done) < looks:
-            queue.mark(PipelineKey(NAMESPACE, NAME), after=0)
-            await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        async with running(counted, clock) as queue:
+            queue.add(PipelineKey(NAMESPACE, NAME))
+            await until(f"{times} reconciliations", lambda: len(done) >= times)
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(scene())
 
 
 def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
@@ -73,7 +73,7 @@ def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
     secret = {"metadata": {"namespace": NAMESPACE, "name": "bot"}, "data": {"token": encoded}}
     ended.put(SECRETS, {"apiVersion": "v1", "kind": "Secret", **secret})
     sink.down = Unavailable("away")
-    work(reconciling, clock, 1)
+    work(reconciling.reconcile, clock, 1)
     assert sink.servers
     assert sink.servers[0].token == TOKEN
     waits = [json.loads(text) for text in lines.texts if "has to wait" in text]
@@ -82,10 +82,11 @@ def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
     assert [text for text in lines.texts if TOKEN in text or encoded in text] == []
 
 
-def test_a_look_that_fails_names_its_pipeline(
+def test_a_reconciliation_that_fails_names_its_pipeline(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock, lines: Lines
 ) -> None:
-    cluster.fail("get", Unavailable("away"))
-    work(reconciling, clock, 2)
+    cluster.put(PIPELINES, manifest())
+    cluster.fail("apply", Unavailable("away"), plural="ingestionpipelines")
+    work(reconciling.reconcile, clock, 2)
     (line,) = [json.loads(text) for text in lines.texts if "next try" in text]
     assert (line["namespace"], line["pipeline"], line["level"]) == (NAMESPACE, NAME, "WARNING")

@@ -201,5 +201,5 @@ def test_a_schedule_that_somebody_edited_or_suspended_by_hand_is_repaired_withou
     scene.cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body["spec"].update(drift))
     scene.clock.forward(minutes=1)
     scene.reconcile()
-    assert scene.cluster.writes == STATUS_THEN_SPEC
+    assert scene.cluster.writes == [STATUS_THEN_SPEC[0], Call("replace_spec", "cronjobs", NAME)]
     assert scene.floor == at(60)

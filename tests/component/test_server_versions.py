@@ -11,7 +11,7 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.reporting.server_versions import LOOK_SECONDS, MOST_LOOKS, ServerVersions
+from ingestion_operator.reporting.server_versions import MAX_REQUESTS, VALID_SECONDS, ServerVersions
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import NAME, NAMESPACE, manifest, settings
@@ -24,7 +24,7 @@ SERVER = ServerAccess("http://openmetadata:8585/api", "no-ssl")
 
 
 class FakeServer:
-    """Answers looks when it is told to."""
+    """Answers requests when a test says so."""
 
     def __init__(self) -> None:
         self.version: str | None = "2.0.6"
@@ -32,7 +32,7 @@ class FakeServer:
         self.asked: list[ServerAccess] = []
         self.pending: list[Callable[[], None]] = []
 
-    def reconcile(self, server: ServerAccess) -> str | None:
+    def ask(self, server: ServerAccess) -> str | None:
         self.asked.append(server)
         if self.down:
             raise Unavailable("away")
@@ -57,7 +57,7 @@ def versions(server: FakeServer, clock: FakeClock) -> ServerVersions:
     def monotonic() -> float:
         return clock.moment.timestamp()
 
-    return ServerVersions(server.look, monotonic=monotonic, start=server.start)
+    return ServerVersions(server.ask, monotonic=monotonic, start=server.start)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def reasons(cluster: FakeCluster) -> list[str]:
 
 
 def reconcile(reconciling: Reconciling, server: FakeServer) -> None:
-    """As the operator does: a look that starts one at the server, and another once that has its answer."""
+    """As the operator does: a reconciliation that starts a request, and another once its answer has come."""
     reconciling.reconcile(KEY, [])
     server.answer()
     reconciling.reconcile(KEY, [])
@@ -122,7 +122,7 @@ def test_the_condition_goes_when_the_server_fits_again(
     server.version = "1.13.6"
     reconcile(reconciling, server)
     server.version = "2.0.0"
-    clock.forward(seconds=LOOK_SECONDS)
+    clock.forward(seconds=VALID_SECONDS)
 
     reconcile(reconciling, server)
 
@@ -148,13 +148,13 @@ def test_what_is_not_known_is_no_statement_and_changes_none(
     reconcile(reconciling, server)
     assert mismatch(cluster) is None
     server.down, server.version = False, "1.13.6"
-    clock.forward(seconds=LOOK_SECONDS)
+    clock.forward(seconds=VALID_SECONDS)
     reconcile(reconciling, server)
     told = mismatch(cluster)
     assert told is not None
 
     # The operator has restarted, and the server does not answer.
-    ignorant = ServerVersions(server.look, monotonic=lambda: 0.0, start=server.start)
+    ignorant = ServerVersions(server.ask, monotonic=lambda: 0.0, start=server.start)
     server.down = True
     reconcile(Reconciling(cluster, settings, clock, reporter, versions=ignorant), server)
 
@@ -188,10 +188,10 @@ def test_all_who_were_told_something_else_are_named_once(versions: ServerVersion
 
 
 def test_servers_that_are_slow_take_only_so_many_looks(versions: ServerVersions, server: FakeServer) -> None:
-    servers = [ServerAccess(f"http://server-{number}/api", "no-ssl") for number in range(MOST_LOOKS + 3)]
+    servers = [ServerAccess(f"http://server-{number}/api", "no-ssl") for number in range(MAX_REQUESTS + 3)]
     for each in servers:
         versions.of(each, CALLER)
-    assert len(server.pending) == MOST_LOOKS
+    assert len(server.pending) == MAX_REQUESTS
     server.answer()
 
     for each in servers:

@@ -1,4 +1,4 @@
-"""How much the operator writes for a run when it looks after every single event: the most that it can be."""
+"""How much the operator writes for a run when it reconciles after every single event: the most that it can be."""
 
 from collections import Counter
 
@@ -16,10 +16,8 @@ def writes_of(life: str) -> tuple[dict[str, int], int]:
     operator.cluster.calls.clear()
     for step in LIVES[life][0]:
         operator.happens(step)
-        if step.body is not None and step.kind.plural == "pods":
-            operator.heard[step.name] = step.body
         operator.reconcile()
-    operator.come_to_rest()
+    operator.settle()
     return dict(Counter(f"{call.verb} {call.plural}" for call in operator.cluster.writes)), len(operator.sink.writes)
 
 

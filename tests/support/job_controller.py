@@ -133,7 +133,9 @@ class JobController:
                     "namespace": NAMESPACE,
                     "labels": job["spec"]["template"]["metadata"]["labels"],
                     "annotations": job["spec"]["template"]["metadata"]["annotations"],
-                    "ownerReferences": [{"kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}],
+                    "ownerReferences": [
+                        {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+                    ],
                 },
                 "spec": job["spec"]["template"]["spec"],
                 "status": {"phase": "Pending"},

@@ -1,5 +1,6 @@
-"""Lives of runs, as Kubernetes plays them step by step, and an operator that hears of them as a test wishes."""
+"""Lives of runs, step by step as Kubernetes goes through them, and an operator that reconciles when a test says so."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -47,10 +48,10 @@ def killed_job(**fields: Any) -> Step:
 
 
 def outcome(state: str, reason: str, *, reported_by: str, provisional: bool = False) -> str:
-    told = str(provisional).lower()
+    is_provisional = str(provisional).lower()
     return (
         f'{{"version": 1, "state": "{state}", "reason": "{reason}", "message": "m", '
-        f'"reportedBy": "{reported_by}", "provisional": {told}}}'
+        f'"reportedBy": "{reported_by}", "provisional": {is_provisional}}}'
     )
 
 
@@ -100,17 +101,15 @@ LIVES: Final[dict[str, tuple[list[Step], tuple[str, str]]]] = {
         ("stopped", "Killed"),
     ),
 }
-"""What Kubernetes does in the life of a run, and how that must be recorded and told in the end."""
+"""What Kubernetes does in the life of a run, and how that must be recorded and reported in the end."""
 
 
 @dataclass
 class Operator:
-    """One that hears of things as the test wishes, and may be restarted at any time."""
+    """One that reconciles when a test says so, and may be restarted at any time."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     sink: FakeSink = field(default_factory=FakeSink)
-    heard: dict[str, Body] = field(default_factory=dict)
-    """Pods as last heard of, until the look that this causes: what the queue keeps."""
 
     def __post_init__(self) -> None:
         self.cluster = FakeCluster(self.clock)
@@ -118,7 +117,6 @@ class Operator:
         self.restart()
 
     def restart(self) -> None:
-        self.heard = {}
         reporter = reporter_over(self.cluster, self.sink, settings, self.clock)
         self.reconciling = Reconciling(self.cluster, settings, self.clock, reporter)
 
@@ -129,21 +127,24 @@ class Operator:
             self.cluster.delete(step.kind, NAMESPACE, step.name)
 
     def reconcile(self) -> None:
-        """As the queue does it: what was heard counts until a look has succeeded."""
-        try:
-            self.reconciling.reconcile(KEY, list(self.heard.values()))
-        except ClusterError:
-            return
-        self.heard = {}
+        """Reconcile once, with a cache that is up to date; an error is left to the next time."""
+        with suppress(ClusterError):
+            self.reconciling.reconcile(KEY)
 
-    def come_to_rest(self) -> None:
+    def reconcile_with_old_cache(self) -> None:
+        """Reconcile though the watches have not brought what has happened since."""
+        with suppress(ClusterError):
+            self.reconciling.reconciler.reconcile(KEY)
+
+    def settle(self) -> None:
+        """Reconcile until nothing is written."""
         for _ in range(6):
             before = len(self.cluster.writes) + len(self.sink.calls)
             self.clock.forward(seconds=90)
             self.reconcile()
             if before == len(self.cluster.writes) + len(self.sink.calls):
                 return
-        raise AssertionError("the operator does not come to rest")
+        raise AssertionError("the operator goes on writing")
 
     @property
     def runs(self) -> list[Run]:

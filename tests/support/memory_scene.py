@@ -1,4 +1,4 @@
-"""One run whose memory does not suffice; Kubernetes and the operator work when a test tells them to."""
+"""One run whose memory does not suffice; Kubernetes and the operator work when a test says so."""
 
 from ingestion_operator.k8s.objects import PipelineKey, read_job
 from ingestion_operator.models.resource import parse_status
@@ -17,7 +17,7 @@ FIRST = "nightly-1"
 
 
 class Scene:
-    """A pipeline with one scheduled run; Kubernetes and the operator work when they are told to."""
+    """A pipeline with one scheduled run; Kubernetes and the operator work when a test says so."""
 
     def __init__(self, *, retries: int = 0, most: str = "2Gi", grows: bool = True, runs: int = 1) -> None:
         self.clock = FakeClock()
@@ -39,7 +39,7 @@ class Scene:
         return Reconciling(self.cluster, settings, self.clock, reporter)
 
     def reconcile(self) -> None:
-        self.reconciling.reconcile(KEY, [])
+        self.reconciling.reconcile(KEY)
 
     def attempt(self) -> str:
         """Let the next pod start; return its memory limit."""

@@ -5,7 +5,17 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from ingestion_operator.controller.metrics import OperatorMetrics
+from ingestion_operator.ports import JOBS
+
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
+def registry_of_operator() -> CollectorRegistry:
+    """The registry of an operator whose cache reads Jobs."""
+    metrics = OperatorMetrics()
+    metrics.follow_cache(lambda: {(JOBS, ""): 0.0})
+    return metrics.registry
 
 
 def families(registry: CollectorRegistry) -> dict[str, str]:

@@ -110,6 +110,11 @@ class Reconciling:
             cluster, self.store, settings, clock, reporter, observers=observers, versions=versions
         )
 
+    def reconcile_once(self, key: PipelineKey) -> datetime | None:
+        """Reconcile a pipeline one time; return when it is requeued, at the latest for the slow resync."""
+        sync(self.store, self.cluster)
+        return self.reconciler.reconcile(key)
+
     def reconcile(self, key: PipelineKey, deleted_pods: Sequence[Body] = ()) -> datetime | None:
         """Reconcile a pipeline until it is requeued for later; return when, None where only the slow resync is due.
 

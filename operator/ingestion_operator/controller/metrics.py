@@ -15,7 +15,15 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ingestion_operator import __version__, constants
-from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unavailable
+from ingestion_operator.errors import (
+    ActionsFailed,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
 from ingestion_operator.k8s.objects import Job, PipelineKey
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
@@ -29,7 +37,9 @@ _RECONCILE_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 3
 _CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _TRIGGERS: Final = ("scheduled", "manual")
 _UNEXPECTED: Final = "Unexpected"
-_ERRORS: Final = (ClusterError, NotFound, Conflict, Forbidden, Invalid, Unavailable)
+_ERRORS: Final = (ClusterError, NotFound, Conflict, Forbidden, Invalid, Unavailable, ActionsFailed)
+_QUEUE: Final = "ingestionpipeline"
+"""The label `name` of the work queue's metrics."""
 
 Reconcile = Callable[[PipelineKey], datetime | None]
 
@@ -100,8 +110,8 @@ class OperatorMetrics:
         self._streams_waiting = gauge("ingestion_operator_archive_streams_waiting", "Logs that wait to be followed.")
         self._spans = counter("ingestion_operator_spans", "Spans of traces, by what became of them.", "outcome")
         self.queue = _QueueMetrics(registry)
-        self._depth = gauge("workqueue_depth", "Pipelines that are due and wait for a worker.")
-        self._busy = gauge("workqueue_busy_workers", "Pipelines that are being reconciled.")
+        self._depth = gauge("workqueue_depth", "Pipelines that are due and wait for a worker.", "name")
+        self._busy = gauge("workqueue_busy_workers", "Pipelines that are being reconciled.", "name")
         self._leader = gauge("ingestion_operator_leader", "1 in the replica that leads, 0 in one that stands by.")
         build = gauge("ingestion_operator_build_info", "1, with the version.", "version")
         build.labels(__version__).set(1)
@@ -127,8 +137,8 @@ class OperatorMetrics:
 
     def follow_queue(self, depth: Callable[[], int], busy: Callable[[], int]) -> None:
         """Take the queue's figures from these."""
-        self._depth.set_function(depth)
-        self._busy.set_function(busy)
+        self._depth.labels(_QUEUE).set_function(depth)
+        self._busy.labels(_QUEUE).set_function(busy)
 
     def follow_archive(self, streams: Callable[[], int], waiting: Callable[[], int]) -> None:
         """Take the log archive's figures from these."""
@@ -225,30 +235,34 @@ class OperatorMetrics:
 
 
 class _QueueMetrics:
-    """Implements the port QueueObserver, under the names that every controller uses."""
+    """Implements the port QueueObserver, under the names that every controller uses; the label tells them apart."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._adds = Counter("workqueue_adds", "Pipelines that were enqueued.", registry=registry)
-        self._retries = Counter("workqueue_retries", "Pipelines that wait for a retry.", registry=registry)
+        labels = ("name",)
+        self._adds = Counter("workqueue_adds", "Pipelines that were enqueued.", labels, registry=registry)
+        self._retries = Counter("workqueue_retries", "Pipelines that wait for a retry.", labels, registry=registry)
         self._waits = Histogram(
-            "workqueue_queue_duration_seconds", "From when a pipeline is due to its start.",
+            "workqueue_queue_duration_seconds", "From when a pipeline is due to its start.", labels,
             buckets=_RECONCILE_SECONDS, registry=registry,
         )  # fmt: skip
         self._works = Histogram(
-            "workqueue_work_duration_seconds", "How long a worker took.", buckets=_RECONCILE_SECONDS, registry=registry
-        )
+            "workqueue_work_duration_seconds", "How long a worker took.", labels,
+            buckets=_RECONCILE_SECONDS, registry=registry,
+        )  # fmt: skip
+        for metric in (self._adds, self._retries, self._waits, self._works):
+            metric.labels(_QUEUE)
 
     def added(self) -> None:
-        self._adds.inc()
+        self._adds.labels(_QUEUE).inc()
 
     def retried(self) -> None:
-        self._retries.inc()
+        self._retries.labels(_QUEUE).inc()
 
     def started(self, waited: float) -> None:
-        self._waits.observe(waited)
+        self._waits.labels(_QUEUE).observe(waited)
 
     def finished(self, worked: float) -> None:
-        self._works.observe(worked)
+        self._works.labels(_QUEUE).observe(worked)
 
 
 class _Watches(Collector):

@@ -19,11 +19,14 @@ _logger = logging.getLogger(__name__)
 
 
 class Outcome:
-    """What came of actions: failures for people, and whether a Job had changed meanwhile."""
+    """What came of actions."""
 
     def __init__(self) -> None:
         self.failures: list[ActionFailure] = []
         self.has_conflict = False
+        """Whether a Job had changed since it was read."""
+        self.has_written = False
+        """Whether a Job has changed by them, of which no event will come. A deletion brings one."""
 
 
 class Actor:
@@ -39,7 +42,7 @@ class Actor:
         for action in actions:
             name = f"Job {action.job.namespace}/{action.job.name}"
             try:
-                self._do(action)
+                outcome.has_written |= self._do(action)
             except (Conflict, NotFound):
                 outcome.has_conflict = True  # it has changed or gone since: decided again from what it is then
             except ClusterError as error:
@@ -47,10 +50,11 @@ class Actor:
                 outcome.failures.append(ActionFailure(f"{name}: {_purpose(action)}", str(error)))
         return outcome
 
-    def _do(self, action: JobAction) -> None:
+    def _do(self, action: JobAction) -> bool:
+        """Return whether a Job has changed in a way that brings no event."""
         match action:
             case PatchJob(job=job):
-                self._patch(job, action.patch)
+                return self._patch(job, action.patch)
             case DeleteJob(job=job):
                 self._cluster.delete(
                     JOBS,
@@ -60,10 +64,11 @@ class Actor:
                     uid=job.uid,
                     resource_version=job.resource_version,
                 )
+                return False
             case ResumeJob(job=job, memory=memory):
-                self._resume(job, memory)
+                return self._resume(job, memory)
 
-    def _resume(self, job: Job, memory: str) -> None:
+    def _resume(self, job: Job, memory: str) -> bool:
         body = self._cluster.get(JOBS, job.namespace, job.name)
         if body is None or body["metadata"]["resourceVersion"] != job.resource_version:
             raise Conflict(f"Job {job.namespace}/{job.name} has changed", code=409)
@@ -71,29 +76,30 @@ class Actor:
         spec = {"suspend": False, "template": {"spec": {"containers": containers}}}
         resumed = PatchJob(job, "resume it", {constants.ANNOTATION_MEMORY_STEP: None}, spec)
         try:
-            self._patch(job, resumed.patch)
+            return self._patch(job, resumed.patch)
         except Invalid:  # Kubernetes before 1.36
-            self._continue_elsewhere(job, body, memory)
+            return self._continue_elsewhere(job, body, memory)
         except Forbidden as error:  # a policy of the cluster
-            self._refuse(job, error)
+            return self._refuse(job, error)
 
-    def _continue_elsewhere(self, job: Job, body: dict[str, Any], memory: str) -> None:
+    def _continue_elsewhere(self, job: Job, body: dict[str, Any], memory: str) -> bool:
         following = successor(body, memory)
         try:
             # Raises Conflict if an answer was lost: the next reconciliation finds the Job.
             created = self._cluster.create(JOBS, following, field_manager=constants.FIELD_MANAGER)
         except (Invalid, Forbidden) as error:
-            self._refuse(job, error)
-        else:
-            self._store.wrote(JOBS, created)
-            self._patch(job, continued(job, created["metadata"]["name"]).patch)
+            return self._refuse(job, error)
+        self._store.wrote(JOBS, created)
+        return self._patch(job, continued(job, created["metadata"]["name"]).patch)
 
-    def _refuse(self, job: Job, error: ClusterError) -> None:
+    def _refuse(self, job: Job, error: ClusterError) -> bool:
         _logger.warning("Job %s/%s cannot be given more memory: %s", job.namespace, job.name, error)
-        self._patch(job, refused(job, str(error)).patch)
+        return self._patch(job, refused(job, str(error)).patch)
 
-    def _patch(self, job: Job, patch: dict[str, Any]) -> None:
-        self._store.wrote(JOBS, self._cluster.merge_patch(JOBS, job.namespace, job.name, patch))
+    def _patch(self, job: Job, patch: dict[str, Any]) -> bool:
+        written = self._cluster.merge_patch(JOBS, job.namespace, job.name, patch)
+        self._store.wrote(JOBS, written)
+        return bool(written["metadata"]["resourceVersion"] != job.resource_version)
 
 
 def _purpose(action: JobAction) -> str:

@@ -56,6 +56,8 @@ class PipelineReconciler:
         self._children = Children(cluster, store, SecretChecks(cluster, clock))
         self._actor = Actor(cluster, store)
         self._writer = StatusWriter(cluster, store, clock, observers)
+        self._uids: dict[PipelineKey, str] = {}
+        """Of the pipelines that something is remembered of."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
         self._failed_deletions: dict[PipelineKey, Sequence[ActionFailure]] = {}
@@ -73,6 +75,9 @@ class PipelineReconciler:
         if pipeline is None:
             self.forget(key)
             return None
+        if self._uids.setdefault(key, pipeline.uid) != pipeline.uid:
+            self.forget(key)  # another pipeline of that name has followed
+            self._uids[key] = pipeline.uid
         settings, now = self._settings(), self._clock.now().replace(microsecond=0)
         observed = self._observer.observe(pipeline, settings, now)
         is_check_due = self._is_secret_check_due(key, pipeline, now)
@@ -100,7 +105,7 @@ class PipelineReconciler:
             raise ActionsFailed(f"{failures[0].what} failed: {failures[0].error}")
         if outcome.has_conflict or deletions.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
-        if plan.actions or done.actions:
+        if outcome.has_written:
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
         return earliest([plan.requeue_at, result.requeue_at, resync])
@@ -109,6 +114,7 @@ class PipelineReconciler:
         """Drop what is remembered of a pipeline that is gone."""
         self._children.forget(key)
         self._writer.forget(key)
+        self._uids.pop(key, None)
         self._secrets_found.pop(key, None)
         self._failed_deletions.pop(key, None)
 

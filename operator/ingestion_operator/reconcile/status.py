@@ -29,6 +29,9 @@ CONTESTED: Final = "Contested"
 ACTIONS_FAILED: Final = "ActionsFailed"
 KILL: Final = f"The annotation {constants.ANNOTATION_KILL}"
 
+_ORDER: Final = (
+    "Ready", "Scheduled", "LastRunSucceeded", "Reported", VERSION, OVERRIDDEN, CONTESTED, ACTIONS_FAILED,
+)  # fmt: skip
 _SUCCEEDED: Final = ("success", "partialSuccess")
 _ADMISSION_CHANGED: Final = "AdmissionChangedSpec"
 _OTHER_MANAGER: Final = "OtherFieldManager"
@@ -58,7 +61,7 @@ def pipeline_status(observed: Observed, children: ChildrenResult, runs: Sequence
     active, queued = _ids(runs, "running"), _ids(runs, "queued")
     return PipelineStatus(
         observed_generation=pipeline.generation,
-        conditions=conditions,
+        conditions=_ordered(conditions),
         cron_job_name=children.cronjob.name if children.cronjob else None,
         next_schedule_time=_next_schedule_time(children.cronjob, now),
         active_runs=active[: constants.STATUS_IDS_LIMIT],
@@ -89,6 +92,7 @@ def with_results(
         first, more = failures[0], len(failures) - 1
         text = f"{first.what} failed{f', and {more} more' if more else ''}; tried again: {first.error}"
         conditions.append(_of(pipeline, ACTIONS_FAILED, True, "ActionFailed", text, now))
+    conditions = _ordered(conditions)
     if not result.reports and conditions == status.conditions:
         return status
     return status.model_copy(update={"runs": recorded(runs), "conditions": conditions})
@@ -98,6 +102,11 @@ def with_reports(runs: Sequence[Run], result: ReportResult) -> list[Run]:
     """Return the runs with what is settled of their reports."""
     reports = result.reports
     return [run.model_copy(update={"report": reports[run.id]}) if run.id in reports else run for run in runs]
+
+
+def _ordered(conditions: Sequence[Condition]) -> list[Condition]:
+    """Return the conditions always in the same order: another order would be a change, and a write."""
+    return sorted(conditions, key=lambda one: _ORDER.index(one.type))
 
 
 def condition(status: PipelineStatus, kind: str) -> Condition | None:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
-from tests.support.metric_names import series
+from tests.support.metric_names import registry_of_operator, series
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "charts" / "ingestion-operator" / "files"
@@ -29,11 +28,11 @@ def queries() -> Iterator[str]:
 
 
 def metrics_in(query: str) -> set[str]:
-    return set(re.findall(r"\b(?:ingestion|process)_\w+", query))
+    return set(re.findall(r"\b(?:ingestion|process|workqueue)_\w+", query))
 
 
 def known() -> set[str]:
-    return series(OperatorMetrics().registry) | series(Metrics().registry) | {"process_resident_memory_bytes"}
+    return series(registry_of_operator()) | series(Metrics().registry) | {"process_resident_memory_bytes"}
 
 
 @pytest.mark.parametrize("query", [*queries(), *(rule["expr"] for rule in RULES)])

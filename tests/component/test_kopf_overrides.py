@@ -6,9 +6,9 @@ from typing import Any
 from weakref import ref
 
 import kopf
-from ingestion_operator.controllers.main import configure
 
 from ingestion_operator.controller.kopf_overrides import NoMemories
+from ingestion_operator.controller.kopf_thread import configure
 from tests.support.objects import job
 
 BODY: Any = job()

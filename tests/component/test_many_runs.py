@@ -1,0 +1,161 @@
+"""Two hundred runs of one pipeline: all of them decide, though a status has room for twenty."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ingestion_operator import constants
+from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.objects import NAMESPACE, Body, at, job, manifest, pod, settings
+from tests.support.reconciling import Reconciling
+from tests.support.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
+
+SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
+
+
+def queued(number: int) -> Body:
+    body = job(f"q-{number:03}", created=100 + number, suspended=True, scheduled=False)
+    body["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(100 + number)
+    return body
+
+
+def restarted(cluster: FakeCluster, sink: FakeSink, clock: FakeClock) -> Reconciling:
+    return Reconciling(cluster, settings, clock, reporter_over(cluster, sink, settings, clock))
+
+
+@pytest.fixture
+def crowded(cluster: FakeCluster) -> FakeCluster:
+    """A run at work, and 199 that wait."""
+    cluster.put(PIPELINES, manifest())
+    cluster.put(JOBS, job("works", scheduled=False))
+    cluster.put(PODS, pod("works-a", of="works", running=True))
+    for number in range(199):
+        cluster.put(JOBS, queued(number))
+    return cluster
+
+
+def end(cluster: FakeCluster, name: str) -> None:
+    """Let a run fail out of memory: nothing in its pod can report that."""
+    cluster.put(PODS, pod(f"{name}-a", of=name, **OUT_OF_MEMORY))
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": at(60)}
+    cluster.edit(JOBS, NAMESPACE, name, lambda body: body["status"].update(failed=1, conditions=[failed]))
+
+
+def test_all_runs_are_counted_and_the_one_at_work_is_listed(crowded: FakeCluster, reconciling: Reconciling) -> None:
+    reconcile(reconciling)
+    found = status(crowded)
+    assert (found.active, found.queued, found.active_runs) == (1, 199, ["uid-works"])
+    assert len(found.queued_runs) == constants.STATUS_IDS_LIMIT
+    assert len(found.runs) == constants.STATUS_RUNS_LIMIT
+    assert [run.job for run in found.runs if run.state == "running"] == ["works"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_end_of_a_run_is_recorded_though_199_wait(
+    crowded: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock, *, restarts: bool
+) -> None:
+    reconcile(reconciling)
+    end(crowded, "works")
+    operator = restarted(crowded, sink, clock) if restarts else reconciling
+    reconcile(operator)
+    assert sink.rows["uid-works"]["pipelineState"] == "failed"
+    assert {run.id: run.state for run in status(crowded).runs}["uid-works"] == "failed"
+    assert [body["reason"] for body in crowded.all(EVENTS)].count("RunFailed") == 1
+    (first,) = [body for body in crowded.all(JOBS) if body["metadata"]["name"] == "q-000"]
+    assert first["spec"]["suspend"] is False
+    assert (status(crowded).active or 0) + (status(crowded).queued or 0) == 199
+
+
+def test_two_hundred_runs_that_are_killed_leave_no_job(
+    crowded: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock
+) -> None:
+    reconcile(reconciling)
+    crowded.edit(
+        PIPELINES, KEY.namespace, KEY.name,
+        lambda body: body["metadata"].update(annotations={constants.ANNOTATION_KILL: at(1000)}),
+    )  # fmt: skip
+    clock.forward(seconds=1000)
+    reconcile(reconciling)
+    end(crowded, "works")
+    for _ in range(20):
+        reconcile(reconciling)
+    assert [body["metadata"]["name"] for body in crowded.all(JOBS)] == ["works"]
+    assert len(sink.rows) == 200
+    states = {run_id: row["pipelineState"] for run_id, row in sink.rows.items()}
+    assert states.pop("uid-works") == "failed"  # it had ended before its end was requested
+    assert set(states.values()) == {"stopped"}
+    assert (status(crowded).active, status(crowded).queued) == (0, 0)
+
+
+def test_two_hundred_ends_are_reported_once_each_across_restarts(
+    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest(history={"successful": 100, "failed": 100}))
+    for number in range(200):
+        cluster.put(JOBS, job(f"j-{number:03}", created=number, ended=number + 60, condition="Failed"))
+    sink.down = AWAY
+    reconcile(reconciling)
+    sink.down = None
+    clock.forward(minutes=5)
+    for _ in range(30):
+        reconcile(restarted(cluster, sink, clock))
+    assert sorted(sink.writes) == [f"uid-j-{number:03}" for number in range(200)]
+
+
+def test_memory_does_not_grow_with_runs_that_are_recorded(
+    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
+    cluster.put(PIPELINES, manifest())
+    for number in range(60):
+        name = f"j-{number}"
+        cluster.put(JOBS, job(name, created=number * 60, condition="Complete"))
+        cluster.put(PODS, pod(f"{name}-a", of=name, created=number * 60, exit_code=0, message=SUCCEEDED))
+        clock.forward(seconds=60)
+        reconcile(reconciling)
+        cluster.delete(JOBS, NAMESPACE, name)
+    assert len(status(cluster).runs) == constants.STATUS_RUNS_LIMIT
+    assert reconciling.reconciler._all_runs == {}
+
+
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(["start", "end", "reconcile", "restart"]), st.integers(0, 199)), max_size=30
+)
+
+
+@hypothesis_settings(deadline=timedelta(seconds=20), max_examples=10)
+@given(actions=ACTIONS, down=st.booleans())
+def test_any_order_of_ends_among_200_runs_ends_in_one_record(actions: list[tuple[str, int]], *, down: bool) -> None:
+    clock, sink = FakeClock(), FakeSink()
+    cluster = FakeCluster(clock)
+    cluster.put(PIPELINES, manifest(concurrency={"policy": "Allow", "maxActiveRuns": 100}))
+    for number in range(200):
+        cluster.put(JOBS, queued(number))
+    operator, ended = restarted(cluster, sink, clock), set[str]()
+    sink.down = AWAY if down else None
+    for action, number in actions:
+        name = f"q-{number:03}"
+        body = next((one for one in cluster.all(JOBS) if one["metadata"]["name"] == name), None)
+        if action == "start" and body is not None and not body["spec"]["suspend"] and name not in ended:
+            cluster.put(PODS, pod(f"{name}-a", of=name, running=True))
+        elif action == "end" and body is not None and not body["spec"]["suspend"] and name not in ended:
+            ended.add(name)
+            end(cluster, name)
+        elif action == "restart":
+            operator = restarted(cluster, sink, clock)
+        reconcile(operator)
+    sink.down = None
+    for _ in range(12):
+        clock.forward(minutes=1)
+        reconcile(operator)
+    found = status(cluster)
+    assert (found.active or 0) + (found.queued or 0) == 200 - len(ended)
+    assert sorted(sink.writes) == sorted(f"uid-{name}" for name in ended)
+    assert {run.job for run in found.runs if run.state in FINISHED_STATES} <= ended

@@ -1,0 +1,44 @@
+"""A thousand pipelines that miss one Secret cost few requests."""
+
+import heapq
+from datetime import timedelta
+
+from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.ports import PIPELINES, SECRETS
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.objects import NAMESPACE, NOW, manifest
+from tests.support.reconciling import Reconciling, sync
+from tests.support.reports import status
+
+PIPELINES_COUNT = 1000
+SECRET = {"connectionSecretRef": {"name": "shop", "key": "k"}}
+
+
+def test_a_thousand_pipelines_share_the_reads_of_a_missing_secret(
+    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
+    due = []
+    for number in range(PIPELINES_COUNT):
+        cluster.put(PIPELINES, manifest(f"p{number}", **SECRET))
+        due.append((NOW, PipelineKey(NAMESPACE, f"p{number}")))
+    sync(reconciling.store, cluster)
+    requests = 0
+    while due[0][0] < NOW + timedelta(minutes=10):
+        moment, key = heapq.heappop(due)
+        clock.moment = max(clock.moment, moment)
+        again = reconciling.reconciler.reconcile(key)
+        assert again is not None
+        heapq.heappush(due, (again, key))
+        if moment == NOW:
+            cluster.calls.clear()  # its CronJob is created
+    requests = len(cluster.calls)
+    assert [call for call in cluster.calls if call.plural != "secrets"] == []
+    assert requests < 30, "5 a second were allowed"
+    cluster.put(SECRETS, {"metadata": {"name": "shop", "namespace": NAMESPACE}, "data": {"k": "eA=="}})
+    sync(reconciling.store, cluster)
+    for moment, key in sorted(due):
+        clock.moment = max(clock.moment, moment)
+        reconciling.reconciler.reconcile(key)
+    assert clock.moment < NOW + timedelta(minutes=16)
+    assert {status(cluster, f"p{number}").conditions[0].status for number in range(0, PIPELINES_COUNT, 97)} == {"True"}

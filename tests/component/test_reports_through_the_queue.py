@@ -1,0 +1,52 @@
+"""Queue, reconciler and reports together: a pipeline that waits for a server is enqueued when that may be called."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ingestion_operator.controller import app
+from ingestion_operator.errors import Unavailable
+from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.ports import JOBS, PIPELINES
+from ingestion_operator.reporting.reporter import Reporter
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_sink import FakeSink
+from tests.support.kubeconfigs import operator_for
+from tests.support.objects import NAME, NAMESPACE, job, manifest
+from tests.support.reconciles import idle, running
+from tests.support.reconciling import Reconciling
+from tests.support.waiting import until
+
+
+def test_a_pipeline_on_demand_reports_when_its_server_is_back(
+    cluster: FakeCluster,
+    sink: FakeSink,
+    reconciling: Reconciling,
+    reporter: Reporter,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(app, "_REPORTS_SECONDS", 0.01)
+    cluster.put(PIPELINES, manifest(schedule=None))
+    cluster.put(JOBS, job(condition="Failed", scheduled=False))
+    sink.down = Unavailable("away")
+    operator = operator_for("http://127.0.0.1:1", tmp_path)
+
+    async def scene() -> None:
+        async with running(reconciling.reconcile, clock) as queue:
+            operator._reporter, operator._queue = reporter, queue
+            following = asyncio.create_task(operator._follow_servers(lambda: None))
+            queue.add(PipelineKey(NAMESPACE, NAME))
+            await until("the first try has failed", lambda: sink.calls)
+            await idle(queue)
+            sink.down = None
+            clock.forward(minutes=1)
+            await until("the server has the row", lambda: sink.rows)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(scene())
+    assert list(sink.rows) == ["uid-nightly-1"]
