@@ -48,7 +48,7 @@ def test_a_job_that_may_not_be_patched_stops_nothing_else(
 ) -> None:
     busy.fail("merge_patch", DENIED, plural="jobs", times=99)
     for _ in range(3):
-        with pytest.raises(ActionsFailed, match="Job data/waits: admit it failed: .*denied by policy"):
+        with pytest.raises(ActionsFailed, match=r"Job data/waits: admit it failed: .*denied by policy"):
             reconcile(reconciling)
     assert set(sink.rows) == {"uid-ended", "uid-older"}
     assert names(busy) == ["ended", "waits"]
@@ -84,9 +84,7 @@ def test_a_job_that_may_not_be_deleted_is_named(busy: FakeCluster, reconciling: 
     assert condition(busy, "ActionsFailed") is None
 
 
-def test_a_cronjob_that_cannot_be_written_stops_no_record(
-    busy: FakeCluster, reconciling: Reconciling, sink: FakeSink
-) -> None:
+def test_a_cronjob_that_cannot_be_written_stops_no_record(busy: FakeCluster, reconciling: Reconciling) -> None:
     failing = Unavailable("PATCH cronjobs/nightly: HTTP 500: failed calling webhook", code=500)
     busy.fail("apply", failing, plural="cronjobs", times=2)
     with pytest.raises(ActionsFailed, match="CronJob data/nightly: apply it failed"):
@@ -150,7 +148,7 @@ def test_an_unreadable_annotation_of_a_job_stops_nothing(
     assert next(body for body in busy.all(JOBS) if body["metadata"]["name"] == "waits")["spec"]["suspend"] is False
 
 
-def test_an_invalid_spec_stops_neither_kill_nor_record_nor_report(
+def test_an_invalid_spec_stops_no_kill_record_or_report(
     cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())

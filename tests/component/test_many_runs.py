@@ -125,7 +125,9 @@ def test_memory_does_not_grow_with_runs_that_are_recorded(
     assert reconciling.reconciler._all_runs == {}
 
 
-ACTIONS = st.lists(st.tuples(st.sampled_from(["start", "end", "reconcile", "restart"]), st.integers(0, 199)), max_size=30)
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(["start", "end", "reconcile", "restart"]), st.integers(0, 199)), max_size=30
+)
 
 
 @hypothesis_settings(deadline=timedelta(seconds=20), max_examples=10)

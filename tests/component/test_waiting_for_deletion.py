@@ -5,7 +5,6 @@ import pytest
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Kind
-from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink
 from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod
@@ -53,7 +52,7 @@ def test_a_pipeline_in_deletion_starts_no_run_that_waits(cluster: FakeCluster, r
     assert cluster.all(CRONJOBS) == []
 
 
-def test_a_cronjob_that_goes_with_its_pipeline_is_no_error(cluster: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_cronjob_deleted_with_its_pipeline_causes_no_error(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
     delete(cluster, PIPELINES)
@@ -64,7 +63,7 @@ def test_a_cronjob_that_goes_with_its_pipeline_is_no_error(cluster: FakeCluster,
 
 @pytest.mark.parametrize("has_a_new_schedule", [False, True])
 def test_a_pipeline_that_waits_for_its_cronjob_says_so(
-    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock, *, has_a_new_schedule: bool
+    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, *, has_a_new_schedule: bool
 ) -> None:
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
