@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_server_that_is_allowed_no_longer_gets_no_report(
 @pytest.mark.parametrize("field", ["connectionSecretRef", "sourceConfigSecretRef", "tokenSecretRef"])
 def test_the_keys_of_a_secret_are_not_listed(payroll: FakeCluster, reconciling: Reconciling, field: str) -> None:
     reference = {"name": "payroll", "key": "x"}
-    changes = {
+    changes: Any = {
         "connectionSecretRef": {"connectionSecretRef": reference},
         "sourceConfigSecretRef": {"sourceConfig": None, "sourceConfigSecretRef": reference},
         "tokenSecretRef": {"server": {"hostPort": "http://openmetadata:8585/api", "tokenSecretRef": reference}},

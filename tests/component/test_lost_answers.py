@@ -7,7 +7,7 @@ import pytest
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.controller.tracing import TraceExporter
 from ingestion_operator.errors import ClusterError, Conflict, Unavailable
-from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
+from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, StatusObserver
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
 from tests.support.collector import Collector, start_collector
@@ -43,7 +43,7 @@ def test_a_lost_answer_loses_no_event_counter_or_trace(
     settings_in_force.append(settings(tracing={"endpoint": collector.endpoint}))
     metrics = OperatorMetrics()
     exporter = TraceExporter(lambda: settings_in_force[-1], clock, metrics.traced, "", settle_seconds=0.01)
-    observers = [metrics, exporter]
+    observers: list[StatusObserver] = [metrics, exporter]
     reconciling = Reconciling(cluster, lambda: settings_in_force[-1], clock, reporter, observers=observers)
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())

@@ -110,21 +110,6 @@ def test_two_hundred_ends_are_reported_once_each_across_restarts(
     assert sorted(sink.writes) == [f"uid-j-{number:03}" for number in range(200)]
 
 
-def test_memory_does_not_grow_with_runs_that_are_recorded(
-    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
-) -> None:
-    cluster.put(PIPELINES, manifest())
-    for number in range(60):
-        name = f"j-{number}"
-        cluster.put(JOBS, job(name, created=number * 60, condition="Complete"))
-        cluster.put(PODS, pod(f"{name}-a", of=name, created=number * 60, exit_code=0, message=SUCCEEDED))
-        clock.forward(seconds=60)
-        reconcile(reconciling)
-        cluster.delete(JOBS, NAMESPACE, name)
-    assert len(status(cluster).runs) == constants.STATUS_RUNS_LIMIT
-    assert reconciling.reconciler._all_runs == {}
-
-
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["start", "end", "reconcile", "restart"]), st.integers(0, 199)), max_size=30
 )

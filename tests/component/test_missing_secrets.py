@@ -2,6 +2,7 @@
 
 import heapq
 from datetime import timedelta
+from typing import Any
 
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES, SECRETS
@@ -12,7 +13,7 @@ from tests.support.reconciling import Reconciling, sync
 from tests.support.reports import status
 
 PIPELINES_COUNT = 1000
-SECRET = {"connectionSecretRef": {"name": "shop", "key": "k"}}
+SECRET: Any = {"connectionSecretRef": {"name": "shop", "key": "k"}}
 
 
 def test_a_thousand_pipelines_share_reads_of_a_missing_secret(

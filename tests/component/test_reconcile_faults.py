@@ -17,7 +17,10 @@ from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod, setti
 from tests.support.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
-SECRET = {"connectionSecretRef": {"name": "shop", "key": "k"}, "concurrency": {"policy": "Allow", "maxActiveRuns": 5}}
+SECRET: Any = {
+    "connectionSecretRef": {"name": "shop", "key": "k"},
+    "concurrency": {"policy": "Allow", "maxActiveRuns": 5},
+}
 
 FAULTS: list[Any] = [
     pytest.param(error, id=name)

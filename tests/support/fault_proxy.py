@@ -99,6 +99,11 @@ class FaultProxy:
         path.write_text(yaml.safe_dump({**self._content, "clusters": clusters}))
         return path
 
+    @property
+    def open_streams(self) -> int:
+        """How many watches and followed logs are open."""
+        return len(self._streams)
+
     @contextmanager
     def failing(self, *rules: Rule, open_streams: bool = False) -> Iterator[Rule]:
         """Let calls fail until the block ends; return the first rule.

@@ -19,7 +19,7 @@ REFUSED = Rejected("UnknownTimeZone", "spec.schedule.timeZone 'Mars' is not in t
 
 def observed(pipeline: Pipeline) -> Observed:
     """A pipeline without Jobs and pods."""
-    return Observed(pipeline, None, jobs=(), pods=(), known_runs=())
+    return Observed(pipeline, None, jobs=(), pods=())
 
 
 def record(body: Body, status: Body | None = None) -> CronJob:

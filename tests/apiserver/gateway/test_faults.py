@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from ingestion_operator.cache.projections import READERS
 from ingestion_operator.kube.client import KubernetesCluster
 from tests.apiserver.gateway.operations import OPERATIONS, Stage, Step, steps_of
 from tests.apiserver.gateway.reference import Reference
@@ -19,6 +20,7 @@ from tests.support.fault_proxy import Fault, FaultProxy, Rule
 from tests.support.gateway_process import GatewayProcess
 from tests.support.pipeline_state import assert_becomes, names_of
 from tests.support.server_client import Reply
+from tests.support.waiting import wait_for
 
 TEXTS: Final = {
     500: "The ingestion gateway failed. Its log has the details.",
@@ -96,6 +98,7 @@ def rule_for(step: Step, fault: Fault, *, times: int | None = 1) -> Rule:
 @pytest.fixture(scope="module")
 def theatre(faults: FaultProxy, proxied: GatewayProcess, api: KubernetesCluster, namespace: str) -> Theatre:
     stage = Stage(proxied.port, api, namespace)
+    wait_for("the watches of the cache", lambda: faults.open_streams == len(READERS), timeout=20)
     return Theatre(faults, stage, Reference(stage))
 
 

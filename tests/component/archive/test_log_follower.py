@@ -147,11 +147,11 @@ def test_a_token_that_was_replaced_is_read_anew(api: ApiServer) -> None:
     play(scene())
 
 
-def test_a_token_that_stays_refused_is_forbidden(api: ApiServer) -> None:
+def test_a_token_that_stays_refused_is_tried_again(api: ApiServer) -> None:
     async def scene() -> None:
         async with api.serving(hello) as follower:
             api.token = "another"
-            with pytest.raises(Forbidden):
+            with pytest.raises(Unavailable):
                 await read(follower)
 
     play(scene())

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from ingestion_operator.controllers.management import serve_management
 
+from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.runtime.health import Health
