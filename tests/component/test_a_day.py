@@ -62,10 +62,10 @@ class Day:
         """How the run of each Job must be recorded."""
         self.ends: dict[str, list[str]] = {}
         """How the run of each Job was recorded, a change being another end."""
-        self.looks = 0
+        self.reconciliations = 0
         self._events: list[tuple[datetime, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._look_at: datetime | None = None
+        self._requeued_at: datetime | None = None
 
     def play(self) -> None:
         """All of it; its last tick has had its run by then, the first of the next day cannot be missed yet."""
@@ -85,10 +85,10 @@ class Day:
         self.reconcile()
 
     def reconcile(self) -> None:
-        """As the queue does it: after every event, and when the last look has asked for it."""
+        """As the queue does it: after every event, and when the last reconciliation has requested it."""
         if AWAY <= self.clock.moment < BACK:
             return
-        self.looks += 1
+        self.reconciliations += 1
         again = self.reconciling.reconcile(PipelineKey(NAMESPACE, self.name), [])
         status = self.status
         assert len(status.active_runs) <= 1
@@ -96,8 +96,8 @@ class Day:
             ends = self.ends.setdefault(run.job, [])
             if run.state in FINISHED_STATES and ends[-1:] != [run.reason]:
                 ends.append(run.reason)
-        if again is not None and again != self._look_at:
-            self._look_at = again
+        if again is not None and again != self._requeued_at:
+            self._requeued_at = again
             self.at(max(again, self.clock.moment), self.reconcile)
 
     @property
@@ -166,9 +166,9 @@ def test_every_tick_of_a_day_becomes_one_run_with_one_end(days: list[Day]) -> No
     assert sum(len(day.ticks) for day in days) == 132 + 20 + 2 * 24 + 48
 
 
-def test_no_tick_is_called_missed_and_the_zone_decides_about_the_hour(days: list[Day]) -> None:
-    told = {body["reason"] for day in days for body in day.cluster.all(EVENTS)}
-    assert told == {"RunStarted", "RunEnded", "RunFailed"}
+def test_no_tick_is_missed_and_the_zone_decides_about_the_hour(days: list[Day]) -> None:
+    posted = {body["reason"] for day in days for body in day.cluster.all(EVENTS)}
+    assert posted == {"RunStarted", "RunEnded", "RunFailed"}
     nine_in_zurich = [day.ticks for day in days if len(day.ticks) == 1 and day.ticks[0] != MIDNIGHT]
     assert nine_in_zurich == [[MIDNIGHT + timedelta(hours=7)]] * 20
 
@@ -181,14 +181,14 @@ def test_the_next_tick_is_in_the_status_unless_there_is_none(days: list[Day]) ->
         assert following is None or following > day.clock.moment, day.name
 
 
-def test_openmetadata_is_told_of_each_failure_once_and_of_nothing_else(days: list[Day]) -> None:
+def test_openmetadata_gets_each_failure_once_and_nothing_else(days: list[Day]) -> None:
     for day in days:
         failed = [f"uid-{name}" for name, reason in day.due.items() if reason == "OutOfMemory"]
         assert sorted(day.sink.writes) == sorted(failed), day.name
 
 
-def test_a_pipeline_without_ticks_costs_nothing_but_its_creation_and_the_restart(days: list[Day]) -> None:
+def test_a_pipeline_without_ticks_costs_next_to_nothing(days: list[Day]) -> None:
     for day in days:
-        assert day.looks <= 2 + 6 * len(day.ticks), day.name
+        assert day.reconciliations <= 2 + 6 * len(day.ticks), day.name
         if not day.ticks:
             assert [call.plural for call in day.cluster.writes] == ["cronjobs", "ingestionpipelines"]

@@ -37,7 +37,7 @@ def fail(breakers: Breakers, caller: Caller, obstacle: ReportBlocker = DOWN) -> 
     breakers.leave({SERVER: obstacle}, caller)
 
 
-def test_a_server_that_is_well_may_be_called_by_a_few_at_a_time_and_the_next_is_woken_when_one_leaves(
+def test_a_server_that_works_gets_a_few_callers_at_a_time(
     breakers: Breakers,
 ) -> None:
     callers = [("data", str(number)) for number in range(MOST_CALLERS + 1)]
@@ -49,9 +49,7 @@ def test_a_server_that_is_well_may_be_called_by_a_few_at_a_time_and_the_next_is_
     assert breakers.due() == []
 
 
-def test_after_a_failure_nobody_calls_until_the_pause_is_over_and_all_are_told_why(
-    breakers: Breakers, watch: Watch
-) -> None:
+def test_after_a_failure_there_is_no_call_until_the_pause_is_over(breakers: Breakers, watch: Watch) -> None:
     fail(breakers, A)
     assert breakers.enter((SERVER,), B) == Refused(DOWN)
     assert breakers.due() == []
@@ -69,7 +67,7 @@ def test_one_probe_at_a_time_while_a_server_fails(breakers: Breakers, watch: Wat
     assert breakers.due() == []
 
 
-def test_five_thousand_that_wait_are_woken_one_for_each_pause_and_in_turn(breakers: Breakers, watch: Watch) -> None:
+def test_five_thousand_waiting_callers_are_enqueued_in_turn(breakers: Breakers, watch: Watch) -> None:
     fail(breakers, A)
     for number in range(5000):
         assert breakers.enter((SERVER,), ("data", str(number))) == Refused(DOWN)
@@ -106,7 +104,7 @@ def test_failures_of_calls_that_were_under_way_count_once(breakers: Breakers, wa
     assert breakers.enter((SERVER,), A) is None
 
 
-def test_the_first_words_for_an_obstacle_stay_until_it_is_gone(breakers: Breakers, watch: Watch) -> None:
+def test_the_first_message_of_a_blocker_stays_until_it_is_gone(breakers: Breakers, watch: Watch) -> None:
     fail(breakers, A)
     watch.seconds += 1
     fail(breakers, A, OTHER_WORDS)
@@ -118,7 +116,7 @@ def test_the_first_words_for_an_obstacle_stay_until_it_is_gone(breakers: Breaker
     assert breakers.enter((SERVER,), B) == Refused(OTHER_WORDS)
 
 
-def test_once_a_server_answers_those_who_wait_are_woken_a_few_at_a_time(breakers: Breakers, watch: Watch) -> None:
+def test_once_a_server_answers_callers_are_enqueued_a_few_at_a_time(breakers: Breakers, watch: Watch) -> None:
     fail(breakers, A)
     waiting = [("data", str(number)) for number in range(10)]
     for caller in waiting:
@@ -133,9 +131,7 @@ def test_once_a_server_answers_those_who_wait_are_woken_a_few_at_a_time(breakers
     assert set(woken) == {A, *waiting}
 
 
-def test_one_that_fails_alone_does_not_stop_the_others_and_is_tried_less_and_less(
-    breakers: Breakers, watch: Watch
-) -> None:
+def test_one_caller_that_fails_alone_does_not_stop_the_others(breakers: Breakers, watch: Watch) -> None:
     tries = {A: 0, B: 0}
     fail(breakers, A)
     for _ in range(600):
@@ -166,7 +162,7 @@ def test_a_wrong_token_keeps_out_its_own_pipelines_alone(breakers: Breakers) -> 
     assert breakers.enter((SERVER, "another token"), C) is None
 
 
-def test_one_that_is_refused_by_one_breaker_holds_no_place_at_the_other(breakers: Breakers) -> None:
+def test_a_refusal_of_one_breaker_takes_no_place_at_another(breakers: Breakers) -> None:
     assert breakers.enter((SERVER, TOKEN), A) is None
     breakers.leave({SERVER: True, TOKEN: DOWN}, A)
     for _ in range(MOST_CALLERS * 2):

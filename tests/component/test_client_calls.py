@@ -25,7 +25,7 @@ class Counted:
         )
 
 
-def test_each_request_is_told_also_one_without_an_answer() -> None:
+def test_each_request_is_counted_also_one_without_an_answer() -> None:
     counted = Counted(may_write=True)
     with pytest.raises(Unavailable):
         counted.cluster.get(JOBS, "data", "nightly-1")

@@ -44,7 +44,7 @@ def container(body: Body) -> Any:
     return template(body)["spec"]["containers"][0]
 
 
-def test_the_first_look_creates_the_cronjob_by_one_apply(cluster: FakeCluster, cronjobs: CronJobs) -> None:
+def test_the_first_reconciliation_applies_the_cronjob_once(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
     returned = cronjobs.reconcile(found, SETTINGS, NOW)
     assert returned == live(cluster)
@@ -143,9 +143,9 @@ def test_changed_settings_reach_the_cronjob(cluster: FakeCluster, cronjobs: Cron
         [{"kind": constants.KIND, "name": "another-pipeline", "uid": "other", "controller": True}],
         [{"kind": constants.KIND, "name": NAME, "uid": "other"}],
     ],
-    ids=["nobody's", "another controller's", "another pipeline's", "not controlled by its owner"],
+    ids=["without an owner", "another controller's", "another pipeline's", "not controlled by its owner"],
 )
-def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
+def test_a_cronjob_of_another_controller_is_left_alone(
     cluster: FakeCluster, cronjobs: CronJobs, owners: list[Body]
 ) -> None:
     foreign = cluster.put(
@@ -163,9 +163,7 @@ def test_a_cronjob_that_belongs_to_somebody_else_is_left_alone(
     assert cluster.writes == []
 
 
-def test_a_cronjob_of_an_earlier_pipeline_of_the_same_name_is_waited_for(
-    cluster: FakeCluster, cronjobs: CronJobs
-) -> None:
+def test_a_cronjob_of_an_earlier_pipeline_blocks_the_next_one(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
     before = live(cluster)
     successor = Pipeline.parse(cluster.edit(PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(uid="new")))
@@ -190,9 +188,7 @@ def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, cro
     assert cluster.writes == []
 
 
-def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
-    cluster: FakeCluster, cronjobs: CronJobs
-) -> None:
+def test_a_cronjob_replaced_before_the_write_is_not_overwritten(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
 
     def replace() -> None:
@@ -205,7 +201,7 @@ def test_a_cronjob_that_is_replaced_between_look_and_write_is_not_written_over(
     assert live(cluster)["spec"] == {"schedule": "1 1 1 1 1"}
 
 
-def test_what_kubernetes_refuses_is_rejected_with_its_words(cluster: FakeCluster, cronjobs: CronJobs) -> None:
+def test_what_kubernetes_refuses_is_rejected_with_its_message(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     cluster.fail("apply", Invalid("spec.template.spec.containers[0].resources: must be less than limit", code=422))
     with pytest.raises(Rejected, match="must be less than limit") as caught:
         cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
@@ -224,7 +220,7 @@ REJECTED = {"schedule": {"cron": "0 2 * * *", "timeZone": "Mars/Olympus"}}
     ],
     ids=["paused", "made on demand", "not paused"],
 )
-def test_an_unusable_spec_that_says_pause_pauses_the_cronjob_of_the_earlier_one(
+def test_an_unusable_spec_that_pauses_suspends_the_cronjob(
     cluster: FakeCluster, cronjobs: CronJobs, changes: Body, suspended: bool
 ) -> None:
     cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
@@ -249,7 +245,7 @@ SECRET_FIELDS: dict[str, Body] = {
 
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
-def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
+def test_a_secret_that_a_run_needs_is_missing_until_it_exists(
     cluster: FakeCluster, cronjobs: CronJobs, clock: FakeClock, field: str
 ) -> None:
     found = stored(cluster, **SECRET_FIELDS[field])
@@ -268,7 +264,7 @@ def test_a_secret_that_a_run_would_wait_for_is_missed_until_it_is_there(
 
 
 @pytest.mark.parametrize("field", sorted(SECRET_FIELDS))
-def test_a_secret_that_may_not_be_read_is_told_with_who_can_change_that(
+def test_a_secret_that_may_not_be_read_is_named_with_the_fix(
     cluster: FakeCluster, cronjobs: CronJobs, clock: FakeClock, field: str
 ) -> None:
     found = stored(cluster, **SECRET_FIELDS[field])

@@ -148,7 +148,7 @@ def test_an_unreadable_annotation_of_a_job_stops_nothing(
     assert next(body for body in busy.all(JOBS) if body["metadata"]["name"] == "waits")["spec"]["suspend"] is False
 
 
-def test_an_invalid_spec_stops_neither_kill_nor_record_nor_report(
+def test_an_invalid_spec_stops_no_kill_record_or_report(
     cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())

@@ -93,9 +93,7 @@ def test_a_run_id_ends_that_run_alone(running: FakeCluster, reconciling: Reconci
     assert stopped(running) == {}
 
 
-def test_what_comes_later_is_left_alone_however_often_the_annotation_is_read(
-    running: FakeCluster, reconciling: Reconciling, clock: FakeClock
-) -> None:
+def test_runs_after_the_moment_are_left_alone(running: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     annotate(running, at(0))
     reconcile(reconciling)
     kubernetes_ends(running, "running")
@@ -127,7 +125,7 @@ def test_an_operator_that_was_away_ends_what_was_meant(
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
-def test_an_operator_that_dies_between_two_writes_marks_each_job_once(
+def test_an_operator_that_dies_between_writes_stops_each_job_once(
     running: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_done: bool
 ) -> None:
     annotate(running, at(0))
@@ -141,7 +139,7 @@ def test_an_operator_that_dies_between_two_writes_marks_each_job_once(
     assert patched == ([] if is_done else ["running"])
 
 
-def test_a_job_that_changes_meanwhile_is_read_anew(running: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_job_that_changes_meanwhile_is_read_again(running: FakeCluster, reconciling: Reconciling) -> None:
     annotate(running, at(0))
     running.interleave(
         "merge_patch", lambda: running.edit(JOBS, NAMESPACE, "running", lambda body: body["status"].update(ready=1))
@@ -161,7 +159,7 @@ def test_the_pipeline_itself_is_not_written(running: FakeCluster, reconciling: R
     assert {call.subresource for call in running.writes if call.plural == "ingestionpipelines"} == {"status"}
 
 
-def test_a_word_ends_nothing_and_is_answered_with_what_to_write_once(
+def test_a_kill_that_names_nothing_is_answered_with_the_fix_once(
     running: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     annotate(running, "all")
@@ -170,9 +168,9 @@ def test_a_word_ends_nothing_and_is_answered_with_what_to_write_once(
         reconcile(reconciling)
         clock.forward(seconds=60)
     assert stopped(running) == {}
-    (told,) = [body for body in running.all(EVENTS) if body["reason"] == "KillNotUnderstood"]
-    assert told["type"] == "Warning"
-    assert "'all'" in told["message"]
+    (found,) = [body for body in running.all(EVENTS) if body["reason"] == "KillNotUnderstood"]
+    assert found["type"] == "Warning"
+    assert "'all'" in found["message"]
     (body,) = running.all(PIPELINES)
     ready = next(condition for condition in parse_status(body).conditions if condition.type == "Ready")
-    assert (ready.status, ready.message[: len(told["message"])]) == ("True", told["message"])
+    assert (ready.status, ready.message[: len(found["message"])]) == ("True", found["message"])

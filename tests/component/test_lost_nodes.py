@@ -1,4 +1,4 @@
-"""Runs on a node that is not heard of: after a bound they have failed, and their own word corrects that."""
+"""Runs on a node that does not report: after a limit they have failed, and their own outcome corrects that."""
 
 import json
 from datetime import timedelta
@@ -24,7 +24,7 @@ LOST_AT = 61
 
 @pytest.fixture
 def lost(cluster: FakeCluster, settings_in_force: list[Settings]) -> FakeCluster:
-    """A pipeline with one run whose node was heard of for a minute."""
+    """A pipeline with one run whose node reported for a minute."""
     settings_in_force.append(settings(nodeLostLimit="2m"))
     cluster.put(PIPELINES, manifest(schedule=None))
     cluster.put(JOBS, job(scheduled=False))
@@ -44,55 +44,55 @@ def only_run(cluster: FakeCluster) -> Run:
     return run
 
 
-def is_given_up(cluster: FakeCluster) -> bool:
+def is_ended(cluster: FakeCluster) -> bool:
     (body,) = cluster.all(JOBS)
     return constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
 
 
-def given_up(cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
-    """Let the bound pass and Kubernetes end the Job; the pod stays, nobody can end it."""
+def expire(cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
+    """Let the bound pass and Kubernetes end the Job; the pod stays, it cannot be ended."""
     reconcile(reconciling, clock, LOST_AT + 120)
     target = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": at(182)}
     cluster.edit(JOBS, NAMESPACE, "nightly-1", lambda body: body["status"].update(conditions=[target]))
     reconcile(reconciling, clock, LOST_AT + 122)
 
 
-def ended(state: str, reason: str, told_by: str, code: int) -> Body:
-    message = {"version": 1, "state": state, "reason": reason, "message": "its own word", "reportedBy": told_by}
+def ended(state: str, reason: str, reported_by: str, code: int) -> Body:
+    message = {"version": 1, "state": state, "reason": reason, "message": "its own word", "reportedBy": reported_by}
     return pod(exit_code=code, ended=150, message=json.dumps(message))
 
 
-def test_a_run_is_given_up_after_the_bound_and_not_before(
+def test_a_run_on_a_lost_node_fails_after_the_limit_not_before(
     lost: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
     assert reconcile(reconciling, clock, LOST_AT) == LOST_AT + 120
     assert (only_run(lost).state, only_run(lost).reason) == ("running", "NodeLost")
     reconcile(reconciling, clock, LOST_AT + 119)
-    assert not is_given_up(lost)
-    given_up(lost, reconciling, clock)
+    assert not is_ended(lost)
+    expire(lost, reconciling, clock)
     run = only_run(lost)
     assert (run.state, run.reason, run.report) == ("failed", "NodeLost", "Done")
     assert run.message.startswith("The node did not report for 2 minutes. Node")
     assert sink.rows[run.id]["pipelineState"] == "failed"
 
 
-def test_a_node_that_is_heard_of_again_in_time_ends_nothing(
+def test_a_node_that_reports_again_in_time_ends_nothing(
     lost: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     reconcile(reconciling, clock, LOST_AT)
     lost.put(PODS, pod(running=True))
     reconcile(reconciling, clock, 1000)
-    assert not is_given_up(lost)
+    assert not is_ended(lost)
     assert only_run(lost).reason == "Running"
 
 
 @pytest.mark.parametrize(
     ("state", "reason", "code"), [("success", "Succeeded", 0), ("failed", "WorkflowFailed", 1)], ids=["good", "bad"]
 )
-def test_the_runs_own_word_corrects_the_record_and_the_operators_row(
+def test_the_runs_own_outcome_corrects_record_and_row(
     lost: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink, state: str, reason: str, code: int
 ) -> None:
-    given_up(lost, reconciling, clock)
+    expire(lost, reconciling, clock)
     lost.put(PODS, ended(state, reason, "nobody", code))
     reconcile(reconciling, clock, 400)
     run = only_run(lost)
@@ -103,17 +103,17 @@ def test_the_runs_own_word_corrects_the_record_and_the_operators_row(
     assert len(sink.writes) == writes == 2
 
 
-def test_an_event_tells_of_the_correction(lost: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
-    given_up(lost, reconciling, clock)
+def test_a_correction_gets_an_event(lost: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
+    expire(lost, reconciling, clock)
     lost.put(PODS, ended("success", "Succeeded", "workflow", 0))
     reconcile(reconciling, clock, 400)
     assert [body["reason"] for body in lost.all(EVENTS)][-2:] == ["RunFailed", "RunEnded"]
 
 
-def test_a_run_that_is_only_interrupted_when_its_node_is_back_has_failed_for_the_node(
+def test_a_run_interrupted_after_its_node_is_back_stays_lost(
     lost: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
-    given_up(lost, reconciling, clock)
+    expire(lost, reconciling, clock)
     lost.put(PODS, pod(running=True))
     reconcile(reconciling, clock, 400)
     lost.put(PODS, ended("failed", "Interrupted", "runner", 143))
@@ -122,7 +122,7 @@ def test_a_run_that_is_only_interrupted_when_its_node_is_back_has_failed_for_the
 
 
 @pytest.mark.parametrize("is_forced", [False, True], ids=["ends", "is deleted by force"])
-def test_a_pod_whose_job_was_deleted_keeps_its_slot_until_it_has_ended(
+def test_a_pod_without_its_job_keeps_its_slot_until_it_ends(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_forced: bool
 ) -> None:
     cluster.put(PIPELINES, manifest(schedule=None))

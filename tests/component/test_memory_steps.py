@@ -30,7 +30,7 @@ def test_a_run_gets_size_after_size_in_one_job_and_one_record() -> None:
     ]
 
 
-def test_the_job_is_suspended_in_the_look_that_sees_the_kill_and_resumed_once_it_is_at_rest() -> None:
+def test_the_job_is_suspended_at_once_and_resumed_once_it_is_idle() -> None:
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -65,7 +65,7 @@ def test_the_next_run_begins_at_the_first_size_again() -> None:
     assert scene.attempt() == "512Mi"
 
 
-def test_memory_beyond_the_last_size_ends_the_run_though_a_retry_is_left() -> None:
+def test_no_size_left_ends_the_run_though_a_retry_is_left() -> None:
     scene = Scene(retries=1, most="1Gi")
     for _ in range(2):
         scene.attempt()
@@ -102,7 +102,7 @@ def test_a_finished_job_is_left_alone() -> None:
     assert written(scene, before) == []
 
 
-def test_attempts_that_an_absent_operator_let_repeat_at_the_same_size_cost_no_size() -> None:
+def test_attempts_at_one_size_without_an_operator_cost_no_size() -> None:
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -132,7 +132,7 @@ def test_what_runs_already_is_not_taken_back() -> None:
     assert scene.run.state == "success"
 
 
-def test_a_pod_that_was_made_in_the_same_moment_is_taken_back_and_shown_so() -> None:
+def test_a_pod_created_in_the_same_moment_is_superseded() -> None:
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -149,7 +149,7 @@ def test_a_pod_that_was_made_in_the_same_moment_is_taken_back_and_shown_so() -> 
     assert len(scene.events()) == 1
 
 
-def test_a_job_that_changes_in_the_same_moment_is_looked_at_anew() -> None:
+def test_a_job_that_changes_in_the_same_moment_is_read_again() -> None:
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -159,7 +159,7 @@ def test_a_job_that_changes_in_the_same_moment_is_looked_at_anew() -> None:
     assert scene.live()["spec"].get("suspend") is not True
 
 
-def test_a_run_between_two_sizes_is_under_way_keeps_its_slot_and_is_not_told_as_waiting() -> None:
+def test_a_run_between_two_sizes_is_running_and_keeps_its_slot() -> None:
     scene = Scene()
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -184,12 +184,12 @@ def _make_wait(body: Body) -> None:
 
 
 @pytest.mark.parametrize("grows", [True, False], ids=["same Job", "another Job"])
-@pytest.mark.parametrize("looks", [0, 1, 2, 3])
-def test_a_run_can_be_killed_at_any_time(looks: int, grows: bool) -> None:
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_a_run_can_be_killed_at_any_time(times: int, grows: bool) -> None:
     scene = Scene(grows=grows)
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
-    for _ in range(looks):
+    for _ in range(times):
         scene.reconcile()
         scene.kubernetes.sync()
     scene.kill()
@@ -201,7 +201,7 @@ def test_a_run_can_be_killed_at_any_time(looks: int, grows: bool) -> None:
     )
     assert scene.kubernetes.active() == []
     assert all(body["status"]["conditions"][-1]["type"] == "Failed" for body in scene.cluster.all(JOBS))
-    assert (looks > 1 and not grows) or scene.jobs() == [FIRST], "a run that has begun keeps its Job"
+    assert (times > 1 and not grows) or scene.jobs() == [FIRST], "a run that has begun keeps its Job"
 
 
 def test_no_step_is_begun_for_a_run_that_is_being_killed() -> None:
@@ -215,7 +215,7 @@ def test_no_step_is_begun_for_a_run_that_is_being_killed() -> None:
     assert scene.live()["spec"].get("suspend") is not True
 
 
-def test_a_kill_between_the_writes_of_a_continuation_reaches_the_job_that_follows() -> None:
+def test_a_kill_during_a_continuation_reaches_the_next_job() -> None:
     scene = Scene(grows=False)
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -230,7 +230,7 @@ def test_a_kill_between_the_writes_of_a_continuation_reaches_the_job_that_follow
     assert scene.kubernetes.active() == []
 
 
-def test_where_the_template_is_immutable_the_run_goes_on_in_another_job_as_the_same_run() -> None:
+def test_with_an_immutable_template_the_run_continues_in_a_new_job() -> None:
     scene = Scene(grows=False, retries=1)
     assert scene.attempt() == "512Mi"
     began = scene.status
@@ -269,7 +269,7 @@ def test_a_continuation_takes_no_second_slot() -> None:
     assert scene.live("nightly-2")["spec"].get("suspend") is not True
 
 
-def test_a_continuation_that_somebody_deletes_is_not_made_again() -> None:
+def test_a_continuation_that_is_deleted_is_not_created_again() -> None:
     scene = Scene(grows=False)
     scene.attempt()
     scene.kubernetes.run_out_of_memory()
@@ -284,7 +284,7 @@ def test_a_continuation_that_somebody_deletes_is_not_made_again() -> None:
 
 
 @pytest.mark.parametrize("verb", ["merge_patch", "create"])
-def test_a_run_that_the_cluster_refuses_more_memory_fails_and_says_why(verb: str) -> None:
+def test_a_run_that_is_refused_more_memory_fails_with_the_reason(verb: str) -> None:
     scene = Scene(grows=verb == "merge_patch")
     scene.attempt()
     scene.kubernetes.run_out_of_memory()

@@ -14,7 +14,7 @@ from tests.support.memory_scene import Scene, written
 
 
 def play(scene: Scene) -> None:
-    """A whole run that needs 2Gi; a crash of the operator makes a new one look at once."""
+    """A whole run that needs 2Gi; a crash of the operator starts a new one at once."""
 
     def reconcile() -> None:
         try:
@@ -69,9 +69,7 @@ STEPS: dict[str, Callable[[Scene], object]] = {
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=25), st.integers(0, 2), st.booleans())
-def test_whatever_happens_in_whatever_order_one_run_comes_to_one_end(
-    steps: list[str], retries: int, grows: bool
-) -> None:
+def test_in_any_order_of_events_one_run_comes_to_one_end(steps: list[str], retries: int, grows: bool) -> None:
     scene = Scene(retries=retries, grows=grows)
     scene.reconcile()
     for name in steps:

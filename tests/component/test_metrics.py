@@ -118,7 +118,7 @@ def test_series_of_a_pipeline_go_with_it(cluster: FakeCluster, start: Start) -> 
     assert f'pipeline="{NAME}"' not in metrics.text().decode()
 
 
-def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
+def test_reconciliations_are_timed_and_errors_counted_by_kind() -> None:
     metrics = OperatorMetrics()
 
     def reconcile(_: PipelineKey) -> None:
@@ -135,7 +135,7 @@ def test_looks_are_timed_and_their_errors_counted_by_kind() -> None:
     assert value(metrics, "ingestion_operator_reconcile_seconds_count") == 3
 
 
-def test_the_last_success_and_a_missed_tick_are_told_of_each_pipeline(
+def test_last_success_and_missed_ticks_are_gauges_by_pipeline(
     cluster: FakeCluster, clock: FakeClock, start: Start
 ) -> None:
     metrics, reconciling = start()

@@ -54,7 +54,7 @@ def fires(cluster: FakeCluster, seconds: float) -> None:
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body.update(status={"lastScheduleTime": at(seconds)}))
 
 
-def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
+def test_a_missed_tick_gets_one_event_across_restarts(
     scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, TICK + 10)
@@ -72,7 +72,7 @@ def test_a_tick_that_the_controller_slept_through_is_told_once_over_restarts(
     assert told(scheduled) == ["Warning MissedSchedule"]
 
 
-def test_a_tick_is_not_told_again_when_something_else_has_changed(
+def test_a_missed_tick_gets_no_event_for_other_changes(
     scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, LOST)
@@ -84,7 +84,7 @@ def test_a_tick_is_not_told_again_when_something_else_has_changed(
     assert told(scheduled) == ["Warning MissedSchedule"]
 
 
-def test_the_next_tick_that_is_missed_is_told_too_and_one_that_runs_ends_it(
+def test_the_next_missed_tick_gets_an_event_and_a_run_ends_it(
     scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     for tick in (TICK, TICK + 3600):
@@ -124,7 +124,7 @@ def test_an_edited_schedule_has_missed_nothing_of_its_past(
     assert told(scheduled) == []
 
 
-def test_a_pause_is_no_miss(scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
+def test_a_pause_misses_nothing(scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     fires(scheduled, TICK)
     scheduled.put(PIPELINES, manifest(schedule={"cron": "30 * * * *"}, suspend=True))
     at_second(clock, TICK + 10)
@@ -138,7 +138,7 @@ def test_a_pause_is_no_miss(scheduled: FakeCluster, reconciling: Reconciling, cl
     assert told(scheduled) == []
 
 
-def test_an_operator_that_was_away_finds_no_miss_where_runs_were_started(
+def test_runs_started_without_an_operator_are_not_missed(
     scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     fires(scheduled, TICK + 36000)

@@ -16,7 +16,7 @@ PIPELINES_COUNT = 1000
 SECRET: Any = {"connectionSecretRef": {"name": "shop", "key": "k"}}
 
 
-def test_a_thousand_pipelines_share_the_reads_of_a_missing_secret(
+def test_a_thousand_pipelines_share_reads_of_a_missing_secret(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     due = []

@@ -1,4 +1,4 @@
-"""Runs whose pods do not start: the cause is told while they wait, and after a bound they have failed."""
+"""Runs whose pods do not start: the cause is recorded while they wait, and after a limit they have failed."""
 
 from datetime import timedelta
 
@@ -55,9 +55,9 @@ def the_job(cluster: FakeCluster, name: str = "nightly-1") -> Body:
 
 def is_ended(cluster: FakeCluster, name: str = "nightly-1") -> bool:
     body = the_job(cluster, name)
-    marked = constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
-    assert marked == (body["spec"].get("activeDeadlineSeconds") == 1)
-    return marked
+    has_ended = constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
+    assert has_ended == (body["spec"].get("activeDeadlineSeconds") == 1)
+    return has_ended
 
 
 def kubernetes_ends_it(cluster: FakeCluster) -> None:
@@ -67,7 +67,7 @@ def kubernetes_ends_it(cluster: FakeCluster) -> None:
         cluster.delete(PODS, NAMESPACE, body["metadata"]["name"])
 
 
-def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_the_limit(
+def test_an_image_that_cannot_be_pulled_ends_the_run_at_the_limit(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
@@ -98,13 +98,13 @@ def test_an_image_that_cannot_be_pulled_is_told_at_once_and_ends_the_run_after_t
     ],
     ids=["a Secret is missing", "a Job without a pod"],
 )
-def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_end(
+def test_a_cause_that_only_events_name_is_found_and_kept(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock, pods: list[Body], found: Body, reason: str
 ) -> None:
     for body in pods:
         waiting.put(PODS, body)
     waiting.put(EVENTS, found)
-    waiting.put(EVENTS, event("somebody-else", "FailedMount", "not ours", seconds=8))
+    waiting.put(EVENTS, event("another-pod", "FailedMount", "not ours", seconds=8))
     assert reconcile(reconciling) == 10
     assert Call("list", "events", "") not in waiting.calls
     at_second(clock, 10)
@@ -118,9 +118,7 @@ def test_what_events_alone_tell_is_found_after_some_seconds_and_kept_with_the_en
     assert (only_run(waiting).state, only_run(waiting).reason) == ("failed", reason)
 
 
-def test_what_mends_itself_in_time_just_starts(
-    waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
-) -> None:
+def test_a_pod_that_starts_in_time_runs_on(waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     waiting.put(PODS, pod(waiting=PULL))
     reconcile(reconciling)
     waiting.put(PODS, pod(running=True))
@@ -130,7 +128,7 @@ def test_what_mends_itself_in_time_just_starts(
     assert (only_run(waiting).state, only_run(waiting).waiting_since) == ("running", None)
 
 
-def test_a_pod_that_starts_while_the_run_is_given_up_is_seen(
+def test_a_pod_that_starts_as_its_limit_expires_is_seen(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
@@ -158,7 +156,7 @@ def test_waiting_for_a_slot_has_no_bound(cluster: FakeCluster, reconciling: Reco
     assert not is_ended(cluster, "second")
 
 
-def test_a_run_that_waits_for_the_one_that_is_given_up_starts_after_it(
+def test_the_next_run_starts_after_one_that_expired(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     second = job("second", created=1, suspended=True, scheduled=False)
@@ -203,7 +201,7 @@ def test_an_operator_that_dies_at_the_write_ends_the_job_once(
     assert waiting.writes == []
 
 
-def test_an_operator_that_was_away_meanwhile_ends_the_job_at_its_first_look(
+def test_a_restarted_operator_ends_an_expired_job_at_once(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=("ContainerCreating", "")))
@@ -239,7 +237,7 @@ def test_a_pod_that_only_waits_costs_no_writes(
     assert waiting.writes == []
 
 
-def test_a_scheduled_run_that_is_being_given_up_is_not_put_back(
+def test_a_scheduled_run_that_is_being_ended_is_not_requeued(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     at_second(clock, 600)

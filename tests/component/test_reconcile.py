@@ -1,4 +1,4 @@
-"""One look at one pipeline, over an API server in memory: what is written, in which order, and when to look again."""
+"""One pipeline over an API server in memory: what is written, in which order, and when it is requeued."""
 
 from datetime import datetime, timedelta
 
@@ -66,7 +66,7 @@ def test_a_new_pipeline_gets_cronjob_then_status(cluster: FakeCluster, reconcili
     assert status(cluster).cron_job_name == NAME
 
 
-def test_a_second_look_writes_nothing_when_nothing_changed(
+def test_a_second_reconciliation_writes_nothing(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -97,9 +97,7 @@ def test_a_pipeline_that_is_gone_costs_no_request(cluster: FakeCluster, reconcil
     assert cluster.calls == []
 
 
-def test_the_next_look_is_after_the_next_tick_or_at_the_next_boundary(
-    cluster: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_a_pipeline_is_requeued_for_the_next_tick_or_boundary(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest(schedule={"cron": "30 12 * * *"}))
     assert reconcile(reconciling) == NOW + timedelta(minutes=30, seconds=10)
     cluster.put(PIPELINES, manifest(schedule={"cron": "30 12 * * *", "endDate": "2026-03-01T12:10:00Z"}))
@@ -124,7 +122,7 @@ def test_a_window_opens_and_closes_by_itself(cluster: FakeCluster, reconciling: 
     assert {c.type: c.reason for c in status(cluster).conditions}["Scheduled"] == "Ended"
 
 
-def test_a_missing_secret_makes_a_pipeline_not_ready_until_it_is_created(
+def test_a_pipeline_is_not_ready_while_a_secret_is_missing(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
@@ -138,9 +136,7 @@ def test_a_missing_secret_makes_a_pipeline_not_ready_until_it_is_created(
     assert reasons(cluster) == ["SecretNotFound", "Reconciled"]
 
 
-def test_a_pipeline_whose_secrets_may_not_be_read_is_not_ready_and_runs_all_the_same(
-    cluster: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_a_pipeline_with_unreadable_secrets_runs_all_the_same(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
     cluster.fail("get", Forbidden("HTTP 403", code=403), plural="secrets")
     assert_about(reconcile(reconciling), NOW + timedelta(seconds=5))
@@ -193,7 +189,7 @@ def test_a_wrong_spec_costs_nothing_until_it_is_edited(
         ({"podTemplate": {"sidecars": [{"name": "proxy"}]}}, "SidecarWithoutImage"),
     ],
 )
-def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(
+def test_an_unusable_spec_gets_a_condition_and_one_event(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock, changes: Body, reason: str
 ) -> None:
     cluster.put(PIPELINES, manifest(**changes))
@@ -207,9 +203,7 @@ def test_an_unusable_spec_is_told_in_the_status_and_by_one_event(
     assert cluster.writes == [STATUS, Call("create", "events", cluster.all(EVENTS)[0]["metadata"]["name"])]
 
 
-def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(
-    cluster: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_a_spec_stored_under_an_older_definition_is_invalid(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest(pipelineType="of-old"))
     assert reconcile(reconciling) is None
     assert (ready(cluster).reason, ready(cluster).observed_generation) == ("InvalidSpec", 1)
@@ -219,7 +213,7 @@ def test_a_spec_stored_under_an_older_definition_is_told_as_invalid(
     assert cluster.writes == []
 
 
-def test_a_foreign_cronjob_is_told_and_left_alone(cluster: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_foreign_cronjob_is_named_and_left_alone(cluster: FakeCluster, reconciling: Reconciling) -> None:
     foreign = cluster.put(
         CRONJOBS, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"schedule": "1 1 1 1 1"}}
     )
@@ -242,9 +236,7 @@ def test_runs_go_on_being_recorded_while_the_spec_is_unusable(cluster: FakeClust
     assert status(cluster).cron_job_name == NAME
 
 
-def test_a_run_is_followed_from_queue_to_end_with_one_event_for_start_and_end(
-    cluster: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_a_run_gets_one_event_for_its_start_and_its_end(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     reconcile(reconciling)
@@ -278,7 +270,7 @@ def test_a_listed_pod_beats_what_the_watch_saw_of_it_earlier(cluster: FakeCluste
     assert only_run(cluster).state == "success"
 
 
-def test_a_run_whose_job_was_deleted_is_told_as_failed_and_stays(
+def test_a_run_whose_job_was_deleted_has_failed(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -297,7 +289,7 @@ def test_a_run_whose_job_was_deleted_is_told_as_failed_and_stays(
     assert cluster.writes == []
 
 
-def test_a_deleted_cronjob_comes_back_at_the_next_look(cluster: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_deleted_cronjob_is_created_again(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
     cluster.delete(CRONJOBS, NAMESPACE, NAME)
@@ -305,7 +297,7 @@ def test_a_deleted_cronjob_comes_back_at_the_next_look(cluster: FakeCluster, rec
     assert [body["metadata"]["name"] for body in cluster.all(CRONJOBS)] == [NAME]
 
 
-def test_new_settings_reach_the_cronjob_at_the_next_look(
+def test_new_settings_reach_the_cronjob(
     cluster: FakeCluster, reconciling: Reconciling, settings_in_force: list[Settings]
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -323,15 +315,13 @@ def test_jobs_and_pods_of_another_pipeline_are_not_ours(cluster: FakeCluster, re
     assert status(cluster).runs == []
 
 
-def test_a_stale_look_is_refused_and_the_next_one_tells_the_truth(
-    cluster: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_a_stale_status_is_refused_and_the_next_one_is_right(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
 
-    def somebody_is_faster() -> None:
+    def another_writer_is_faster() -> None:
         cluster.put(PIPELINES, manifest(suspend=True))
 
-    cluster.interleave("apply", somebody_is_faster, plural="ingestionpipelines")
+    cluster.interleave("apply", another_writer_is_faster, plural="ingestionpipelines")
     with pytest.raises(Conflict):
         reconcile(reconciling)
     assert status(cluster) == PipelineStatus()
@@ -397,7 +387,7 @@ def test_a_cronjob_that_may_not_be_read_is_not_written_over(cluster: FakeCluster
 
 
 @pytest.mark.parametrize("verb", ["apply", "get"])
-def test_a_missing_permission_on_cronjobs_is_told_in_the_status(
+def test_a_missing_permission_on_cronjobs_is_in_the_status(
     cluster: FakeCluster, reconciling: Reconciling, verb: str
 ) -> None:
     cluster.put(PIPELINES, manifest())

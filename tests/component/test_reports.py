@@ -1,4 +1,4 @@
-"""Reports to OpenMetadata within looks at pipelines: what is read and written, when, and what the status tells."""
+"""Reports to OpenMetadata within reconciliations: what is read and written, when, and what the status has of it."""
 
 import json
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.support.reconciling import Reconciling
 from tests.support.reports import PROVISIONAL, RUN, STATUS, only_run, reason, reconcile, reported, row
 
 
-def test_a_run_that_ran_out_of_memory_is_closed_in_the_same_look(
+def test_a_run_out_of_memory_is_reported_at_once(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, logs: FakeLogs
 ) -> None:
     logs.texts["nightly-1-a"] = b"first\nlast words\n"
@@ -31,7 +31,7 @@ def test_a_run_that_ran_out_of_memory_is_closed_in_the_same_look(
     assert sink.calls == [("read", "shop.nightly", RUN), ("write", "shop.nightly", RUN)]
 
 
-def test_that_a_report_is_due_is_written_before_the_server_is_called(
+def test_a_due_report_is_recorded_before_the_server_is_called(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     seen: list[tuple[str | None, str | None]] = []
@@ -41,7 +41,9 @@ def test_that_a_report_is_due_is_written_before_the_server_is_called(
     assert ended.writes.count(STATUS) == 2
 
 
-def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSink, reconciling: Reconciling) -> None:
+def test_a_second_reconciliation_neither_calls_nor_writes(
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
+) -> None:
     reconcile(reconciling)
     ended.calls.clear()
     sink.calls.clear()
@@ -50,16 +52,16 @@ def test_a_second_look_neither_calls_nor_writes(ended: FakeCluster, sink: FakeSi
 
 
 @pytest.mark.parametrize("state", ["success", "partialSuccess", "failed"])
-def test_the_word_of_a_runner_that_has_read_the_row_saves_request_and_write(
+def test_a_runner_that_has_read_the_row_saves_request_and_write(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, state: str
 ) -> None:
-    told = json.dumps({"version": 1, "state": state, "reason": "R", "reportedBy": "workflow"})
+    message = json.dumps({"version": 1, "state": state, "reason": "R", "reportedBy": "workflow"})
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(running=True))
     reconcile(reconciling)
     cluster.calls.clear()
-    cluster.put(PODS, pod(exit_code=int(state == "failed"), message=told))
+    cluster.put(PODS, pod(exit_code=int(state == "failed"), message=message))
     reconcile(reconciling)
     assert (only_run(cluster).state, only_run(cluster).report, reason(cluster)) == (state, "Done", "AllReported")
     assert sink.calls == []
@@ -73,9 +75,7 @@ def test_a_final_row_is_read_and_left_alone(ended: FakeCluster, sink: FakeSink, 
     assert (sink.writes, only_run(ended).report) == ([], "Done")
 
 
-def test_before_the_first_run_has_ended_there_is_no_word_on_reports(
-    cluster: FakeCluster, reconciling: Reconciling
-) -> None:
+def test_before_the_first_end_there_is_no_condition_of_reports(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     reconcile(reconciling)
@@ -88,7 +88,7 @@ def _killed(condition: str | None = "FailureTarget") -> Body:
     return body
 
 
-def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_parent_may_still_write(
+def test_a_killed_run_is_reported_once_its_pod_has_ended(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -108,7 +108,7 @@ def test_a_killed_run_is_reported_once_its_pod_has_ended_and_not_while_the_paren
     assert (sink.writes, only_run(cluster).report) == ([RUN], "Done")
 
 
-def test_a_pod_that_is_lost_with_its_node_does_not_hold_a_report_for_ever(
+def test_a_pod_lost_with_its_node_holds_a_report_for_a_while(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -137,7 +137,7 @@ def test_a_run_whose_job_was_deleted_waits_for_its_pod_too(
     assert sink.rows[RUN]["status"][0]["failures"][0]["name"] == "JobDeleted"
 
 
-def test_a_run_that_was_killed_in_the_queue_is_told_as_stopped_and_loses_its_job_after_its_record(
+def test_a_run_killed_in_the_queue_is_reported_then_deleted(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     waiting = job(suspended=True, scheduled=False)
@@ -151,7 +151,7 @@ def test_a_run_that_was_killed_in_the_queue_is_told_as_stopped_and_loses_its_job
     assert only_run(cluster).report == "Done"
 
 
-def test_a_run_that_refused_to_start_is_told_only_if_somebody_opened_a_row(
+def test_a_run_that_refused_to_start_only_closes_an_open_row(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     refusal = json.dumps({"version": 1, "state": "stopped", "reason": "OutsideSchedule", "reportedBy": "nobody"})
@@ -166,7 +166,7 @@ def test_a_run_that_refused_to_start_is_told_only_if_somebody_opened_a_row(
     ("server", "state"),
     [({"version": "2.0"}, "stopped"), ({"version": "1.13"}, "failed"), ({}, "stopped")],
 )
-def test_a_state_is_told_in_the_words_of_the_servers_version(
+def test_a_state_is_named_as_the_servers_version_does(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, server: Body, state: str
 ) -> None:
     cluster.put(PIPELINES, manifest(server={"hostPort": "http://o/api"} | server))
@@ -176,7 +176,7 @@ def test_a_state_is_told_in_the_words_of_the_servers_version(
 
 
 @pytest.mark.parametrize("error", [NotFound("no such pipeline", code=404), Invalid("no", code=400)])
-def test_a_row_that_the_server_refuses_is_not_tried_again_and_told(
+def test_a_row_that_the_server_refuses_is_not_tried_again(
     ended: FakeCluster,
     sink: FakeSink,
     reconciling: Reconciling,

@@ -33,7 +33,7 @@ from tests.support.reports import (
 )
 
 
-def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to_when_it_is_back(
+def test_an_absent_server_delays_reports_without_an_event(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     sink.down = AWAY
@@ -61,7 +61,7 @@ def test_an_absent_server_is_told_in_the_status_without_an_event_and_reported_to
     assert since.last_transition_time == clock.moment
 
 
-def test_many_pipelines_with_an_absent_server_cost_one_probe_at_a_time(
+def test_pipelines_with_an_absent_server_share_one_probe_at_a_time(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     sink.down = AWAY
@@ -89,7 +89,7 @@ def test_many_pipelines_with_an_absent_server_cost_one_probe_at_a_time(
     assert {status(cluster, name).runs[0].report for name in names} == {"Done"}
 
 
-def test_a_restarted_operator_knows_what_is_due_and_writes_nothing_while_the_server_is_away(
+def test_a_restarted_operator_knows_what_is_due(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     def restarted() -> Reconciling:
@@ -106,7 +106,7 @@ def test_a_restarted_operator_knows_what_is_due_and_writes_nothing_while_the_ser
     assert (sink.writes, only_run(ended).report) == ([RUN], "Done")
 
 
-def test_what_ended_while_the_operator_was_away_is_closed_on_its_return(
+def test_ends_without_an_operator_are_reported_after_its_start(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -121,7 +121,7 @@ def test_what_ended_while_the_operator_was_away_is_closed_on_its_return(
 
 
 @pytest.mark.parametrize("lost", ["the request", "the answer", "what came of it"])
-def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
+def test_a_report_that_is_cut_off_is_repeated_with_one_row(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, lost: str
 ) -> None:
     sink.rows[RUN] = row("running")
@@ -150,7 +150,7 @@ def test_a_look_that_is_cut_off_is_made_good_by_the_next_with_one_row(
         ({**secret("x"), "data": {"token": "!"}}, "does not hold a token"),
     ],
 )
-def test_a_token_that_is_not_there_is_told_with_one_event_and_the_report_follows(
+def test_a_missing_token_gets_one_event_and_the_report_follows(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock, body: Body | None, fix: str
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
@@ -171,7 +171,7 @@ def test_a_token_that_is_not_there_is_told_with_one_event_and_the_report_follows
     assert (sink.writes, [server.token for server in sink.servers]) == ([RUN], ["good"] * 2)
 
 
-def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_is_right(
+def test_a_refused_token_gets_one_event_and_the_report_follows(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
@@ -199,7 +199,7 @@ def test_a_refused_token_is_told_with_one_event_and_the_report_follows_once_it_i
     assert (sink.writes, only_run(ended).report, reason(ended)) == ([RUN], "Done", "AllReported")
 
 
-def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_neither_report(
+def test_a_token_rotated_between_two_runs_loses_no_report(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     valid = "old"
@@ -219,7 +219,7 @@ def test_a_token_that_is_rotated_between_two_runs_takes_no_restart_and_loses_nei
     assert {server.token for server in sink.servers} == {"old", "new"}
 
 
-def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
+def test_a_pipeline_with_another_token_goes_on_reporting(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
@@ -233,7 +233,7 @@ def test_a_pipeline_with_another_token_is_not_kept_from_reporting(
     assert sink.writes == ["uid-other-1"]
 
 
-def test_a_missing_right_to_read_the_secret_is_told(
+def test_a_missing_right_to_read_the_secret_is_named(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
@@ -288,7 +288,7 @@ def test_a_pipeline_whose_spec_is_unusable_still_reports(
     assert sink.writes == [RUN]
 
 
-def test_an_unexpected_error_leaves_the_server_free_for_the_next_call(
+def test_an_unexpected_error_leaves_the_server_free(
     ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
 ) -> None:
     sink.down = ZeroDivisionError("a mistake of this program")
@@ -310,7 +310,7 @@ def test_a_log_that_cannot_be_read_does_not_hold_up_the_report(
     assert "stackTrace" not in sink.rows[RUN]["status"][0]["failures"][0]
 
 
-def test_unreported_runs_stay_in_the_status_however_many_come_after(
+def test_unreported_runs_stay_in_the_status(
     cluster: FakeCluster, sink: FakeSink, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -318,11 +318,11 @@ def test_unreported_runs_stay_in_the_status_however_many_come_after(
     sink.down = AWAY
     reconcile(reconciling)
     cluster.delete(JOBS, NAMESPACE, "first")
-    told = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
+    message = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
     for number in range(1, 30):
         name = f"j{number}"
         cluster.put(JOBS, job(name, created=number * 60, condition="Complete"))
-        cluster.put(PODS, pod(f"{name}-a", of=name, created=number * 60, exit_code=0, message=told))
+        cluster.put(PODS, pod(f"{name}-a", of=name, created=number * 60, exit_code=0, message=message))
         reconcile(reconciling)
         cluster.delete(JOBS, NAMESPACE, name)
     assert len(status(cluster).runs) == constants.STATUS_RUNS_LIMIT
@@ -334,9 +334,7 @@ def test_unreported_runs_stay_in_the_status_however_many_come_after(
     assert sink.writes == ["uid-first"]
 
 
-def test_a_status_of_a_version_that_noted_no_reports_is_made_good(
-    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
-) -> None:
+def test_a_status_without_reports_is_completed(ended: FakeCluster, sink: FakeSink, reconciling: Reconciling) -> None:
     reconcile(reconciling)
 
     def forget(body: Body) -> None:

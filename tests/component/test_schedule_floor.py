@@ -29,7 +29,7 @@ class Scene:
         self.cronjobs = CronJobs(cluster, clock)
 
     def apply(self, **changes: Any) -> None:
-        """Apply the spec and let the operator look."""
+        """Apply the spec and reconcile."""
         self.cluster.put(PIPELINES, manifest(**changes))
         self.reconcile()
 
@@ -60,12 +60,12 @@ def scene(cluster: FakeCluster, clock: FakeClock) -> Scene:
     return Scene(cluster, clock)
 
 
-def test_a_new_cronjob_needs_no_floor_since_kubernetes_counts_from_its_creation(scene: Scene) -> None:
+def test_a_new_cronjob_needs_no_floor(scene: Scene) -> None:
     scene.apply(schedule=DAILY)
     assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, None)
 
 
-def test_ticks_missed_while_paused_do_not_run_when_the_pause_ends(scene: Scene) -> None:
+def test_ticks_missed_while_paused_do_not_run_afterwards(scene: Scene) -> None:
     scene.apply(schedule=DAILY, suspend=True)
     scene.clock.forward(days=3)
     scene.apply(schedule=DAILY)
@@ -74,7 +74,7 @@ def test_ticks_missed_while_paused_do_not_run_when_the_pause_ends(scene: Scene) 
     assert not scene.suspended
 
 
-def test_the_floor_replaces_an_older_last_tick_but_never_a_newer_one(scene: Scene) -> None:
+def test_the_floor_replaces_an_older_last_tick_only(scene: Scene) -> None:
     scene.apply(schedule=DAILY, suspend=True)
     scene.ticked(10)
     scene.clock.forward(seconds=5)
@@ -98,7 +98,7 @@ def test_pausing_and_editing_at_once_needs_no_floor(scene: Scene) -> None:
     assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, None)
 
 
-def test_a_pipeline_on_demand_that_gets_a_schedule_runs_no_tick_of_the_past(scene: Scene) -> None:
+def test_a_first_schedule_runs_no_tick_of_the_past(scene: Scene) -> None:
     scene.apply(schedule=None)
     scene.clock.forward(hours=5)
     scene.apply(schedule={"cron": "0 * * * *"})
@@ -106,9 +106,7 @@ def test_a_pipeline_on_demand_that_gets_a_schedule_runs_no_tick_of_the_past(scen
 
 
 @pytest.mark.parametrize("late", [0, 1, 3600])
-def test_a_window_that_opens_by_itself_lets_ticks_since_its_start_run_however_late_it_is_seen(
-    scene: Scene, late: int
-) -> None:
+def test_a_window_that_opens_by_itself_lets_its_ticks_run(scene: Scene, late: int) -> None:
     opening = DAILY | {"startDate": at(600)}
     scene.apply(schedule=opening)
     assert scene.suspended
@@ -119,7 +117,7 @@ def test_a_window_that_opens_by_itself_lets_ticks_since_its_start_run_however_la
     assert scene.floor == at(599)
 
 
-def test_a_start_date_that_is_moved_to_the_past_runs_no_tick_of_the_past(scene: Scene) -> None:
+def test_a_start_date_moved_to_the_past_runs_no_past_tick(scene: Scene) -> None:
     scene.apply(schedule=DAILY | {"startDate": at(86400 * 30)})
     scene.clock.forward(days=2)
     scene.apply(schedule=DAILY | {"startDate": at(3600)})
@@ -133,7 +131,7 @@ def test_a_start_date_that_is_removed_runs_no_tick_of_the_past(scene: Scene) -> 
     assert scene.floor == at(2 * 86400)
 
 
-def test_a_pause_that_ends_after_the_window_opened_runs_no_tick_of_the_pause(scene: Scene) -> None:
+def test_a_pause_that_ends_in_the_window_runs_no_paused_tick(scene: Scene) -> None:
     opening = DAILY | {"startDate": at(600)}
     scene.apply(schedule=opening, suspend=True)
     scene.clock.forward(days=1)
@@ -141,7 +139,7 @@ def test_a_pause_that_ends_after_the_window_opened_runs_no_tick_of_the_pause(sce
     assert scene.floor == at(86400)
 
 
-def test_a_pause_that_ends_before_the_window_opens_does_not_matter(scene: Scene) -> None:
+def test_a_pause_that_ends_before_the_window_does_not_matter(scene: Scene) -> None:
     opening = DAILY | {"startDate": at(600)}
     scene.apply(schedule=opening, suspend=True)
     scene.apply(schedule=opening)
@@ -150,14 +148,14 @@ def test_a_pause_that_ends_before_the_window_opens_does_not_matter(scene: Scene)
     assert scene.floor == at(599)
 
 
-def test_a_window_that_opens_together_with_another_schedule_runs_no_tick_of_the_past(scene: Scene) -> None:
+def test_a_window_with_another_schedule_runs_no_past_tick(scene: Scene) -> None:
     scene.apply(schedule=DAILY | {"startDate": at(600)})
     scene.clock.forward(seconds=700)
     scene.apply(schedule={"cron": "*/5 * * * *", "startDate": at(600)})
     assert scene.floor == at(700)
 
 
-def test_an_end_date_that_is_moved_runs_no_tick_of_the_closed_time(scene: Scene) -> None:
+def test_an_end_date_that_is_moved_runs_no_past_tick(scene: Scene) -> None:
     scene.apply(schedule=DAILY | {"endDate": at(60)})
     scene.clock.forward(days=1)
     scene.reconcile()
@@ -168,7 +166,7 @@ def test_an_end_date_that_is_moved_runs_no_tick_of_the_closed_time(scene: Scene)
 
 
 @pytest.mark.parametrize("edited", [{"cron": "30 11 * * *"}, {"cron": "0 2 * * *", "timeZone": "Asia/Tokyo"}])
-def test_another_schedule_or_zone_runs_no_tick_that_it_would_have_had(scene: Scene, edited: dict[str, str]) -> None:
+def test_another_schedule_or_zone_runs_no_past_tick(scene: Scene, edited: dict[str, str]) -> None:
     scene.apply(schedule=DAILY)
     scene.ticked(-3600)
     scene.clock.forward(hours=2)
@@ -184,7 +182,7 @@ def test_another_spelling_of_the_same_schedule_moves_nothing(scene: Scene) -> No
     assert (scene.cluster.writes, scene.floor) == (SPEC_ALONE, at(-3600))
 
 
-def test_an_edit_of_anything_else_leaves_a_tick_missed_by_an_outage_to_kubernetes(scene: Scene) -> None:
+def test_other_edits_leave_missed_ticks_to_kubernetes(scene: Scene) -> None:
     scene.apply(schedule=DAILY)
     scene.ticked(-3600)
     scene.clock.forward(minutes=5)
@@ -193,9 +191,7 @@ def test_an_edit_of_anything_else_leaves_a_tick_missed_by_an_outage_to_kubernete
 
 
 @pytest.mark.parametrize("drift", [{"schedule": "* * * * *"}, {"timeZone": "Asia/Tokyo"}, {"suspend": True}], ids=str)
-def test_a_schedule_that_somebody_edited_or_suspended_by_hand_is_repaired_without_ticks_of_the_past(
-    scene: Scene, drift: dict[str, Any]
-) -> None:
+def test_a_schedule_edited_by_hand_is_restored_without_past_ticks(scene: Scene, drift: dict[str, Any]) -> None:
     scene.apply(schedule=DAILY)
     scene.ticked(-3600)
     scene.cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda body: body["spec"].update(drift))

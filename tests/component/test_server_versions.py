@@ -82,7 +82,7 @@ def reconcile(reconciling: Reconciling, server: FakeServer) -> None:
     reconciling.reconcile(KEY, [])
 
 
-def test_a_server_of_another_version_is_told_in_a_condition_and_one_event(
+def test_a_server_of_another_version_gets_condition_and_event(
     cluster: FakeCluster, reconciling: Reconciling, server: FakeServer, versions: ServerVersions
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -129,7 +129,7 @@ def test_the_condition_goes_when_the_server_fits_again(
     assert mismatch(cluster) is None
 
 
-def test_a_version_in_the_spec_that_fits_the_server_ends_the_mismatch(
+def test_a_version_in_the_spec_that_fits_ends_the_mismatch(
     cluster: FakeCluster, reconciling: Reconciling, server: FakeServer
 ) -> None:
     cluster.put(PIPELINES, manifest(server={"hostPort": SERVER.host_port, "version": "1.13"}))
@@ -140,7 +140,7 @@ def test_a_version_in_the_spec_that_fits_the_server_ends_the_mismatch(
     assert mismatch(cluster) is None
 
 
-def test_what_is_not_known_is_no_statement_and_changes_none(
+def test_an_unknown_version_changes_no_condition(
     cluster: FakeCluster, reconciling: Reconciling, server: FakeServer, clock: FakeClock, reporter: Reporter
 ) -> None:
     cluster.put(PIPELINES, manifest())
@@ -150,15 +150,15 @@ def test_what_is_not_known_is_no_statement_and_changes_none(
     server.down, server.version = False, "1.13.6"
     clock.forward(seconds=VALID_SECONDS)
     reconcile(reconciling, server)
-    told = mismatch(cluster)
-    assert told is not None
+    mismatched = mismatch(cluster)
+    assert mismatched is not None
 
     # The operator has restarted, and the server does not answer.
     ignorant = ServerVersions(server.ask, monotonic=lambda: 0.0, start=server.start)
     server.down = True
     reconcile(Reconciling(cluster, settings, clock, reporter, versions=ignorant), server)
 
-    assert mismatch(cluster) == told
+    assert mismatch(cluster) == mismatched
 
 
 @pytest.mark.parametrize("down", [False, True])
@@ -175,7 +175,7 @@ def test_a_server_is_asked_every_ten_minutes_at_most(
     assert len(server.asked) == 2
 
 
-def test_all_who_were_told_something_else_are_named_once(versions: ServerVersions, server: FakeServer) -> None:
+def test_all_pipelines_with_the_old_answer_are_named_once(versions: ServerVersions, server: FakeServer) -> None:
     for name in ("b", "a", "b"):
         assert versions.of(SERVER, (NAMESPACE, name)) is None
     assert versions.due() == []
@@ -187,7 +187,7 @@ def test_all_who_were_told_something_else_are_named_once(versions: ServerVersion
     assert versions.of(SERVER, (NAMESPACE, "a")) == "2.0.6"
 
 
-def test_servers_that_are_slow_take_only_so_many_looks(versions: ServerVersions, server: FakeServer) -> None:
+def test_slow_servers_get_only_so_many_requests(versions: ServerVersions, server: FakeServer) -> None:
     servers = [ServerAccess(f"http://server-{number}/api", "no-ssl") for number in range(MAX_REQUESTS + 3)]
     for each in servers:
         versions.of(each, CALLER)
@@ -201,7 +201,7 @@ def test_servers_that_are_slow_take_only_so_many_looks(versions: ServerVersions,
     assert server.asked == servers
 
 
-def test_nobody_waits_for_a_server() -> None:
+def test_no_pipeline_waits_for_a_server() -> None:
     answered = Event()
 
     def slow(_: ServerAccess) -> str:

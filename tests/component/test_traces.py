@@ -25,7 +25,7 @@ from tests.support.waiting import wait_for
 KEY = PipelineKey(NAMESPACE, NAME)
 RUN = ["run", "queue", "pod", "attempt"]
 NOWHERE = "http://127.0.0.1:1"
-"""Port 1 is nobody's."""
+"""Nothing listens on port 1."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def collector() -> Iterator[Collector]:
         yield started
 
 
-class Told:
+class Outcomes:
     """How many spans were sent and dropped."""
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def outcomes() -> Outcomes:
+    return Outcomes()
 
 
 Start = Callable[..., Reconciling]
@@ -54,7 +54,7 @@ Start = Callable[..., Reconciling]
 
 @pytest.fixture
 def start(
-    cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter, told: Told
+    cluster: FakeCluster, clock: FakeClock, settings_in_force: list[Settings], reporter: Reporter, outcomes: Outcomes
 ) -> Iterator[Start]:
     """Start an operator that sends traces to `endpoint`, over what is in the cluster."""
     exporters: list[TraceExporter] = []
@@ -64,7 +64,7 @@ def start(
         exporter = TraceExporter(
             lambda: settings_in_force[-1],
             clock,
-            told,
+            outcomes,
             headers,
             settle_seconds=0.01,
             pauses=(0.01, 0.01),
@@ -78,8 +78,8 @@ def start(
         exporter.close()
 
 
-def play(cluster: FakeCluster, reconciling: Reconciling, name: str = "nightly-1") -> None:
-    """A run, from its Job to its end, with a look at each step and some more."""
+def run_through(cluster: FakeCluster, reconciling: Reconciling, name: str = "nightly-1") -> None:
+    """A run, from its Job to its end, with a reconciliation at each step and some more."""
     for body, one in (
         (job(name), pod(of=name, running=True)),
         (job(name, condition="Complete"), pod(of=name, exit_code=0)),
@@ -95,14 +95,14 @@ def names(collector: Collector) -> list[str]:
     return [span["name"] for span in collector.spans]
 
 
-def test_a_run_reaches_the_collector_once_and_in_its_own_encoding(
-    cluster: FakeCluster, start: Start, collector: Collector, told: Told
+def test_a_run_reaches_the_collector_once_in_its_encoding(
+    cluster: FakeCluster, start: Start, collector: Collector, outcomes: Outcomes
 ) -> None:
     cluster.put(PIPELINES, manifest())
-    play(cluster, start(collector.endpoint, "authorization=Bearer%20abc, x-tenant=data"))
-    wait_for("the spans", lambda: told.counts, timeout=10)
+    run_through(cluster, start(collector.endpoint, "authorization=Bearer%20abc, x-tenant=data"))
+    wait_for("the spans", lambda: outcomes.counts, timeout=10)
     assert names(collector) == RUN
-    assert told.counts == {"sent": 4}
+    assert outcomes.counts == {"sent": 4}
     (headers,) = collector.headers
     assert headers["content-type"] == "application/json"
     assert (headers["authorization"], headers["x-tenant"]) == ("Bearer abc", "data")
@@ -139,12 +139,12 @@ def test_a_failure_and_the_deploy_before_it_are_encoded(
     assert "status" not in deploy
 
 
-def test_an_operator_that_comes_after_a_lost_write_tells_the_same_spans(
+def test_an_operator_after_a_lost_write_sends_the_same_spans(
     cluster: FakeCluster, start: Start, collector: Collector
 ) -> None:
     cluster.put(PIPELINES, manifest())
     first, second = start(collector.endpoint), start(collector.endpoint)
-    play(cluster, first)
+    run_through(cluster, first)
     cluster.edit(PIPELINES, NAMESPACE, NAME, lambda body: body["status"].pop("runs"))
     second.reconcile(KEY, [])
     wait_for("both", lambda: len(collector.spans) == 8, timeout=10)
@@ -153,14 +153,14 @@ def test_an_operator_that_comes_after_a_lost_write_tells_the_same_spans(
 
 
 def test_nothing_is_sent_or_started_without_an_endpoint(
-    cluster: FakeCluster, start: Start, settings_in_force: list[Settings], collector: Collector, told: Told
+    cluster: FakeCluster, start: Start, settings_in_force: list[Settings], collector: Collector, outcomes: Outcomes
 ) -> None:
     cluster.put(PIPELINES, manifest())
     reconciling = start(None)
-    play(cluster, reconciling)
+    run_through(cluster, reconciling)
     settings_in_force.append(settings(tracing={"endpoint": collector.endpoint}))
-    play(cluster, reconciling, "nightly-2")
-    wait_for("what came after the setting", lambda: told.counts, timeout=10)
+    run_through(cluster, reconciling, "nightly-2")
+    wait_for("what came after the setting", lambda: outcomes.counts, timeout=10)
     assert names(collector) == RUN
     (job_name,) = [a["value"] for a in collector.spans[0]["attributes"] if a["key"] == "k8s.job.name"]
     assert job_name == {"stringValue": "nightly-2"}
@@ -168,79 +168,81 @@ def test_nothing_is_sent_or_started_without_an_endpoint(
 
 @pytest.mark.parametrize("code", [429, 502, 503, 504])
 def test_a_collector_that_is_busy_is_asked_again(
-    code: int, cluster: FakeCluster, start: Start, collector: Collector, told: Told
+    code: int, cluster: FakeCluster, start: Start, collector: Collector, outcomes: Outcomes
 ) -> None:
     cluster.put(PIPELINES, manifest())
     collector.codes = [code, code]
-    play(cluster, start(collector.endpoint))
-    wait_for("the spans", lambda: told.counts, timeout=10)
-    assert told.counts == {"sent": 4}
+    run_through(cluster, start(collector.endpoint))
+    wait_for("the spans", lambda: outcomes.counts, timeout=10)
+    assert outcomes.counts == {"sent": 4}
 
 
-def test_a_collector_that_refuses_is_not_asked_again_and_named_once(
-    cluster: FakeCluster, start: Start, collector: Collector, told: Told, caplog: pytest.LogCaptureFixture
+def test_a_collector_that_refuses_is_named_once(
+    cluster: FakeCluster, start: Start, collector: Collector, outcomes: Outcomes, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.put(PIPELINES, manifest())
     reconciling = start(collector.endpoint)
     collector.codes = [400, 400]
     with caplog.at_level(logging.INFO, "ingestion_operator.controller.tracing"):
         for number in (1, 2, 3):
-            play(cluster, reconciling, f"nightly-{number}")
-            wait_for("an answer", lambda: sum(told.counts.values()) == 4 * number, timeout=10)  # noqa: B023  at once
-    assert told.counts == {"dropped": 8, "sent": 4}
+            run_through(cluster, reconciling, f"nightly-{number}")
+            wait_for("an answer", lambda: sum(outcomes.counts.values()) == 4 * number, timeout=10)  # noqa: B023  at once
+    assert outcomes.counts == {"dropped": 8, "sent": 4}
     assert len(collector.headers) == 3
     lost, found = [record.getMessage() for record in caplog.records]
     assert lost == f"Traces are lost: POST {collector.endpoint}/v1/traces got HTTP 400"
     assert found == f"Traces are taken again by {collector.endpoint}/v1/traces"
 
 
-def test_looks_take_as_long_with_a_collector_that_never_answers_and_the_queue_has_a_bound(
-    cluster: FakeCluster, start: Start, collector: Collector, told: Told
+def test_a_silent_collector_delays_no_reconciliation(
+    cluster: FakeCluster, start: Start, collector: Collector, outcomes: Outcomes
 ) -> None:
     cluster.put(PIPELINES, manifest())
     collector.answers.clear()
     reconciling = start(collector.endpoint, queue_traces=2)
-    play(cluster, reconciling, "nightly-0")
+    run_through(cluster, reconciling, "nightly-0")
     wait_for("the request that is stuck", lambda: collector.headers, timeout=10)
     began = time.monotonic()
     for number in range(1, 6):
-        play(cluster, reconciling, f"nightly-{number}")
+        run_through(cluster, reconciling, f"nightly-{number}")
     assert time.monotonic() - began < 1
-    assert told.counts == {"dropped": 3 * 4}
+    assert outcomes.counts == {"dropped": 3 * 4}
     collector.answers.set()
-    wait_for("the others", lambda: told.counts["sent"] == 3 * 4, timeout=15)
+    wait_for("the others", lambda: outcomes.counts["sent"] == 3 * 4, timeout=15)
     (body,) = cluster.all(PIPELINES)
     assert len(body["status"]["runs"]) == 6
 
 
-def test_a_collector_that_is_not_there_costs_its_spans_alone(cluster: FakeCluster, start: Start, told: Told) -> None:
+def test_a_collector_that_is_not_there_costs_its_spans_alone(
+    cluster: FakeCluster, start: Start, outcomes: Outcomes
+) -> None:
     cluster.put(PIPELINES, manifest())
-    play(cluster, start(NOWHERE))
-    wait_for("the end of trying", lambda: told.counts, timeout=10)
-    assert told.counts == {"dropped": 4}
+    run_through(cluster, start(NOWHERE))
+    wait_for("the end of trying", lambda: outcomes.counts, timeout=10)
+    assert outcomes.counts == {"dropped": 4}
     (body,) = cluster.all(PIPELINES)
     assert [run["state"] for run in body["status"]["runs"]] == ["success"]
 
 
 def test_the_last_spans_go_before_the_operator_does(
-    cluster: FakeCluster, clock: FakeClock, reporter: Reporter, collector: Collector, told: Told
+    cluster: FakeCluster, clock: FakeClock, reporter: Reporter, collector: Collector, outcomes: Outcomes
 ) -> None:
     cluster.put(PIPELINES, manifest())
     sending = settings(tracing={"endpoint": collector.endpoint})
-    exporter = TraceExporter(lambda: sending, clock, told)
-    play(cluster, Reconciling(cluster, lambda: sending, clock, reporter, observers=[exporter]))
+    exporter = TraceExporter(lambda: sending, clock, outcomes)
+    run_through(cluster, Reconciling(cluster, lambda: sending, clock, reporter, observers=[exporter]))
     exporter.close()
-    assert told.counts == {"sent": 4}
+    assert outcomes.counts == {"sent": 4}
 
 
-def test_an_operator_ends_in_time_though_its_collector_says_nothing(
-    cluster: FakeCluster, clock: FakeClock, reporter: Reporter, collector: Collector, told: Told
+def test_an_operator_ends_in_time_despite_a_silent_collector(
+    cluster: FakeCluster, clock: FakeClock, reporter: Reporter, collector: Collector, outcomes: Outcomes
 ) -> None:
     cluster.put(PIPELINES, manifest())
     collector.answers.clear()
     sending = settings(tracing={"endpoint": collector.endpoint})
-    exporter = TraceExporter(lambda: sending, clock, told)
-    play(cluster, Reconciling(cluster, lambda: sending, clock, reporter, observers=[exporter]))
+    exporter = TraceExporter(lambda: sending, clock, outcomes)
+    run_through(cluster, Reconciling(cluster, lambda: sending, clock, reporter, observers=[exporter]))
     began = time.monotonic()
     exporter.close()
     assert time.monotonic() - began < 4
@@ -257,5 +259,5 @@ def test_what_became_of_spans_is_counted_from_nought() -> None:
 @pytest.mark.parametrize("headers", ["authorization", "=abc", "authorization=a%0Ab", "x=ü"])
 def test_headers_that_are_none_are_refused_without_being_shown(headers: str) -> None:
     with pytest.raises(OperatorError, match="OTEL_EXPORTER_OTLP_HEADERS is not of the form") as caught:
-        TraceExporter(settings, FakeClock(), Told(), headers)
+        TraceExporter(settings, FakeClock(), Outcomes(), headers)
     assert "abc" not in str(caught.value)

@@ -52,7 +52,7 @@ def test_a_pipeline_in_deletion_starts_no_run_that_waits(cluster: FakeCluster, r
     assert cluster.all(CRONJOBS) == []
 
 
-def test_a_cronjob_that_goes_with_its_pipeline_is_no_error(cluster: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_cronjob_deleted_with_its_pipeline_causes_no_error(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
     delete(cluster, PIPELINES)

@@ -77,9 +77,7 @@ def test_any_name_reaches_its_own_pipeline(
     assert [run["fqn"] for run in double.runs()] == [fqn]
 
 
-def test_a_row_for_a_pipeline_that_the_server_has_not_is_not_found(
-    double: DoubleClient, sink: OpenMetadataStatusSink
-) -> None:
+def test_a_row_of_an_unknown_pipeline_is_not_found(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
     with pytest.raises(NotFound, match=r"shop\.other not found"):
         sink.write(access(double), "shop.other", row())
 
@@ -93,7 +91,7 @@ def test_a_row_that_does_not_fit_the_servers_model_is_invalid(
 
 
 @pytest.mark.parametrize("token", ["wrong", None])
-def test_a_wrong_or_missing_token_is_forbidden_and_not_told(
+def test_a_wrong_or_missing_token_is_forbidden_and_not_named(
     double: DoubleClient, sink: OpenMetadataStatusSink, token: str | None
 ) -> None:
     with pytest.raises(Forbidden) as refused:
@@ -140,7 +138,7 @@ def test_a_connection_that_was_cut_does_no_harm_to_the_next_call(
     assert double.runs(NAME)[0]["writes"] == 1
 
 
-def test_a_slow_server_is_given_up(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
+def test_a_call_to_a_slow_server_times_out(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
     double.set_faults({"path": "pipelineStatus", "delaySeconds": 3})
     began = time.monotonic()
     with pytest.raises(Unavailable):
@@ -169,7 +167,7 @@ def test_a_server_that_is_not_there_is_unavailable(sink: OpenMetadataStatusSink)
     ],
     ids=["page", "list", "half", "endless", "broken", "404 of a proxy", "not HTTP", "nothing"],
 )
-def test_what_is_no_answer_of_openmetadata_is_unavailable(sink: OpenMetadataStatusSink, pieces: list[bytes]) -> None:
+def test_an_answer_of_another_program_is_unavailable(sink: OpenMetadataStatusSink, pieces: list[bytes]) -> None:
     with raw_server(*pieces) as server, pytest.raises(Unavailable):
         sink.read(at(server.port), NAME, "r")
     assert len(server.requests) == 1
@@ -183,7 +181,7 @@ def test_a_redirect_does_not_carry_the_token_to_another_server(sink: OpenMetadat
     assert other.requests == []
 
 
-def test_an_answer_in_drips_is_given_up(sink: OpenMetadataStatusSink) -> None:
+def test_an_answer_in_drips_times_out(sink: OpenMetadataStatusSink) -> None:
     drips = [OK + b"Content-Length: 100\r\n\r\n", *[b" "] * 100]
     began = time.monotonic()
     with raw_server(*drips, pause=0.2) as server, pytest.raises(Unavailable, match="too slowly"):
@@ -214,7 +212,7 @@ def stranger() -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_is_checked_unless_somebody_said_to_ignore_it(
+def test_a_certificate_is_checked_unless_the_spec_ignores_it(
     sink: OpenMetadataStatusSink, stranger: ssl.SSLContext
 ) -> None:
     with raw_server(OK + b"Content-Length: 2\r\n\r\n{}", tls=stranger) as server:
