@@ -56,10 +56,11 @@ class Environment:
         watched = [f"{namespace}-{suffix}" for suffix in case.setup.watched]
         with ExitStack() as stack:
             proxy = stack.enter_context(FaultProxy(shared.cluster.kubeconfig, address=self.address, tls=self.tls))
+            stack.enter_context(_volume(shared.cluster, namespace))
             stack.callback(_delete, shared.cluster, [namespace, *watched])
             for name in (namespace, *watched):
                 prepare_namespace(replace(shared, namespace=name))
-            _install(shared.cluster, namespace, self._values(case, watched, proxy))
+            _install(shared.cluster, namespace, self._values(case, namespace, watched, proxy))
             site = replace(shared, namespace=watched[-1] if watched else namespace)
             yield stack.enter_context(
                 open_installation(
@@ -71,11 +72,11 @@ class Environment:
                 )
             )
 
-    def _values(self, case: Case, watched: list[str], proxy: FaultProxy) -> dict[str, Any]:
+    def _values(self, case: Case, namespace: str, watched: list[str], proxy: FaultProxy) -> dict[str, Any]:
         in_force = settings(self.shared.site.images["runner"], **LIMITS, **case.setup.settings)
         del in_force["logArchive"]  # the chart has its own
         variables = {"KUBERNETES_SERVICE_HOST": self.address, "KUBERNETES_SERVICE_PORT": str(proxy.port)}
-        one_node = case.setup.replicas == 1
+        volume = {"type": "volume", "volume": {"keep": False, "storageClassName": namespace}}
         return {
             "image": built_images(self.shared.site.images),
             "settings": in_force,
@@ -86,7 +87,7 @@ class Environment:
                 "replicas": case.setup.replicas,
                 "extraEnv": [{"name": name, "value": value} for name, value in variables.items()],
             },
-            "logArchive": {"type": "volume", "volume": {"keep": False}} if one_node else {"type": "none"},
+            "logArchive": volume if case.setup.replicas == 1 else {"type": "none"},  # it can be on one node only
         }
 
 
@@ -115,7 +116,8 @@ def prepare_namespace(site: Site) -> None:
 
 def remove_leftovers(cluster: Cluster) -> None:
     """Delete what an earlier round has left."""
-    cluster.kubectl("delete", "namespace", "-l", f"{OWN}={_LABEL}", "--ignore-not-found", "--timeout=90s", timeout=100)
+    for kind in ("namespace", "pv"):
+        cluster.kubectl("delete", kind, "-l", f"{OWN}={_LABEL}", "--ignore-not-found", "--timeout=90s", timeout=100)
     sites.remove(cluster, NAMESPACE)
 
 
@@ -126,6 +128,26 @@ def _install(cluster: Cluster, namespace: str, values: dict[str, Any]) -> None:
         objects = helm.template(RELEASE, namespace, "--values", str(file))
     apply(cluster, *(with_namespace(body, namespace) for body in objects))
     wait_for_rollout(cluster, namespace, OPERATOR)
+
+
+@contextmanager
+def _volume(cluster: Cluster, name: str) -> Iterator[None]:
+    """Offer a volume for the log archive until the block ends: those of the test cluster are few, and used once."""
+    with TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o777)  # the kubelet does not give a hostPath to a pod's fsGroup
+        spec = {
+            "storageClassName": name,
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": folder},
+        }
+        metadata = {"name": name, "labels": {OWN: _LABEL}}
+        apply(cluster, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec})
+        try:
+            yield
+        finally:
+            cluster.kubectl("delete", "pv", name, "--wait=false")
 
 
 def with_namespace(body: dict[str, Any], namespace: str) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def run_case(installation: Installation, case: Case, number: int) -> tuple[Trial
     )
     for problem in result.problems:
         say(f"  {case.name}: {problem}")
-    if result.problems:
-        for _, seen in observations:
-            say(f"  {report.timeline(seen)}")
+    bad = [seen for expected, seen in observations if problems_of(case, [(expected, seen)])]
+    for seen in bad or [seen for _, seen in observations if result.problems]:
+        say(f"  {report.timeline(seen)}")
     return trial, result
 
 

@@ -30,6 +30,8 @@ class Observation:
     """Each state and reason that the record of the ended run has ever had, in order."""
     record: Json | None = None
     """The last record that a status had."""
+    is_listed: bool = True
+    """Whether the last status still has it: one of more than 20 leaves as soon as it is reported."""
     jobs: Sequence[str] = ()
     """Names of all Jobs that carried the run's id."""
     overlapping_pods: Sequence[tuple[str, str]] = ()

@@ -96,6 +96,12 @@ class Observer:
         with self._changed:
             return max(self._runs[run].containers_ended.values(), default=None)
 
+    def is_listed(self, run: str) -> bool:
+        """Return whether the last status of the run's pipeline has it; also where the pipeline has gone with it."""
+        with self._changed:
+            listed = self._listed.get(self._runs[run].pipeline)
+            return listed is None or run in listed
+
     def unlisted(self, run: str) -> tuple[tuple[float, float], ...]:
         """Return when a run that had not ended was in no list of its pipeline's status, until now at most."""
         with self._changed:

@@ -15,6 +15,7 @@ from tests.support.waiting import wait_for
 
 MESSAGE: Final = "the chaos policy refuses it"
 _VERSION: Final = "admissionregistration.k8s.io/v1"
+_PROBE_IMAGE: Final = "localhost/probe"
 _PROBE: Final = {"metadata": {"annotations": {"chaos.example.com/probe": "yes"}}}
 
 
@@ -54,10 +55,13 @@ def rewriting_images(trial: Trial, cronjob: str, prefix: str) -> Iterator[None]:
         "matchConditions": [{"name": "foreign", "expression": f"!{image}.startsWith('{prefix}')"}],
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
     }
+    probe = [{"op": "replace", "path": path, "value": _PROBE_IMAGE}]
+    is_rewritten = lambda: f"{prefix}{_PROBE_IMAGE}" in _dry_run(trial, "cronjobs", cronjob, probe)  # noqa: E731
     with _in_force(trial, "Mutating", spec, {}):
-        wait_for("the policy to be in force", lambda: prefix in _dry_run(trial, "cronjobs", cronjob), timeout=30)
+        wait_for("the policy to be in force", is_rewritten, timeout=30)
         trial.disturbed()
         yield
+    wait_for("the policy to be gone", lambda: not is_rewritten(), timeout=30)
     trial.recovered()
 
 
@@ -87,14 +91,14 @@ def _in_force(trial: Trial, kind: str, spec: dict[str, Any], binding: dict[str, 
         cluster.kubectl("delete", kinds, name, "--ignore-not-found")
 
 
-def _dry_run(trial: Trial, resource: str, name: str) -> str:
+def _dry_run(trial: Trial, resource: str, name: str, change: object = _PROBE) -> str:
     """Return what the API server answers to a change by the operator, which it does not make."""
     api: Any = connect(read_configuration(str(trial.site.cluster.kubeconfig)))
     api.set_default_header("Impersonate-User", operator_account(trial))
     batch = client.BatchV1Api(api)
     patch = batch.patch_namespaced_job if resource == "jobs" else batch.patch_namespaced_cron_job
     try:
-        answer = patch(name, trial.site.namespace, _PROBE, dry_run="All")
+        answer = patch(name, trial.site.namespace, change, dry_run="All")
     except ApiException as error:
         return str(error.body)
     return json.dumps(api.sanitize_for_serialization(answer))

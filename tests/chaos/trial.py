@@ -236,9 +236,11 @@ class Trial:
         return run
 
     def _is_settled(self, one: _Started) -> bool:
-        record = self.installation.observer.seen(one.run_id).record or {}
+        observer = self.installation.observer
+        record = observer.seen(one.run_id).record or {}
+        is_noted = record.get("report") in ("Done", "Refused") or not observer.is_listed(one.run_id)
         is_reported = self.row(one.run_id).get("state") in FINISHED_STATES
-        return record.get("state") in FINISHED_STATES and record.get("report") in ("Done", "Refused") and is_reported
+        return record.get("state") in FINISHED_STATES and is_noted and is_reported
 
     def _observation(self, one: _Started, *, with_log: bool) -> Observation:
         observer = self.installation.observer
@@ -252,6 +254,7 @@ class Trial:
             recorded_at=seen.recorded_at,
             ends=tuple(seen.ends),
             record=seen.record,
+            is_listed=observer.is_listed(one.run_id),
             jobs=tuple(seen.jobs.values()),
             overlapping_pods=tuple(seen.overlaps),
             unlisted=observer.unlisted(one.run_id),

@@ -11,14 +11,12 @@ leaves the resourceVersion alone. It neither validates nor fills in defaults: te
     cluster.writes                                             # what was written, in order
 """
 
-import builtins
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
-from ingestion_operator.constants import COLUMN_FULL_NAME
 from ingestion_operator.errors import Conflict, NotFound
 from ingestion_operator.ports import Kind, Propagation
 from tests.support.fake_clock import FakeClock
@@ -157,17 +155,6 @@ class FakeCluster:
             ]
 
         return self._call(Call("list", kind.plural, ""), found)
-
-    def pages(self, kind: Kind, namespace: str, *, size: int) -> Iterator[builtins.list[Body]]:
-        found = self.list(kind, namespace, {})
-        return (found[begin : begin + size] for begin in range(0, len(found), size))
-
-    def rows(self, kind: Kind, namespace: str, *, without: str) -> Sequence[Body]:
-        """Only the columns that name a pipeline."""
-        return [
-            {"Name": body["metadata"]["name"], COLUMN_FULL_NAME: body["spec"].get("fullyQualifiedName")}
-            for body in self.list(kind, namespace, {}, without=without)
-        ]
 
     def create(self, kind: Kind, body: Body, *, field_manager: str = "") -> Body:
         metadata = body["metadata"]

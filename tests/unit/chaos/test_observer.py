@@ -73,7 +73,9 @@ def test_the_runs_of_a_pipeline_that_has_gone_need_no_list(observer: Observer) -
 def test_a_run_that_leaves_every_list_while_it_works_is_unlisted(observer: Observer) -> None:
     observer._note_job(job(), 1.0, False)
     observer._note_pipeline(pipeline("r"), 2.0, False)
+    assert observer.is_listed("r")
     observer._note_pipeline(pipeline("newer"), 3.0, False)
+    assert not observer.is_listed("r")
     ((begin, _),) = observer.unlisted("r")
     assert begin == 3.0
 
