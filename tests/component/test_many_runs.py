@@ -1,6 +1,5 @@
 """Two hundred runs of one pipeline: all of them decide, though a status has room for twenty."""
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -17,8 +16,6 @@ from tests.support.fake_sink import FakeSink, reporter_over
 from tests.support.objects import NAMESPACE, Body, at, job, manifest, pod, settings
 from tests.support.reconciling import Reconciling
 from tests.support.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
-
-SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})
 
 
 def queued(number: int) -> Body:

@@ -8,6 +8,7 @@ from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import Forbidden
 from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Run
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
 from ingestion_operator.reconcile.observed import Observed, permission_missing
@@ -37,8 +38,8 @@ class Observer:
         record = self._store.pipeline(key)
         return Pipeline.parse_leniently(record.body(), record.spec_changed_at) if record is not None else None
 
-    def observe(self, pipeline: Pipeline, settings: Settings, now: datetime) -> Observed:
-        """Return the pipeline with what belongs to it. Raises ClusterError.
+    def observe(self, pipeline: Pipeline, remembered: Sequence[Run], settings: Settings, now: datetime) -> Observed:
+        """Return the pipeline with what belongs to it; `remembered` are as in Observed. Raises ClusterError.
 
         Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
         """
@@ -50,7 +51,7 @@ class Observer:
             cronjob, blocker = None, permission_missing(error)
         own_cronjob = cronjob.uid if cronjob is not None and is_owned(cronjob, pipeline) else None
         jobs = owned(self._store.jobs_of(namespace, name), pipeline.uid, own_cronjob)
-        known = pipeline.status.runs
+        known = [*pipeline.status.runs, *remembered]
         gone, requeue_at = self._gone(pipeline, missing_jobs(jobs, known), now)
         job_uids, known_jobs = {job.uid for job in jobs}, {run.job for run in known}
         pods = _of_jobs(self._store.pods_of(namespace, name), job_uids, known_jobs)
@@ -61,6 +62,7 @@ class Observer:
             cronjob=cronjob,
             jobs=jobs,
             pods=pods,
+            remembered=remembered,
             deleted_pods=[pod for pod in deleted if pod.uid not in present],
             blocker=blocker,
             gone_jobs=gone,

@@ -8,6 +8,7 @@ from typing import Literal
 from ingestion_operator.errors import Forbidden, Rejected
 from ingestion_operator.k8s.objects import CronJob, Job
 from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.models.status import Run
 from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding
 
@@ -21,6 +22,8 @@ class Observed:
     """The CronJob of the pipeline's name, whoever controls it."""
     jobs: Sequence[Job]
     pods: Sequence[Pod]
+    remembered: Sequence[Run] = ()
+    """Unfinished or unreported runs that the status has no room for."""
     deleted_pods: Sequence[Pod] = ()
     """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
     blocker: Rejected | None = None
@@ -31,6 +34,11 @@ class Observed:
     """When it will be known whether a Job that is absent has been replaced."""
     version: VersionFinding | None = None
     """Whether the server and the runner's image fit; None when that is not known."""
+
+    @property
+    def known_runs(self) -> Sequence[Run]:
+        """The runs that were seen before."""
+        return [*self.pipeline.status.runs, *self.remembered]
 
     @property
     def seen_pods(self) -> Sequence[Pod]:

@@ -68,7 +68,7 @@ class Finish:
 
 def current_runs(observed: Observed, settings: Settings, now: datetime) -> Runs:
     """Return the runs from Jobs, pods and what was recorded before."""
-    known, jobs, pods = observed.pipeline.status.runs, observed.jobs, observed.seen_pods
+    known, jobs, pods = observed.known_runs, observed.jobs, observed.seen_pods
     replaces = observed.pipeline.spec.concurrency.policy == "Replace"
     found = runs_of(jobs, pods, known, now, gone=observed.gone_jobs, replaces=replaces)
     runs = pending.with_waiting_since(found, known, jobs, pods, now)

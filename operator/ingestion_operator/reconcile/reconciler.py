@@ -9,19 +9,20 @@ from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ActionsFailed, Conflict
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observe import Observer
 from ingestion_operator.reconcile.observed import ActionFailure
-from ingestion_operator.reconcile.plan import current_runs, earliest, finish, make_plan
+from ingestion_operator.reconcile.plan import Plan, current_runs, earliest, finish, make_plan
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reconcile.status import condition
 from ingestion_operator.reconcile.status_writer import StatusWriter
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.runs.admission import starts_run
+from ingestion_operator.runs.history import is_finished
 from ingestion_operator.settings import Settings
 
 RESYNC: Final = timedelta(hours=10)
@@ -60,6 +61,8 @@ class PipelineReconciler:
         self._writer = StatusWriter(cluster, store, clock, observers)
         self._uids: dict[PipelineKey, str] = {}
         """Of the pipelines that something is remembered of."""
+        self._remembered: dict[PipelineKey, Sequence[Run]] = {}
+        """Unfinished or unreported runs that the status has no room for: their Jobs may be deleted."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
         self._failed_deletions: dict[PipelineKey, Sequence[ActionFailure]] = {}
@@ -81,7 +84,7 @@ class PipelineReconciler:
             self.forget(key)  # another pipeline of that name has followed
             self._uids[key] = pipeline.uid
         settings, now = self._settings(), self._clock.now().replace(microsecond=0)
-        observed = self._observer.observe(pipeline, settings, now)
+        observed = self._observer.observe(pipeline, self._remembered.get(key, ()), settings, now)
         is_check_due = self._is_secret_check_due(key, pipeline, now)
         children = self._children.ensure(observed, settings, now, checks_secrets=is_check_due)
         if is_check_due and children.blocker is None and children.failure is None:
@@ -91,6 +94,7 @@ class PipelineReconciler:
         causes = self._observer.causes(pipeline, found.unexplained(now))
         plan = make_plan(observed, children, found, causes, settings, now)
         pipeline = self._writer.write(pipeline, plan.status, observed.jobs)
+        self._remember(key, plan)
         actions, requeue_at = plan.actions, plan.requeue_at
         if any(map(starts_run, actions)) and not self._observer.knows_active_jobs(observed):
             actions = [action for action in actions if not starts_run(action)]
@@ -121,8 +125,17 @@ class PipelineReconciler:
         self._children.forget(key)
         self._writer.forget(key)
         self._uids.pop(key, None)
+        self._remembered.pop(key, None)
         self._secrets_found.pop(key, None)
         self._failed_deletions.pop(key, None)
+
+    def _remember(self, key: PipelineKey, plan: Plan) -> None:
+        in_status = {run.id for run in plan.status.runs}
+        others = [run for run in plan.runs if run.id not in in_status and (not is_finished(run) or run.is_unreported)]
+        if others:
+            self._remembered[key] = others
+        else:
+            self._remembered.pop(key, None)
 
     def _is_secret_check_due(self, key: PipelineKey, pipeline: Pipeline, now: datetime) -> bool:
         """Return whether the Secrets that the pipeline names are to be asked for: what was found is trusted."""
