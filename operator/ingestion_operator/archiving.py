@@ -135,7 +135,7 @@ class LogArchiver:
         """Follow the log of a pod that exists, from the start of its container on."""
         attempt = self._attempts.get(pod.uid)
         if attempt is None:
-            key, begun = attempt_of(pod), pod.attempt.start_time
+            key, begun = attempt_of(pod), pod.start_time
             if pod.uid in self._done or key is None or begun is None:
                 return
             attempt = self._attempts[pod.uid] = _Attempt(key, begun)

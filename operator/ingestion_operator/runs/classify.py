@@ -96,7 +96,7 @@ def trigger(job: Job) -> Trigger:
 
 
 def _state(job: Job, attempts: Sequence[Pod]) -> _State:
-    last = next((one for one in reversed(attempts) if one.attempt.reason != SUPERSEDED), None)
+    last = next((one for one in reversed(attempts) if one.reason != SUPERSEDED), None)
     if (complete := job.condition("Complete", "SuccessCriteriaMet")) is not None:
         return _succeeded(last, complete.time or job.created)
     if (failed := job.condition("Failed", "FailureTarget")) is not None:
@@ -108,14 +108,12 @@ def _state(job: Job, attempts: Sequence[Pod]) -> _State:
     if last.is_finished:
         return _attempt_ended(job, attempts, last)
     if last.is_running and not last.is_reachable:
-        text = (
-            f"Node {last.attempt.node} does not report its status, nor that of pod {last.attempt.pod}, which ran there"
-        )
+        text = f"Node {last.node} does not report its status, nor that of pod {last.name}, which ran there"
         return "running", NODE_LOST, text, None
     if last.is_running:
-        return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.attempt.pod}", None
+        return "running", "Running", f"Attempt {len(attempts)} runs in pod {last.name}", None
     cause = cause_in_pod(last.waiting_reason, last.waiting_message)
-    return "queued", cause.reason, f"Pod {last.attempt.pod} waits: {cause.text}", None
+    return "queued", cause.reason, f"Pod {last.name} waits: {cause.text}", None
 
 
 def _job_failed(job: Job, last: Pod | None, failed: Condition) -> _State:
@@ -123,7 +121,7 @@ def _job_failed(job: Job, last: Pod | None, failed: Condition) -> _State:
     if last is not None and last.has_succeeded:
         return _succeeded(last, end)
     if last is not None and last.is_ending and job.condition("Failed") is None:
-        return "running", "Stopping", f"Pod {last.attempt.pod} has been asked to end: {job_reason}", None
+        return "running", "Stopping", f"Pod {last.name} has been asked to end: {job_reason}", None
     if job_reason == "DeadlineExceeded" and (verdict := _verdict(job)) is not None:
         if last is not None and verdict[0] == NODE_LOST and last.has_ended_by_itself:
             return _failed(job, last, job_reason, "", end)
@@ -144,22 +142,22 @@ def _suspended(job: Job, attempts: Sequence[Pod], last: Pod | None) -> _State:
 
 def _attempt_ended(job: Job, attempts: Sequence[Pod], last: Pod) -> _State:
     """Decide from the pod where no retry is left; the Job's own condition follows a second or more later."""
-    end = last.attempt.end_time
-    if end is not None and last.attempt.exit_code == 0:
+    end = last.end_time
+    if end is not None and last.exit_code == 0:
         return _succeeded(last, end)
     if end is not None and _was_stopped(job, last, None):
         return _stopped(job, last, end)
     if end is not None and not has_another_attempt(job, attempts, last):
         return _failed(job, last, "Failed", "", end)
-    if sizes_of(job) and last.attempt.reason == OUT_OF_MEMORY:
+    if sizes_of(job) and last.reason == OUT_OF_MEMORY:
         return "running", OUT_OF_MEMORY, next_attempt_gets_more(job, [one.attempt for one in attempts]), None
     follows = "the Job is being ended, since no retry is left" if is_used_up(job, attempts) else "another follows"
-    return "running", _RETRYING, f"Attempt {len(attempts)} ended ({last.attempt.reason}); {follows}", None
+    return "running", _RETRYING, f"Attempt {len(attempts)} ended ({last.reason}); {follows}", None
 
 
 def _succeeded(last: Pod | None, job_end: datetime) -> _State:
     outcome = last.outcome if last else None
-    end = (last.attempt.end_time if last else None) or job_end
+    end = (last.end_time if last else None) or job_end
     if outcome is not None and outcome.state in ("success", "partialSuccess"):
         return outcome.state, outcome.reason, outcome.message, end
     return "success", "Succeeded", "The workflow ended with exit code 0", end
@@ -168,12 +166,12 @@ def _succeeded(last: Pod | None, job_end: datetime) -> _State:
 def _failed(job: Job, last: Pod | None, job_reason: str, job_message: str, job_end: datetime) -> _State:
     if last is None:
         return "failed", job_reason[:64], job_message, job_end
-    end = last.attempt.end_time or job_end
-    reason = last.attempt.reason or job_reason
+    end = last.end_time or job_end
+    reason = last.reason or job_reason
     if reason in _KUBERNETES_REASONS or last.outcome is None:
-        exit_code = "" if last.attempt.exit_code is None else f", exit code {last.attempt.exit_code}"
+        exit_code = "" if last.exit_code is None else f", exit code {last.exit_code}"
         remark = what_to_raise(job, last.attempt) if reason == OUT_OF_MEMORY else job_message
-        return "failed", reason[:64], f"Pod {last.attempt.pod}: {reason}{exit_code}. {remark}".strip(), end
+        return "failed", reason[:64], f"Pod {last.name}: {reason}{exit_code}. {remark}".strip(), end
     state: RunState = "stopped" if last.outcome.state == "stopped" else "failed"
     return state, last.outcome.reason, last.outcome.message, end
 
@@ -208,7 +206,7 @@ def _was_stopped(job: Job, last: Pod | None, job_reason: str | None) -> bool:
     stop = stop_time(job)
     if stop is None:
         return False
-    end = last.attempt.end_time if last else None
+    end = last.end_time if last else None
     if constants.ANNOTATION_MEMORY_STEP in job.annotations:
         return True  # it was suspended for more memory when its end was requested
     # The Job has no deadline but the one that ends it.
@@ -216,10 +214,10 @@ def _was_stopped(job: Job, last: Pod | None, job_reason: str | None) -> bool:
 
 
 def _stopped(job: Job, last: Pod | None, job_end: datetime) -> _State:
-    end = (last.attempt.end_time if last else None) or job_end
+    end = (last.end_time if last else None) or job_end
     if constants.ANNOTATION_HOLD in job.annotations:
         return "stopped", "Abandoned", "The run's own configuration was never written: start it again", end
-    has_started = (last is not None and last.attempt.start_time is not None) or has_grown(job)
+    has_started = (last is not None and last.start_time is not None) or has_grown(job)
     suffix = "" if has_started else " before it began"
     caller = job.annotation(constants.ANNOTATION_STOPPED_BY)
     if caller == REPLACED_BY:

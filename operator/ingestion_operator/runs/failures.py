@@ -22,9 +22,7 @@ def attempts_of(job: Job, pods: Sequence[Pod]) -> list[Pod]:
     ordered = sorted(pods, key=lambda pod: pod.age)
     attempts = [pod.attempt for pod in ordered]
     return [
-        replace(pod, attempt=pod.attempt.model_copy(update={"reason": SUPERSEDED}))
-        if is_superseded(job, attempts, index)
-        else pod
+        replace(pod, reason=SUPERSEDED) if is_superseded(job, attempts, index) else pod
         for index, pod in enumerate(ordered)
     ]
 
@@ -32,8 +30,7 @@ def attempts_of(job: Job, pods: Sequence[Pod]) -> list[Pod]:
 def counted_by_kubernetes(attempts: Sequence[Pod]) -> int:
     """Return how many failures the Job has, as soon as its pods show them."""
     return sum(
-        pod.is_finished and not pod.is_disrupted and pod.attempt.exit_code != 0 and pod.attempt.reason != SUPERSEDED
-        for pod in attempts
+        pod.is_finished and not pod.is_disrupted and pod.exit_code != 0 and pod.reason != SUPERSEDED for pod in attempts
     )
 
 
@@ -46,7 +43,7 @@ def is_used_up(job: Job, attempts: Sequence[Pod]) -> bool:
 
 def has_another_attempt(job: Job, attempts: Sequence[Pod], last: Pod) -> bool:
     """Return whether Kubernetes makes another pod after `last`, which has failed, and the operator lets it."""
-    if last.attempt.exit_code in NOT_REPEATED:
+    if last.exit_code in NOT_REPEATED:
         return False
     if last.is_disrupted:
         return True
@@ -55,6 +52,6 @@ def has_another_attempt(job: Job, attempts: Sequence[Pod], last: Pod) -> bool:
         return False
     if not sizes_of(job):
         return True
-    if last.attempt.reason == OUT_OF_MEMORY:
-        return next_size(job, last.attempt.memory) is not None
+    if last.reason == OUT_OF_MEMORY:
+        return next_size(job, last.memory) is not None
     return retries_left(job, [pod.attempt for pod in attempts], failures) >= 0

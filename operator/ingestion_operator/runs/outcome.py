@@ -1,6 +1,8 @@
 """The runner's own account of a run: the termination message of its container."""
 
 import json
+from dataclasses import dataclass
+from sys import intern
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,26 +12,35 @@ from ingestion_operator.models.base import KubernetesModel
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
-class FirstFailure(KubernetesModel):
-    """The first entity that failed."""
-
-    name: str = ""
-    error: str = ""
+State = Literal["success", "partialSuccess", "failed", "stopped"]
 
 
-class RunnerOutcome(KubernetesModel):
-    """What the runner wrote before it ended."""
+class _Message(KubernetesModel):
+    """The termination message, version 1."""
 
     version: Literal[1]
-    state: Literal["success", "partialSuccess", "failed", "stopped"]
+    state: State
     reason: Annotated[str, Field(max_length=64)]
     message: str = ""
     records: _Count | None = None
     warnings: _Count | None = None
     errors: _Count | None = None
-    first_failure: FirstFailure | None = None
     provisional: bool = False
     reported_by: str = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOutcome:
+    """What the runner wrote before it ended."""
+
+    state: State
+    reason: str
+    message: str
+    records: int | None
+    warnings: int | None
+    errors: int | None
+    provisional: bool
+    reported_by: str
     """Who closed the run's row at the server: workflow or runner, which has read it after the workflow's end."""
 
     @property
@@ -43,6 +54,16 @@ def parse_outcome(message: str | None) -> RunnerOutcome | None:
     if not message:
         return None
     try:
-        return RunnerOutcome.model_validate(json.loads(message))
+        found = _Message.model_validate(json.loads(message))
     except (ValueError, RecursionError):  # a pod may write anything; ValidationError is a ValueError
         return None
+    return RunnerOutcome(
+        found.state,
+        intern(found.reason),
+        found.message,
+        found.records,
+        found.warnings,
+        found.errors,
+        found.provisional,
+        intern(found.reported_by),
+    )

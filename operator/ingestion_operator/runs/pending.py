@@ -188,6 +188,6 @@ def _waiting(run: Run, job: Job, own: Sequence[Pod], since: datetime, limit: tim
     if last is None or last.is_finished:
         subject, events_of = f"Job {run.job}, which has no pod,", job.uid
     else:
-        subject = f"Pod {last.attempt.pod}"
+        subject = f"Pod {last.name}"
         events_of = last.uid if last.waiting_reason in SILENT else ""
     return Waiting(run.id, job, subject, events_of, since + EXPLAIN_AFTER, since + limit)

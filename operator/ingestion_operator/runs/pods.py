@@ -41,7 +41,15 @@ class Pod:
     """The value of the pipeline label: the name of the pipeline's CronJob."""
     run_id: str
     """The caller's run id, else the UID of the Job; empty for a pod that belongs to no run."""
-    attempt: Attempt
+    node: str | None
+    start_time: datetime | None
+    """When the runner's container started."""
+    end_time: datetime | None
+    exit_code: int | None
+    reason: str | None
+    """Why the attempt ended; None before its end."""
+    memory: str | None
+    """The memory limit of the runner's container."""
     is_running: bool
     is_finished: bool
     disruption: str
@@ -53,6 +61,19 @@ class Pod:
     waiting_message: str
     lost_since: datetime | None = None
     """Since when its node is unreachable: Kubernetes takes the condition Ready from it then, without a reason."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The pod as a run's record has it. Made on demand: as a model it is as large as the rest of the record."""
+        return Attempt.model_construct(
+            pod=self.name,
+            node=self.node,
+            start_time=self.start_time,
+            end_time=self.end_time,
+            exit_code=self.exit_code,
+            reason=self.reason,
+            memory=self.memory,
+        )
 
     @property
     def is_disrupted(self) -> bool:
@@ -83,7 +104,7 @@ class Pod:
     def has_succeeded(self) -> bool:
         """Whether the runner reported itself that its work was done."""
         is_success = self.outcome is not None and self.outcome.state in ("success", "partialSuccess")
-        return is_success and self.attempt.exit_code == 0
+        return is_success and self.exit_code == 0
 
     @property
     def has_ended_by_itself(self) -> bool:
@@ -130,15 +151,12 @@ def read_pod(pod: Mapping[str, Any]) -> Pod:
         owner=controller_of(metadata),
         pipeline=intern(labels.get(constants.LABEL_PIPELINE, "")),
         run_id=str(run_id or "")[: constants.RUN_ID_LIMIT],
-        attempt=Attempt(
-            pod=metadata["name"],
-            node=(pod.get("spec") or {}).get("nodeName"),
-            start_time=read_time((terminated or running or {}).get("startedAt")),
-            end_time=read_time((terminated or {}).get("finishedAt")),
-            exit_code=terminated.get("exitCode") if terminated else None,
-            reason=_end_reason(status, terminated, outcome),
-            memory=_memory(pod),
-        ),
+        node=_interned((pod.get("spec") or {}).get("nodeName")),
+        start_time=read_time((terminated or running or {}).get("startedAt")),
+        end_time=read_time((terminated or {}).get("finishedAt")),
+        exit_code=terminated.get("exitCode") if terminated else None,
+        reason=_interned(_end_reason(status, terminated, outcome)),
+        memory=_interned(_memory(pod)),
         is_running=running is not None,
         is_finished=terminated is not None or phase in ("Succeeded", "Failed"),
         disruption=_disruption(status),
@@ -148,6 +166,10 @@ def read_pod(pod: Mapping[str, Any]) -> Pod:
         waiting_message=message,
         lost_since=_lost_since(status),
     )
+
+
+def _interned(text: str | None) -> str | None:
+    return intern(text) if text is not None else None
 
 
 def _disruption(status: Body) -> str:
