@@ -56,7 +56,10 @@ def rewriting_images(trial: Trial, cronjob: str, prefix: str) -> Iterator[None]:
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
     }
     probe = [{"op": "replace", "path": path, "value": _PROBE_IMAGE}]
-    is_rewritten = lambda: f"{prefix}{_PROBE_IMAGE}" in _dry_run(trial, "cronjobs", cronjob, probe)  # noqa: E731
+
+    def is_rewritten() -> bool:
+        return f"{prefix}{_PROBE_IMAGE}" in _dry_run(trial, "cronjobs", cronjob, probe)
+
     with _in_force(trial, "Mutating", spec, {}):
         wait_for("the policy to be in force", is_rewritten, timeout=30)
         trial.disturbed()
@@ -91,7 +94,7 @@ def _in_force(trial: Trial, kind: str, spec: dict[str, Any], binding: dict[str, 
         cluster.kubectl("delete", kinds, name, "--ignore-not-found")
 
 
-def _dry_run(trial: Trial, resource: str, name: str, change: object = _PROBE) -> str:
+def _dry_run(trial: Trial, resource: str, name: str, change: Any = _PROBE) -> str:
     """Return what the API server answers to a change by the operator, which it does not make."""
     api: Any = connect(read_configuration(str(trial.site.cluster.kubeconfig)))
     api.set_default_header("Impersonate-User", operator_account(trial))

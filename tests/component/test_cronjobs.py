@@ -177,7 +177,7 @@ def test_a_cronjob_of_an_earlier_pipeline_blocks_the_next_one(cluster: FakeClust
     assert live(cluster)["metadata"]["ownerReferences"][0]["uid"] == "new"
 
 
-def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, cronjobs: CronJobs) -> None:
+def test_a_cronjob_that_is_being_deleted_is_suspended(cluster: FakeCluster, cronjobs: CronJobs) -> None:
     found = stored(cluster)
     cronjobs.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
@@ -185,7 +185,10 @@ def test_a_cronjob_that_is_being_deleted_is_waited_for(cluster: FakeCluster, cro
     with pytest.raises(Rejected, match="see its finalizers") as caught:
         cronjobs.reconcile(found, SETTINGS, NOW)
     assert (caught.value.reason, caught.value.is_external) == ("WaitingForDeletion", True)
-    assert cluster.writes == []
+    assert live(cluster)["spec"]["suspend"] is True
+    with pytest.raises(Rejected):
+        cronjobs.reconcile(found, SETTINGS, NOW)
+    assert cluster.writes == [Call("merge_patch", "cronjobs", NAME)]
 
 
 def test_a_cronjob_replaced_before_the_write_is_not_overwritten(cluster: FakeCluster, cronjobs: CronJobs) -> None:

@@ -18,7 +18,6 @@ from tests.support.reconciling import Reconciling
 from tests.support.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
 
 
-
 def queued(number: int) -> Body:
     body = job(f"q-{number:03}", created=100 + number, suspended=True, scheduled=False)
     body["metadata"]["annotations"][constants.ANNOTATION_REQUESTED_AT] = at(100 + number)

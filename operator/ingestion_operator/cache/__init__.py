@@ -61,6 +61,15 @@ class Cache:
         finally:
             self._executor.shutdown(wait=False)
 
+    def relist(self) -> None:
+        """Count every scope as not synced until it has been listed again. Call it from the event loop of `run`.
+
+        For a replica that begins to lead: it must not decide from a watch that was cut without a sign.
+        """
+        for reflector in self.reflectors:
+            self.store.expire(reflector.kind, reflector.scope)
+            reflector.relist()
+
     def ages(self) -> dict[tuple[Kind, str], float]:
         """Return, by kind and scope, how many seconds ago the API server last gave a sign."""
         return {(one.kind, one.scope): one.age_seconds for one in self.reflectors}

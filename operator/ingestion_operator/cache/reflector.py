@@ -93,6 +93,7 @@ class Reflector:
         self._executor = executor
         self._version: str | None = None
         """Where the watch goes on; None: list first."""
+        self._watching: asyncio.Future[None] | None = None
         self._pauses = 0
         self._failures = 0
         self._last_error = ""
@@ -125,11 +126,16 @@ class Reflector:
             begun = self._monotonic()
             try:
                 if self._version is None:
-                    await self._list()
+                    self._version = await self._list()
                     self._observe(self.kind, self.scope, "list", self._monotonic() - begun)
                 begun = self._monotonic()
-                await self._watch(self._version or "")
+                self._watching = asyncio.ensure_future(self._watch(self._version))
+                await self._watching
                 self._observe(self.kind, self.scope, "watch", self._monotonic() - begun)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._version is not None or task is None or task.cancelling():
+                    raise  # else the watch alone was cancelled, to list again
             except Exception as error:  # noqa: BLE001  whatever it is, the next list may succeed
                 self._version = None
                 self._report(error)
@@ -138,8 +144,14 @@ class Reflector:
             if self._monotonic() - begun < self._timing.steady:
                 await self._pause(None)  # whatever ends each watch at once must not be asked in a busy loop
 
-    async def _list(self) -> None:
-        """Replace the store's scope by a complete list."""
+    def relist(self) -> None:
+        """List again, whatever the watch brings. Call it from the event loop that this runs in."""
+        self._version = None
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _list(self) -> str:
+        """Replace the store's scope by a complete list; return its version."""
         query = {**self._query, "limit": str(_PAGE_SIZE)}
         records: list[Record] = []
         while True:
@@ -162,7 +174,7 @@ class Reflector:
         for begin in range(0, len(changes), _BATCH_SIZE):
             self._store.notify(changes[begin : begin + _BATCH_SIZE])
             await asyncio.sleep(0)
-        self._version = version
+        return version
 
     async def _watch(self, version: str) -> None:
         """Take events until the API server ends the watch. Raises ClusterError for any other end."""

@@ -201,6 +201,11 @@ class Store:
             change = self._remove(kind, body.get("metadata") or {}, last)
         self.notify([change] if change is not None else [])
 
+    def expire(self, kind: Kind, scope: str) -> None:
+        """Count a scope as not synced until it is replaced; its records stay."""
+        with self._lock:
+            self._tables[kind].versions.pop(scope, None)
+
     def advance(self, kind: Kind, scope: str, resource_version: str) -> None:
         """Take a bookmark: the watch has shown all changes of a scope up to a version."""
         with self._lock:

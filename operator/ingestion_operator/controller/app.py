@@ -157,7 +157,7 @@ class Operator:
     def _leads(self, leads: bool) -> None:
         self._metrics.leads(leads)
         if leads:
-            self._enqueue_all("")  # what was refused meanwhile waits with a long back-off
+            self._cache.relist()  # each scope is enqueued once it is synced again
 
     async def _lead(self, kopf_thread: KopfThread) -> None:
         """Wait for the Lease, then start everything that writes."""
@@ -232,12 +232,13 @@ class Operator:
         """
         known: set[str] = set()
         while True:
-            for scope in set(self._cache.store.synced_scopes()) - known:
-                if not known:
-                    kopf_thread.start()
-                known.add(scope)
+            synced = set(self._cache.store.synced_scopes())
+            if synced and not kopf_thread.has_started:
+                kopf_thread.start()
+            for scope in synced - known:
                 self._enqueue_all(scope)
-            await asyncio.sleep(_SYNC_SECONDS if len(known) < len(self._cache.store.scopes) else _SETTINGS_SECONDS)
+            known = synced
+            await asyncio.sleep(_SYNC_SECONDS)
 
     def _enqueue_all(self, scope: str) -> None:
         for pipeline in self._cache.store.pipelines(scope):

@@ -70,6 +70,11 @@ class KopfThread:
         """Start watching."""
         self._thread.start()
 
+    @property
+    def has_started(self) -> bool:
+        """Whether `start` was called."""
+        return self._thread.ident is not None
+
     def stop(self) -> None:
         """Ask kopf to end; it only enqueues, so nobody has to wait for it."""
         self._stop.set()

@@ -67,10 +67,11 @@ def plan_cronjob(pipeline: Pipeline, live: CronJob | None, settings: Settings, n
 
 
 def suspension(pipeline: Pipeline, live: CronJob | None, now: datetime) -> SuspendCronJob | None:
-    """Return the suspension of a CronJob whose pipeline must not start runs, whatever else its spec says."""
-    if live is None or live.is_suspended or live.is_deleting or not is_owned(live, pipeline):
+    """Return the suspension of a CronJob that must not start runs, whatever else the pipeline's spec says."""
+    if live is None or live.is_suspended or not (is_owned(live, pipeline) or _was_ours(live, pipeline)):
         return None
-    return SuspendCronJob(live) if pipeline.is_deleting or is_paused(pipeline, now) else None
+    must_not_fire = pipeline.is_deleting or live.is_deleting or is_paused(pipeline, now)
+    return SuspendCronJob(live) if must_not_fire else None
 
 
 def is_untouched(live: CronJob) -> bool:
@@ -85,9 +86,8 @@ def is_owned(live: CronJob, pipeline: Pipeline) -> bool:
 
 def _check_owner(live: CronJob, pipeline: Pipeline) -> None:
     name = f"CronJob {live.namespace}/{live.name}"
-    is_ours, owner = is_owned(live, pipeline), live.owner
-    was_ours = owner is not None and (owner.kind, owner.name) == (constants.KIND, pipeline.name)
-    if live.is_deleting or (was_ours and not is_ours):
+    is_ours = is_owned(live, pipeline)
+    if live.is_deleting or (_was_ours(live, pipeline) and not is_ours):
         raise Rejected(
             "WaitingForDeletion",
             f"{name} is being deleted, and a new one follows when it is gone: see its finalizers if that takes long",
@@ -100,6 +100,11 @@ def _check_owner(live: CronJob, pipeline: Pipeline) -> None:
             "It is left unchanged",
             is_external=True,
         )
+
+
+def _was_ours(live: CronJob, pipeline: Pipeline) -> bool:
+    """Return whether a CronJob belongs to a pipeline of this name, maybe an earlier one."""
+    return live.owner is not None and (live.owner.kind, live.owner.name) == (constants.KIND, pipeline.name)
 
 
 def schedule_floor(live: CronJob, desired: dict[str, Any], pipeline: Pipeline, now: datetime) -> datetime | None:

@@ -70,6 +70,16 @@ class Observer:
             version=self._version(pipeline, settings),
         )
 
+    def knows_active_jobs(self, observed: Observed) -> bool:
+        """Return whether the cache has every Job that the CronJob controller says is active. Raises ClusterError.
+
+        A watch may be cut without a sign for a while: a run is not admitted beside one that the cache does not know.
+        """
+        cronjob = observed.cronjob
+        body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name) if cronjob is not None else None
+        active = ((body or {}).get("status") or {}).get("active") or []
+        return {one.get("uid") for one in active} <= {job.uid for job in observed.jobs}
+
     def causes(self, pipeline: Pipeline, waits: Sequence[Waiting]) -> Mapping[str, Cause]:
         """Return by run id what Events say of pods that do not start: one list for each. Raises ClusterError."""
         found: dict[str, Cause] = {}

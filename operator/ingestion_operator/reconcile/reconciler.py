@@ -21,6 +21,7 @@ from ingestion_operator.reconcile.status import condition
 from ingestion_operator.reconcile.status_writer import StatusWriter
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
+from ingestion_operator.runs.admission import starts_run
 from ingestion_operator.runs.history import is_finished
 from ingestion_operator.settings import Settings
 
@@ -28,6 +29,7 @@ RESYNC: Final = timedelta(hours=10)
 """How long a pipeline is trusted without an event, as controller-runtime does."""
 
 _NOT_SYNCED_PAUSE: Final = timedelta(seconds=5)
+_UNKNOWN_JOB_PAUSE: Final = timedelta(seconds=2)
 _SECRET_REASONS: Final = ("SecretNotFound", "SecretKeyNotFound", "CreateContainerConfigError")
 """Reasons of a run that waits, which say that a Secret may have gone."""
 
@@ -93,7 +95,11 @@ class PipelineReconciler:
         plan = make_plan(observed, children, found, causes, settings, now)
         pipeline = self._writer.write(pipeline, plan.status, observed.jobs)
         self._remember(key, plan.runs, plan.status, observed.jobs)
-        outcome = self._actor.carry_out(plan.actions)
+        actions, requeue_at = plan.actions, plan.requeue_at
+        if any(map(starts_run, actions)) and not self._observer.knows_active_jobs(observed):
+            actions = [action for action in actions if not starts_run(action)]
+            requeue_at = earliest([requeue_at, now + _UNKNOWN_JOB_PAUSE])
+        outcome = self._actor.carry_out(actions)
         # Last, since it waits for another server; what is due is recorded by now.
         live_pods = {pod.name for pod in observed.pods if not pod.is_finished}
         result = self._reporter.report(pipeline, plan.status.runs, live_pods)
@@ -113,7 +119,7 @@ class PipelineReconciler:
         if outcome.has_written or _has_room_for_more(plan.status, done.status):
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
-        return earliest([plan.requeue_at, result.requeue_at, resync])
+        return earliest([requeue_at, result.requeue_at, resync])
 
     def forget(self, key: PipelineKey) -> None:
         """Drop what is remembered of a pipeline that is gone."""

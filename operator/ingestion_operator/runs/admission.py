@@ -76,6 +76,11 @@ def decide(jobs: Sequence[Job], runs: Sequence[Run], limits: Limits, now: dateti
     )
 
 
+def starts_run(action: JobAction) -> bool:
+    """Return whether an action lets a run start that waits."""
+    return isinstance(action, PatchJob) and constants.ANNOTATION_ADMITTED_AT in action.annotations
+
+
 def admissible(queued: Sequence[Job], running: int, limits: Limits) -> list[Job]:
     """Return the Jobs that may start while `running` others are active, oldest first."""
     free = max(0, limits.max_active_runs - running)

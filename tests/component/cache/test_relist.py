@@ -1,0 +1,35 @@
+"""A replica that begins to lead lists everything again: a watch may have been cut without a sign."""
+
+import asyncio
+from pathlib import Path
+
+from ingestion_operator.cache import Cache
+from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.kube.api_session import ApiSession
+from ingestion_operator.ports import PIPELINES
+from tests.support.fake_api_server import FakeApiServer
+from tests.support.objects import NAMESPACE, manifest
+from tests.support.waiting import until
+
+
+def test_a_relist_finds_what_a_silent_watch_did_not_bring(tmp_path: Path) -> None:
+    async def scene() -> None:
+        server = FakeApiServer()
+        async with server.serving():
+            session = ApiSession(server.write_kubeconfig(tmp_path / "kubeconfig"))
+            cache = Cache(session, [NAMESPACE])
+            running = asyncio.create_task(cache.run())
+            await until("the first list", lambda: cache.store.has_synced(NAMESPACE) and server.watches() == 4)
+            server.mute_watches()
+            server.put(PIPELINES, manifest("unseen"))
+            cache.relist()
+            assert not cache.store.has_synced(NAMESPACE)
+            await until("the second list", lambda: cache.store.has_synced(NAMESPACE))
+            assert cache.store.pipeline(PipelineKey(NAMESPACE, "unseen")) is not None
+            assert cache.problems() == []
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            assert all(task() for _, task in cache._tasks)
+            await session.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
