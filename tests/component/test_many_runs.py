@@ -135,7 +135,7 @@ def test_a_deleted_job_of_any_waiting_run_is_recorded(
 
 
 def test_reports_go_on_by_themselves_until_none_is_left(
-    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, clock: FakeClock
+    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink
 ) -> None:
     cluster.put(PIPELINES, manifest(history={"successful": 100, "failed": 100}))
     for number in range(90):
