@@ -58,6 +58,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     """A Prometheus that has scraped operator and gateway a few times."""
     gateway = Metrics()
     gateway.requests.labels("trigger", "200").inc()
+    gateway._watch_age.labels("jobs").set(1)
     gateway.seconds.labels("trigger").observe(0.1)
     servers = [
         make_server("127.0.0.1", 0, make_wsgi_app(registry), handler_class=_Quiet)

@@ -13,7 +13,7 @@ from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import NAMESPACE, Body, at, job, manifest, pod, settings
+from tests.support.objects import NAMESPACE, NOW, Body, at, job, manifest, pod, settings
 from tests.support.reconciling import Reconciling
 from tests.support.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
 
@@ -39,10 +39,10 @@ def crowded(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
-def end(cluster: FakeCluster, name: str) -> None:
+def end(cluster: FakeCluster, name: str, seconds: float = 60) -> None:
     """Let a run fail out of memory: nothing in its pod can report that."""
-    cluster.put(PODS, pod(f"{name}-a", of=name, **OUT_OF_MEMORY))
-    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": at(60)}
+    cluster.put(PODS, pod(f"{name}-a", of=name, ended=seconds, **OUT_OF_MEMORY))
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": at(seconds)}
     cluster.edit(JOBS, NAMESPACE, name, lambda body: body["status"].update(failed=1, conditions=[failed]))
 
 
@@ -107,6 +107,43 @@ def test_two_hundred_ends_are_reported_once_each_across_restarts(
     assert sorted(sink.writes) == [f"uid-j-{number:03}" for number in range(200)]
 
 
+def test_ends_in_the_order_of_other_clocks_are_all_reported(
+    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink
+) -> None:
+    """Nodes differ in their clocks: a run that is seen later may have ended earlier than those that left the list."""
+    cluster.put(PIPELINES, manifest(concurrency={"policy": "Allow", "maxActiveRuns": 100}))
+    names = [f"j-{number:02}" for number in range(60)]
+    for name in names:
+        cluster.put(JOBS, job(name, scheduled=False))
+        cluster.put(PODS, pod(f"{name}-a", of=name, running=True))
+    reconcile(reconciling)
+    for number, name in enumerate(names):
+        end(cluster, name, seconds=200 - number)
+        reconcile(reconciling)
+    assert sorted(sink.writes) == [f"uid-{name}" for name in names]
+
+
+def test_a_deleted_job_of_any_waiting_run_is_recorded(
+    crowded: FakeCluster, reconciling: Reconciling, sink: FakeSink
+) -> None:
+    reconcile(reconciling)
+    assert "q-150" not in {run.job for run in status(crowded).runs}
+    crowded.delete(JOBS, NAMESPACE, "q-150")
+    reconcile(reconciling)
+    assert {run.job: run.reason for run in status(crowded).runs}["q-150"] == "JobDeleted"
+    assert sink.rows["uid-q-150"]["pipelineState"] == "failed"
+
+
+def test_reports_go_on_by_themselves_until_none_is_left(
+    cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink
+) -> None:
+    cluster.put(PIPELINES, manifest(history={"successful": 100, "failed": 100}))
+    for number in range(90):
+        cluster.put(JOBS, job(f"j-{number:03}", created=number, ended=number + 60, condition="Failed"))
+    reconcile(reconciling)
+    assert len(sink.writes) == 90
+
+
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["start", "end", "reconcile", "restart"]), st.integers(0, 199)), max_size=30
 )
@@ -116,6 +153,7 @@ ACTIONS = st.lists(
 @given(actions=ACTIONS, down=st.booleans())
 def test_any_order_of_ends_among_200_runs_ends_in_one_record(actions: list[tuple[str, int]], *, down: bool) -> None:
     clock, sink = FakeClock(), FakeSink()
+    clock.forward(seconds=400)
     cluster = FakeCluster(clock)
     cluster.put(PIPELINES, manifest(concurrency={"policy": "Allow", "maxActiveRuns": 100}))
     for number in range(200):
@@ -129,10 +167,11 @@ def test_any_order_of_ends_among_200_runs_ends_in_one_record(actions: list[tuple
             cluster.put(PODS, pod(f"{name}-a", of=name, running=True))
         elif action == "end" and body is not None and not body["spec"]["suspend"] and name not in ended:
             ended.add(name)
-            end(cluster, name)
+            end(cluster, name, (clock.moment - NOW).total_seconds())
         elif action == "restart":
             operator = restarted(cluster, sink, clock)
         reconcile(operator)
+        clock.forward(seconds=1)
     sink.down = None
     for _ in range(12):
         clock.forward(minutes=1)

@@ -16,6 +16,26 @@ PIPELINES_COUNT = 1000
 SECRET: Any = {"connectionSecretRef": {"name": "shop", "key": "k"}}
 
 
+def test_a_new_spec_does_not_wait_for_the_back_off(
+    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
+    for name in ("first", "second"):
+        cluster.put(PIPELINES, manifest(name, **SECRET))
+        reconciling.reconcile(PipelineKey(NAMESPACE, name))
+    for _ in range(8):
+        clock.forward(minutes=6)
+        reconciling.reconcile(PipelineKey(NAMESPACE, "first"))
+    cluster.put(SECRETS, {"metadata": {"name": "shop", "namespace": NAMESPACE}, "data": {"k": "eA=="}})
+    clock.forward(seconds=3)
+    reconciling.reconcile(PipelineKey(NAMESPACE, "first"))
+    assert status(cluster, "first").conditions[0].reason == "SecretNotFound"
+    cluster.put(PIPELINES, manifest("second", timeout="1h", **SECRET))
+    cluster.put(PIPELINES, manifest("third", **SECRET))
+    for name in ("second", "third"):
+        reconciling.reconcile(PipelineKey(NAMESPACE, name))
+        assert status(cluster, name).conditions[0].reason == "Reconciled"
+
+
 def test_a_thousand_pipelines_share_reads_of_a_missing_secret(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:

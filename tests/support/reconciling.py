@@ -22,7 +22,7 @@ from ingestion_operator.system_clock import SystemClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.objects import Body
 
-_ROUNDS: Final = 6
+_ROUNDS: Final = 12
 
 
 def sync(store: Store, cluster: FakeCluster) -> None:

@@ -23,7 +23,7 @@ class Observed:
     jobs: Sequence[Job]
     pods: Sequence[Pod]
     remembered: Sequence[Run] = ()
-    """Unfinished or unreported runs that the status has no room for."""
+    """Runs that the status has no room for: unfinished, unreported, or with a Job."""
     deleted_pods: Sequence[Pod] = ()
     """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
     blocker: Rejected | None = None

@@ -62,6 +62,7 @@ class Plan:
 class Finish:
     """What is recorded in the end, then deleted."""
 
+    runs: Sequence[Run]
     status: PipelineStatus
     actions: Sequence[DeleteJob]
 
@@ -130,7 +131,7 @@ def finish(
     pipeline = observed.pipeline
     runs = with_reports(plan.runs, result)
     status = with_results(pipeline, plan.status, runs, failures, result, now)
-    return Finish(status, retention.expired(observed.jobs, runs, pipeline.spec.history))
+    return Finish(runs, status, retention.expired(observed.jobs, runs, pipeline.spec.history))
 
 
 def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:

@@ -7,15 +7,15 @@ from typing import Final
 
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ActionsFailed, Conflict
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.k8s.objects import Job, PipelineKey
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observe import Observer
 from ingestion_operator.reconcile.observed import ActionFailure
-from ingestion_operator.reconcile.plan import Plan, current_runs, earliest, finish, make_plan
+from ingestion_operator.reconcile.plan import current_runs, earliest, finish, make_plan
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reconcile.status import condition
 from ingestion_operator.reconcile.status_writer import StatusWriter
@@ -62,7 +62,7 @@ class PipelineReconciler:
         self._uids: dict[PipelineKey, str] = {}
         """Of the pipelines that something is remembered of."""
         self._remembered: dict[PipelineKey, Sequence[Run]] = {}
-        """Unfinished or unreported runs that the status has no room for: their Jobs may be deleted."""
+        """Runs that the status has no room for, while there is something to do about them or about their Jobs."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
         """The generation whose Secrets were there, and when."""
         self._failed_deletions: dict[PipelineKey, Sequence[ActionFailure]] = {}
@@ -94,7 +94,7 @@ class PipelineReconciler:
         causes = self._observer.causes(pipeline, found.unexplained(now))
         plan = make_plan(observed, children, found, causes, settings, now)
         pipeline = self._writer.write(pipeline, plan.status, observed.jobs)
-        self._remember(key, plan)
+        self._remember(key, plan.runs, plan.status, observed.jobs)
         actions, requeue_at = plan.actions, plan.requeue_at
         if any(map(starts_run, actions)) and not self._observer.knows_active_jobs(observed):
             actions = [action for action in actions if not starts_run(action)]
@@ -106,6 +106,7 @@ class PipelineReconciler:
         failures = [*([children.failure] if children.failure is not None else []), *outcome.failures]
         done = finish(observed, plan, [*failures, *self._failed_deletions.pop(key, [])], result, now)
         self._writer.write(pipeline, done.status, observed.jobs, result.blocker)
+        self._remember(key, done.runs, done.status, observed.jobs)
         deletions = self._actor.carry_out(done.actions)
         if deletions.failures:
             self._failed_deletions[key] = deletions.failures
@@ -115,7 +116,7 @@ class PipelineReconciler:
             raise ActionsFailed(f"{failures[0].what} failed: {failures[0].error}")
         if outcome.has_conflict or deletions.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
-        if outcome.has_written:
+        if outcome.has_written or _has_room_for_more(plan.status, done.status):
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
         return earliest([requeue_at, result.requeue_at, resync])
@@ -129,9 +130,13 @@ class PipelineReconciler:
         self._secrets_found.pop(key, None)
         self._failed_deletions.pop(key, None)
 
-    def _remember(self, key: PipelineKey, plan: Plan) -> None:
-        in_status = {run.id for run in plan.status.runs}
-        others = [run for run in plan.runs if run.id not in in_status and (not is_finished(run) or run.is_unreported)]
+    def _remember(self, key: PipelineKey, runs: Sequence[Run], status: PipelineStatus, jobs: Sequence[Job]) -> None:
+        in_status, present = {run.id for run in status.runs}, {job.run_id for job in jobs}
+        others = [
+            run
+            for run in runs
+            if run.id not in in_status and (not is_finished(run) or run.is_unreported or run.id in present)
+        ]
         if others:
             self._remembered[key] = others
         else:
@@ -149,3 +154,9 @@ class PipelineReconciler:
         )
         waits = any(run.state not in FINISHED_STATES and run.reason in _SECRET_REASONS for run in pipeline.status.runs)
         return generation != pipeline.generation or now - found_at >= RESYNC or waits
+
+
+def _has_room_for_more(before: PipelineStatus, after: PipelineStatus) -> bool:
+    """Return whether the reports that were made gave way to runs whose report is still due."""
+    known = {run.id for run in before.runs}
+    return any(run.is_unreported and run.id not in known for run in after.runs)

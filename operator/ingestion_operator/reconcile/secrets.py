@@ -1,7 +1,7 @@
 """Whether the Secrets that a pipeline names are there: one GET for a missing Secret, whoever names it.
 
 Secrets are never listed or watched. What was found is trusted until a pipeline's spec changes or a slow resync; what is
-missing is asked for again with back-off, once for all pipelines that wait for it.
+missing is asked for again with back-off, once for all pipelines that wait for it; at once where a spec is new.
 """
 
 import random
@@ -16,6 +16,7 @@ from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.references import KeyReference
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.ports import SECRETS, Clock, ClusterApi
+from ingestion_operator.reconcile.status import condition
 
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LAST_PAUSE: Final = timedelta(minutes=5)
@@ -56,22 +57,26 @@ class SecretChecks:
 
         Reasons: SecretNotFound, SecretKeyNotFound, SecretAccessMissing. Raises ClusterError.
         """
+        ready = condition(pipeline.status, "Ready")
+        is_edited = ready is None or ready.observed_generation != pipeline.generation
         for field, reference in named_secrets(pipeline.spec):
-            secret = self._get(pipeline.namespace, reference)
+            secret = self._get(pipeline.namespace, reference, is_urgent=is_edited)
             if (problem := _problem(pipeline.namespace, field, reference, secret)) is not None:
                 # Together, but not in the same instant: the first one asks, the others share the answer.
                 return problem, secret.next_at + timedelta(seconds=random.uniform(0, 1))  # noqa: S311  jitter
         return None
 
-    def _get(self, namespace: str, reference: KeyReference) -> _Secret:
+    def _get(self, namespace: str, reference: KeyReference, *, is_urgent: bool) -> _Secret:
+        """Return what the last GET showed, after another one if that is due, or if `is_urgent`: a person waits."""
         key = namespace, reference.name
         with self._lock:
             lock = self._locks.setdefault(key, Lock())
         with lock:
             known, now = self._secrets.get(key), self._clock.now()
-            is_missing = known is not None and reference.key not in known.keys
-            if known is not None and now < (known.next_at if is_missing else known.asked_at + _FRESH):
-                return known
+            if known is not None:
+                backs_off = reference.key not in known.keys and not is_urgent
+                if now < (known.next_at if backs_off else known.asked_at + _FRESH):
+                    return known
             found = self._secrets[key] = self._ask(namespace, reference, known, now)
             return found
 
