@@ -94,7 +94,7 @@ class OperatorMetrics:
             "ingestion_operator_reconcile_seconds", "Reconciliations of a pipeline.", _RECONCILE_SECONDS
         )
         self._results = counter("ingestion_operator_reconcile", "Reconciliations, by their result.", "result")
-        for result in ("success", "requeue_after", "error"):
+        for result in ("success", "error"):
             self._results.labels(result)
         self._errors = counter(
             "ingestion_operator_reconcile_errors", "Reconciliations that failed and are retried.", "error"
@@ -177,7 +177,7 @@ class OperatorMetrics:
                     self._results.labels("error").inc()
                     self._errors.labels(type(error).__name__ if isinstance(error, ClusterError) else _UNEXPECTED).inc()
                     raise
-            self._results.labels("success" if requeue_at is None else "requeue_after").inc()
+            self._results.labels("success").inc()
             return requeue_at
 
         return observed
