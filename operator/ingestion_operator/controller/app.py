@@ -12,7 +12,7 @@ from typing import Final
 
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.cache import Cache
-from ingestion_operator.controller.handlers import CacheEvents
+from ingestion_operator.controller.handlers import CacheEvents, SyncedScopes
 from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.controller.kopf_thread import KopfThread
 from ingestion_operator.controller.metrics import OperatorMetrics
@@ -49,10 +49,13 @@ _REPORTS_SECONDS: Final = 0.25
 """Between two checks, in memory, for reports that can be made now."""
 
 _IN_FLIGHT_SECONDS: Final = 24.0
-"""How long an orderly end waits for calls in flight: each is bounded by less, and the pod's grace period by more."""
+"""How long an orderly end waits for calls in flight: each is bounded by less."""
 
-_TASKS_SECONDS: Final = 12.0
-"""How long it waits for the log archive to write what it has read."""
+_END_SECONDS: Final = 27.0
+"""For calls in flight and the log archive's last segments together: the pod's grace period is 30 s."""
+
+_ARCHIVE_SECONDS: Final = (2.0, 12.0)
+"""How long it waits, at least and at most, for the log archive to write what it has read."""
 
 
 class Operator:
@@ -92,6 +95,7 @@ class Operator:
         self._archiver: LogArchiver | None = None
         self._follower: KubernetesLogFollower | None = None
         CacheEvents(self._cache.store, self._queue, lambda: self._archiver, self._queue.forget)
+        self._scopes = SyncedScopes(self._cache.store, self._queue)
 
     def _may_write(self) -> bool:
         return self._elector.may_write and not self._is_ending
@@ -157,7 +161,8 @@ class Operator:
     def _leads(self, leads: bool) -> None:
         self._metrics.leads(leads)
         if leads:
-            self._cache.relist()  # each scope is enqueued once it is synced again
+            self._cache.relist()
+            self._scopes.forget()  # each is enqueued once it is synced again: what failed meanwhile backs off
 
     async def _lead(self, kopf_thread: KopfThread) -> None:
         """Wait for the Lease, then start everything that writes."""
@@ -193,11 +198,14 @@ class Operator:
     async def _end(self, kopf_thread: KopfThread, tasks: Collection[asyncio.Task[object]]) -> None:
         """Take no more work, wait for what is in flight, flush the archive, and release the Lease."""
         self._is_ending = True  # what is in flight ends at its next write
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _END_SECONDS
         for task in tasks:
             task.cancel()
         kopf_thread.stop()
         has_ended = await self._queue.shutdown(_IN_FLIGHT_SECONDS)
-        late = await self._tasks.stop(_TASKS_SECONDS)
+        least, most = _ARCHIVE_SECONDS
+        late = await self._tasks.stop(min(most, max(least, latest - loop.time())))
         await self._session.close()
         if self._follower is not None:
             await self._follower.close()
@@ -215,7 +223,7 @@ class Operator:
             await asyncio.sleep(_SETTINGS_SECONDS)
             if (current := self._settings.current()) is not known:
                 known = current
-                self._enqueue_all("")
+                self._scopes.enqueue()
 
     async def _follow_servers(self, beat: Callable[[], None]) -> None:
         """Enqueue pipelines whose reports waited for their server, or whose server's version has become known."""
@@ -226,23 +234,11 @@ class Operator:
                 self._queue.add(PipelineKey(namespace, name))
 
     async def _enqueue_synced(self, kopf_thread: KopfThread) -> None:
-        """Enqueue all pipelines of a scope once everything of it has been listed.
-
-        Then the CRD is there, for which kopf asks once, at its start.
-        """
-        known: set[str] = set()
+        """Enqueue what has been synced. The first time kopf starts: the CRD is there, for which it asks once."""
         while True:
-            synced = set(self._cache.store.synced_scopes())
-            if synced and not kopf_thread.has_started:
+            if self._scopes.enqueue_new() and not kopf_thread.has_started:
                 kopf_thread.start()
-            for scope in synced - known:
-                self._enqueue_all(scope)
-            known = synced
             await asyncio.sleep(_SYNC_SECONDS)
-
-    def _enqueue_all(self, scope: str) -> None:
-        for pipeline in self._cache.store.pipelines(scope):
-            self._queue.add(pipeline.key)
 
 
 def run_operator(
