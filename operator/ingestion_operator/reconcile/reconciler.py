@@ -123,6 +123,7 @@ class PipelineReconciler:
 
     def forget(self, key: PipelineKey) -> None:
         """Drop what is remembered of a pipeline that is gone."""
+        self._observer.forget(key)
         self._children.forget(key)
         self._writer.forget(key)
         self._uids.pop(key, None)
