@@ -97,6 +97,7 @@ class LogArchiver:
         clock: Clock,
         retention: Callable[[], timedelta],
         *,
+        may_write: Callable[[], bool] = lambda: True,
         max_streams: int = MAX_STREAMS,
         max_done: int = MAX_DONE,
         flush_seconds: float = FLUSH_SECONDS,
@@ -108,6 +109,7 @@ class LogArchiver:
         self._follower = follower
         self._clock = clock
         self._retention = retention
+        self._may_write = may_write
         self._max_streams = max_streams
         self._max_done = max_done
         self._flush_seconds = flush_seconds
@@ -227,8 +229,9 @@ class LogArchiver:
             await self._read_to_the_end(attempt, writer)
             await self._stored(partial(writer.flush, end=True))
         except asyncio.CancelledError:
-            with contextlib.suppress(StoreError):
-                await self._in_thread(writer.flush)
+            if self._may_write():
+                with contextlib.suppress(StoreError):
+                    await self._in_thread(writer.flush)
             raise
 
     async def _read_to_the_end(self, attempt: _Attempt, writer: SegmentWriter) -> None:
@@ -291,11 +294,12 @@ class LogArchiver:
         """Let the store do something, as often as it takes."""
         failures = 0
         while True:
-            try:
-                return await self._in_thread(call)
-            except StoreError as error:
-                failures += 1
-                self._store_troubles.warn(f"logs wait for their archive: {error}")
+            if self._may_write():
+                try:
+                    return await self._in_thread(call)
+                except StoreError as error:
+                    failures += 1
+                    self._store_troubles.warn(f"logs wait for their archive: {error}")
             # Not among the lines above: the error would keep the text of the call alive meanwhile.
             await asyncio.sleep(self._pause_seconds(failures))
 

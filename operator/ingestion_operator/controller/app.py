@@ -183,7 +183,9 @@ class Operator:
         def retention() -> timedelta:
             return timedelta(seconds=duration_seconds((self._settings.current().log_archive or first).retention))
 
-        archiver = self._archiver = LogArchiver(self._store, self._follower, self._clock, retention)
+        archiver = self._archiver = LogArchiver(
+            self._store, self._follower, self._clock, retention, may_write=lambda: self._elector.may_write
+        )
         for pod in self._cache.store.pods():
             archiver.observe(pod)
         self._tasks.start("archive", archiver.run())
