@@ -68,6 +68,8 @@ class Operator:
         self._health = Health()
         self._tasks = TaskSupervisor(self._health)
         self._is_ending = False
+        self._enqueued: set[str] = set()
+        """Scopes whose pipelines were enqueued since all of it was listed."""
         # One for each worker, and one for the Lease beside them: another would be closed after each call.
         self._api = connect(read_configuration(kubeconfig), pool_size=WORKERS + 1)
         lease_cluster = KubernetesCluster(
@@ -157,7 +159,9 @@ class Operator:
     def _leads(self, leads: bool) -> None:
         self._metrics.leads(leads)
         if leads:
-            self._cache.relist()  # each scope is enqueued once it is synced again
+            self._cache.relist()
+            # Each scope is enqueued once it is synced again: maybe before the next check, so that none sees it expired.
+            self._enqueued.clear()
 
     async def _lead(self, kopf_thread: KopfThread) -> None:
         """Wait for the Lease, then start everything that writes."""
@@ -232,14 +236,13 @@ class Operator:
 
         Then the CRD is there, for which kopf asks once, at its start.
         """
-        known: set[str] = set()
         while True:
             synced = set(self._cache.store.synced_scopes())
             if synced and not kopf_thread.has_started:
                 kopf_thread.start()
-            for scope in synced - known:
+            for scope in synced - self._enqueued:
                 self._enqueue_all(scope)
-            known = synced
+            self._enqueued = synced
             await asyncio.sleep(_SYNC_SECONDS)
 
     def _enqueue_all(self, scope: str) -> None:
