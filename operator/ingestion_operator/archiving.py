@@ -49,8 +49,8 @@ _MISSING_SECONDS: Final = 60.0
 """How long a log may be nowhere before its pod is taken to be gone though no watch said so."""
 
 MAX_DONE: Final = 20_000
-"""Pods whose logs are known to be complete, without a look into the store: 2 MiB. The oldest are forgotten first, since
-nobody tells of a pod that goes while the watch of pods is cut."""
+"""Pods whose logs are known to be complete, without a read of the store: 2 MiB. The oldest are forgotten first, since
+no event comes for a pod that goes while the watch of pods is cut."""
 
 _STORE_THREADS: Final = 4
 _COMPLAINTS: Final = 5

@@ -32,9 +32,7 @@ async def lead_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for reflector in operator._cache.reflectors:  # as if its watch had lasted: without a pause before the list
             monkeypatch.setattr(reflector, "_timing", replace(DEFAULT_TIMING, steady=0.0))
         kopf_thread = cast("Any", SimpleNamespace(has_started=True))
-        tasks = [
-            asyncio.create_task(work) for work in (operator._cache.run(), operator._enqueue_synced(kopf_thread))
-        ]
+        tasks = [asyncio.create_task(work) for work in (operator._cache.run(), operator._enqueue_synced(kopf_thread))]
         try:
             await until("the pipeline to be enqueued", lambda: KEY in enqueued)
             for _ in range(10):
