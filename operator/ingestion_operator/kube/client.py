@@ -249,7 +249,7 @@ class KubernetesCluster:
     def _check_fence(self, method: str, path: str) -> None:
         if method != "GET" and not self._may_write():
             raise Unavailable(
-                f"{method} {path} is not sent: this replica may not write, since its Lease is not renewed"
+                f"{method} {path} is not sent: this replica ends, or has not renewed its Lease in time"
             )
 
     def _call(
