@@ -248,9 +248,7 @@ class KubernetesCluster:
 
     def _check_fence(self, method: str, path: str) -> None:
         if method != "GET" and not self._may_write():
-            raise Unavailable(
-                f"{method} {path} is not sent: this replica ends, or has not renewed its Lease in time"
-            )
+            raise Unavailable(f"{method} {path} is not sent: this replica ends, or has not renewed its Lease in time")
 
     def _call(
         self,
