@@ -48,7 +48,7 @@ _SYNC_SECONDS: Final = 0.1
 _REPORTS_SECONDS: Final = 0.25
 """Between two checks, in memory, for reports that can be made now."""
 
-_IN_FLIGHT_SECONDS: Final = 24.0
+_IN_FLIGHT_SECONDS: Final = 26.0
 """How long an orderly end waits for calls in flight: each is bounded by less, and the pod's grace period by more."""
 
 _TASKS_SECONDS: Final = 12.0
@@ -159,7 +159,8 @@ class Operator:
     def _leads(self, leads: bool) -> None:
         self._metrics.leads(leads)
         if leads:
-            self._cache.relist()
+            if self._cache.store.synced_scopes():  # else the first lists are under way
+                self._cache.relist()
             # Each scope is enqueued once it is synced again: maybe before the next check, so that none sees it expired.
             self._enqueued.clear()
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator.cache.store import Store
-from ingestion_operator.errors import Forbidden
+from ingestion_operator.errors import ClusterError, Forbidden
 from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import Run
@@ -71,12 +71,15 @@ class Observer:
         )
 
     def knows_active_jobs(self, observed: Observed) -> bool:
-        """Return whether the cache has every Job that the CronJob controller says is active. Raises ClusterError.
+        """Return whether the cache has every Job that the CronJob controller says is active. Raises nothing.
 
         A watch may be cut without a sign for a while: a run is not admitted beside one that the cache does not know.
         """
         cronjob = observed.cronjob
-        body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name) if cronjob is not None else None
+        try:
+            body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name) if cronjob is not None else None
+        except ClusterError:
+            return False  # asked again soon; all else goes on
         active = ((body or {}).get("status") or {}).get("active") or []
         return {one.get("uid") for one in active} <= {job.uid for job in observed.jobs}
 
