@@ -26,7 +26,7 @@ class Frame:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what py-spy writes of a frame, such as `refresh (ingestion_operator/refresh.py:96)`."""
+        """Read what py-spy writes of a frame, such as `reconcile (ingestion_operator/reconcile/reconciler.py:96)`."""
         found = _FRAME.match(text)
         return cls(package_of(found["file"]), found["function"]) if found else cls("python", text)
 

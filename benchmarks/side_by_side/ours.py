@@ -75,13 +75,13 @@ class Ours:
         self.site.kubectl("delete", "lease", constants.LEASE_NAME, "--ignore-not-found")
 
     def settle(self) -> None:
-        """A deploy is over when it is answered, but for the operator's look at the new pipeline."""
+        """A deploy is over when it is answered, but for the operator's reconciliation of the new pipeline."""
 
         def all_seen() -> bool:
             listed = self.site.list(constants.PLURAL)
             return all(body.get("status", {}).get("cronJobName") for body in listed)
 
-        wait_for("the operator to have looked at all pipelines", all_seen, timeout=_START_SECONDS)
+        wait_for("the operator to have reconciled all pipelines", all_seen, timeout=_START_SECONDS)
 
     def own(self) -> Groups:
         return {name: {pid for uid in uids for pid in in_cgroup(uid)} for name, uids in self._pods().items()}

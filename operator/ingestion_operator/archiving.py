@@ -49,8 +49,8 @@ _MISSING_SECONDS: Final = 60.0
 """How long a log may be nowhere before its pod is taken to be gone though no watch said so."""
 
 MAX_DONE: Final = 20_000
-"""Pods whose logs are known to be complete, without a look into the store: 2 MiB. The oldest are forgotten first, since
-nobody tells of a pod that goes while the watch of pods is cut."""
+"""Pods whose logs are known to be complete, without a read of the store: 2 MiB. The oldest are forgotten first, since
+no event comes for a pod that goes while the watch of pods is cut."""
 
 _STORE_THREADS: Final = 4
 _COMPLAINTS: Final = 5
@@ -97,6 +97,7 @@ class LogArchiver:
         clock: Clock,
         retention: Callable[[], timedelta],
         *,
+        may_write: Callable[[], bool] = lambda: True,
         max_streams: int = MAX_STREAMS,
         max_done: int = MAX_DONE,
         flush_seconds: float = FLUSH_SECONDS,
@@ -108,6 +109,7 @@ class LogArchiver:
         self._follower = follower
         self._clock = clock
         self._retention = retention
+        self._may_write = may_write
         self._max_streams = max_streams
         self._max_done = max_done
         self._flush_seconds = flush_seconds
@@ -230,8 +232,9 @@ class LogArchiver:
             await self._read_to_the_end(attempt, writer)
             await self._stored(partial(writer.flush, end=True))
         except asyncio.CancelledError:
-            with contextlib.suppress(StoreError):
-                await self._in_thread(writer.flush)
+            if self._may_write():
+                with contextlib.suppress(StoreError):
+                    await self._in_thread(writer.flush)
             raise
 
     async def _read_to_the_end(self, attempt: _Attempt, writer: SegmentWriter) -> None:
@@ -294,11 +297,12 @@ class LogArchiver:
         """Let the store do something, as often as it takes."""
         failures = 0
         while True:
-            try:
-                return await self._in_thread(call)
-            except StoreError as error:
-                failures += 1
-                self._store_troubles.warn(f"logs wait for their archive: {error}")
+            if self._may_write():
+                try:
+                    return await self._in_thread(call)
+                except StoreError as error:
+                    failures += 1
+                    self._store_troubles.warn(f"logs wait for their archive: {error}")
             # Not among the lines above: the error would keep the text of the call alive meanwhile.
             await asyncio.sleep(self._pause_seconds(failures))
 

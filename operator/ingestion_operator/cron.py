@@ -8,6 +8,7 @@ module searches in the same way; tests/oracle compares it with that library (doc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -57,6 +58,7 @@ class CronExpression:
         return all(matches) if self.both_days else any(matches)
 
 
+@lru_cache(maxsize=4096)  # asked for several times in each reconciliation
 def parse(text: str) -> CronExpression:
     """Return the expression of five fields.
 

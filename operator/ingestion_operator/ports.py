@@ -215,7 +215,7 @@ class StatusObserver(Protocol):
     def on_reconciled(
         self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
-        """Take notice of what a status was when this was called last, and is. Raises nothing."""
+        """Take notice of what a status was when this was called last, and is; both with all runs. Raises nothing."""
 
 
 HandedOver = Literal["taken", "refused", "unknown"]

@@ -12,7 +12,7 @@ from ingestion_operator.settings import Settings, load_settings
 _logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
-"""How long settings are used without a look at the file: many times in each look at a pipeline and in each request."""
+"""How long settings are used without a check of the file: many times in each reconciliation and in each request."""
 
 
 class SettingsFile:

@@ -44,11 +44,11 @@ def test_a_user_without_rights_is_told_which_one_is_missing(nobody: KubernetesCl
         assert caught.value.code == 403
 
 
-def test_a_wrong_token_is_forbidden(bed: Cluster, namespace: str) -> None:
+def test_a_wrong_token_is_unavailable_it_may_be_rotated(bed: Cluster, namespace: str) -> None:
     configuration = read_configuration(str(bed.kubeconfig))
     configuration.cert_file = configuration.key_file = None
     configuration.api_key = {"authorization": "Bearer nonsense"}
-    with pytest.raises(Forbidden) as caught:
+    with pytest.raises(Unavailable) as caught:
         KubernetesCluster(connect(configuration)).get(PODS, namespace, "x")
     assert caught.value.code == 401
 

@@ -1,6 +1,8 @@
 """Reflectors beside a real API server."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -125,3 +127,17 @@ def test_the_api_server_sends_bookmarks(bed: Cluster, namespace: str) -> None:
             await session.close()
 
     assert b'"BOOKMARK"' in b"".join(asyncio.run(run()))
+
+
+def test_a_watch_that_is_left_keeps_no_connection(bed: Cluster, api: KubernetesCluster, namespace: str) -> None:
+    """A TLS connection that is only closed outlives its event loop; the collector warns of it then."""
+
+    async def scene(_cache: Cache, _api: KubernetesCluster) -> None:
+        await asyncio.sleep(0.1)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(8):
+            run_scene(bed, api, [namespace], scene)
+            gc.collect()
+    assert [str(one.message) for one in caught if issubclass(one.category, ResourceWarning)] == []

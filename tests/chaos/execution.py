@@ -138,5 +138,7 @@ def final_counts(done: Sequence[tuple[Trial, Result]]) -> Counts:
     total = sum([*own, *again], Counts())
     if shared:
         known = set().union(*(trial.known_runs() for trial in shared))
-        total += Counts(lost=len(set(shared[0].installation.observer.runs()) - known))
+        pipelines = set().union(*(trial.pipelines() for trial in shared))  # other tests may have run in the namespace
+        runs = shared[0].installation.observer.runs()
+        total += Counts(lost=sum(seen.pipeline in pipelines and run not in known for run, seen in runs.items()))
     return total

@@ -218,6 +218,10 @@ class Trial:
         """Return the runs that this case has started, those that it ignores included."""
         return {one.run_id for one in self._started} | self._ignored
 
+    def pipelines(self) -> set[str]:
+        """Return the names of the pipelines that this case has made."""
+        return set(self._fqns)
+
     def _pipeline(self, suffix: str, service_name: str, spec: dict[str, Any], *, site: Site | None = None) -> str:
         name = f"{self.name}{suffix}"
         body = sites.pipeline(name)

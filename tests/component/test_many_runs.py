@@ -8,11 +8,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
+from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_sink import FakeSink, reporter_over
+from tests.support.lives import SUCCEEDED
 from tests.support.objects import NAMESPACE, NOW, Body, at, job, manifest, pod, settings
 from tests.support.reconciling import Reconciling
 from tests.support.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
@@ -180,3 +182,21 @@ def test_any_order_of_ends_among_200_runs_ends_in_one_record(actions: list[tuple
     assert (found.active or 0) + (found.queued or 0) == 200 - len(ended)
     assert sorted(sink.writes) == sorted(f"uid-{name}" for name in ended)
     assert {run.job for run in found.runs if run.state in FINISHED_STATES} <= ended
+
+
+def test_forty_runs_that_end_at_once_are_counted_once_each(
+    cluster: FakeCluster, sink: FakeSink, clock: FakeClock
+) -> None:
+    metrics = OperatorMetrics()
+    operator = Reconciling(cluster, settings, clock, reporter_over(cluster, sink, settings, clock), observers=[metrics])
+    cluster.put(PIPELINES, manifest(history={"successful": 100}))
+    for number in range(40):
+        name = f"j-{number:02}"
+        cluster.put(JOBS, job(name, created=number, ended=number + 60, condition="Complete"))
+        cluster.put(PODS, pod(f"{name}-a", of=name, created=number, exit_code=0, message=SUCCEEDED))
+    for _ in range(3):
+        reconcile(operator)
+        clock.forward(minutes=1)
+    labels = {"state": "success", "type": "metadata", "trigger": "scheduled"}
+    assert metrics.registry.get_sample_value("ingestion_runs_total", labels) == 40
+    assert [body["reason"] for body in cluster.all(EVENTS)].count("RunEnded") == 40

@@ -268,7 +268,7 @@ def _sidecar(**changes: Any) -> Body:
 def _rules() -> Iterator[Case]:
     """Rules in CEL whose message is our own, but for those of the pod template."""
     for cron in ("", "x", "0 2 * *", "60 2 * * *", "0 2 * * 8", "@reboot", "CRON_TZ=UTC 0 2 * * *", "0 2 * * \u017fun"):
-        fix = "cron must have five fields such as '0 2 * * *', or be one of @yearly"
+        fix = "cron must have five fields such as '0 4 * * *', or be one of @yearly"
         if cron:
             yield Case(f"cron {cron!r}", _schedule(cron=cron), "schedule.cron", fix)
     for zone in ("Local", "/UTC", "Europe/", "Europe//Zurich", "../UTC", "UTC\n", "Zürich"):

@@ -12,7 +12,7 @@ from typing import Final
 
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.cache import Cache
-from ingestion_operator.controller.handlers import CacheEvents, SyncedScopes
+from ingestion_operator.controller.handlers import CacheEvents
 from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.controller.kopf_thread import KopfThread
 from ingestion_operator.controller.metrics import OperatorMetrics
@@ -48,14 +48,11 @@ _SYNC_SECONDS: Final = 0.1
 _REPORTS_SECONDS: Final = 0.25
 """Between two checks, in memory, for reports that can be made now."""
 
-_IN_FLIGHT_SECONDS: Final = 24.0
-"""How long an orderly end waits for calls in flight: each is bounded by less."""
+_IN_FLIGHT_SECONDS: Final = 26.0
+"""How long an orderly end waits for calls in flight: each is bounded by less, and the pod's grace period by more."""
 
-_END_SECONDS: Final = 27.0
-"""For calls in flight and the log archive's last segments together: the pod's grace period is 30 s."""
-
-_ARCHIVE_SECONDS: Final = (2.0, 12.0)
-"""How long it waits, at least and at most, for the log archive to write what it has read."""
+_TASKS_SECONDS: Final = 12.0
+"""How long it waits for the log archive to write what it has read."""
 
 
 class Operator:
@@ -71,6 +68,8 @@ class Operator:
         self._health = Health()
         self._tasks = TaskSupervisor(self._health)
         self._is_ending = False
+        self._enqueued: set[str] = set()
+        """Scopes whose pipelines were enqueued since all of it was listed."""
         # One for each worker, and one for the Lease beside them: another would be closed after each call.
         self._api = connect(read_configuration(kubeconfig), pool_size=WORKERS + 1)
         lease_cluster = KubernetesCluster(
@@ -95,7 +94,6 @@ class Operator:
         self._archiver: LogArchiver | None = None
         self._follower: KubernetesLogFollower | None = None
         CacheEvents(self._cache.store, self._queue, lambda: self._archiver, self._queue.forget)
-        self._scopes = SyncedScopes(self._cache.store, self._queue)
 
     def _may_write(self) -> bool:
         return self._elector.may_write and not self._is_ending
@@ -161,8 +159,10 @@ class Operator:
     def _leads(self, leads: bool) -> None:
         self._metrics.leads(leads)
         if leads:
-            self._cache.relist()
-            self._scopes.forget()  # each is enqueued once it is synced again: what failed meanwhile backs off
+            if self._cache.store.synced_scopes():  # else the first lists are under way
+                self._cache.relist()
+            # Each scope is enqueued once it is synced again: maybe before the next check, so that none sees it expired.
+            self._enqueued.clear()
 
     async def _lead(self, kopf_thread: KopfThread) -> None:
         """Wait for the Lease, then start everything that writes."""
@@ -188,7 +188,9 @@ class Operator:
         def retention() -> timedelta:
             return timedelta(seconds=duration_seconds((self._settings.current().log_archive or first).retention))
 
-        archiver = self._archiver = LogArchiver(self._store, self._follower, self._clock, retention)
+        archiver = self._archiver = LogArchiver(
+            self._store, self._follower, self._clock, retention, may_write=lambda: self._elector.may_write
+        )
         for pod in self._cache.store.pods():
             archiver.observe(pod)
         self._tasks.start("archive", archiver.run())
@@ -198,14 +200,11 @@ class Operator:
     async def _end(self, kopf_thread: KopfThread, tasks: Collection[asyncio.Task[object]]) -> None:
         """Take no more work, wait for what is in flight, flush the archive, and release the Lease."""
         self._is_ending = True  # what is in flight ends at its next write
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + _END_SECONDS
         for task in tasks:
             task.cancel()
         kopf_thread.stop()
         has_ended = await self._queue.shutdown(_IN_FLIGHT_SECONDS)
-        least, most = _ARCHIVE_SECONDS
-        late = await self._tasks.stop(min(most, max(least, latest - loop.time())))
+        late = await self._tasks.stop(_TASKS_SECONDS)
         await self._session.close()
         if self._follower is not None:
             await self._follower.close()
@@ -223,7 +222,7 @@ class Operator:
             await asyncio.sleep(_SETTINGS_SECONDS)
             if (current := self._settings.current()) is not known:
                 known = current
-                self._scopes.enqueue()
+                self._enqueue_all("")
 
     async def _follow_servers(self, beat: Callable[[], None]) -> None:
         """Enqueue pipelines whose reports waited for their server, or whose server's version has become known."""
@@ -234,11 +233,22 @@ class Operator:
                 self._queue.add(PipelineKey(namespace, name))
 
     async def _enqueue_synced(self, kopf_thread: KopfThread) -> None:
-        """Enqueue what has been synced. The first time kopf starts: the CRD is there, for which it asks once."""
+        """Enqueue all pipelines of a scope once everything of it has been listed.
+
+        Then the CRD is there, for which kopf asks once, at its start.
+        """
         while True:
-            if self._scopes.enqueue_new() and not kopf_thread.has_started:
+            synced = set(self._cache.store.synced_scopes())
+            if synced and not kopf_thread.has_started:
                 kopf_thread.start()
+            for scope in synced - self._enqueued:
+                self._enqueue_all(scope)
+            self._enqueued = synced
             await asyncio.sleep(_SYNC_SECONDS)
+
+    def _enqueue_all(self, scope: str) -> None:
+        for pipeline in self._cache.store.pipelines(scope):
+            self._queue.add(pipeline.key)
 
 
 def run_operator(

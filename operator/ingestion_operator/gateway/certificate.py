@@ -13,7 +13,7 @@ _Stamp = tuple[tuple[int, int], ...]
 
 
 class Certificate:
-    """Looks at the files at every handshake. A pair that cannot be used keeps the one before in force."""
+    """Checks the files at every handshake. A pair that cannot be used keeps the one before in force."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         """Read the pair (PEM).

@@ -125,7 +125,7 @@ class ApiSession:
                 if is_read:
                     answer.release()
                 else:
-                    answer.close()
+                    _abort(answer)
         except aiohttp.ClientSSLError as error:
             await self.close()  # the API server's certificate may have a new authority: read its file again
             raise _unreachable(path, error) from error
@@ -136,7 +136,7 @@ class ApiSession:
         login, session = await self._connected()
         answer = await self._send(login, session, path, query, limits)
         if answer.status == _UNAUTHORIZED:
-            answer.close()
+            _abort(answer)
             login, session = await self._connected(refused=login)
             answer = await self._send(login, session, path, query, limits)
         return answer
@@ -187,6 +187,14 @@ def collection_path(kind: Kind, namespace: str) -> str:
     root = "apis" if "/" in kind.api_version else "api"
     within = f"namespaces/{namespace}/" if namespace else ""
     return f"/{root}/{kind.api_version}/{within}{kind.plural}"
+
+
+def _abort(answer: aiohttp.ClientResponse) -> None:
+    """End an answer that is not read to its end: a TLS connection that is only closed waits for the other side."""
+    connection = answer.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    answer.close()
 
 
 def _unreachable(path: str, error: Exception) -> Unavailable:

@@ -243,14 +243,13 @@ class KubernetesCluster:
                     raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
                 _logger.info("Repeating in %.1f s: %s", pause, error)
                 time.sleep(pause)
-                self._check_fence(method, path)
+                if not self._may_write():
+                    raise  # a replica that does not lead, or ends, repeats nothing, reads neither
         return self._call(method, path, query or {}, body, content_type)
 
     def _check_fence(self, method: str, path: str) -> None:
         if method != "GET" and not self._may_write():
-            raise Unavailable(
-                f"{method} {path} is not sent: this replica may not write, since its Lease is not renewed"
-            )
+            raise Unavailable(f"{method} {path} is not sent: this replica ends, or has not renewed its Lease in time")
 
     def _call(
         self,

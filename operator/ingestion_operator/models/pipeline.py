@@ -58,7 +58,7 @@ SecretsManagerLoader = Literal["noop", "env"]
 LoggerLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
 _PRESETS = ", ".join(PRESETS)
-_CRON_MESSAGE = f"cron must have five fields such as '0 2 * * *', or be one of {_PRESETS}"
+_CRON_MESSAGE = f"cron must have five fields such as '0 4 * * *', or be one of {_PRESETS}"
 _ZONE_MESSAGE = "timeZone must be an IANA name such as Europe/Zurich or UTC"
 _WINDOW_MESSAGE = "endDate must be later than startDate: move one of them"
 _SOURCE_MESSAGE = "set exactly one of sourceConfig and sourceConfigSecretRef"

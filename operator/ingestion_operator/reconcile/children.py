@@ -55,9 +55,10 @@ class _Contest:
         doubled: timedelta = _FIRST_PAUSE * 2 ** min(self.restores - _FREE_RESTORES, 10)
         return self.last + min(_CONTEST_WINDOW, doubled)
 
-    def is_over(self, now: datetime) -> bool:
-        """Return whether the CronJob was left alone for a whole window."""
-        return now >= max(self.last, self.allowed_at) + _CONTEST_WINDOW
+    @property
+    def over_at(self) -> datetime:
+        """When the CronJob will have been left alone for a whole window."""
+        return self.allowed_at + _CONTEST_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,10 @@ class Children:
             except ClusterError as error:
                 failure = _failure(f"Secrets of CronJob {name}: read them", error)
         own = live if live is not None and is_owned(live, pipeline) else None
-        contested = self._contested(PipelineKey(pipeline.namespace, pipeline.name), now)
         if blocker is not None and blocker.is_external and requeue_at is None:
             requeue_at = now + _recheck_pause(pipeline, blocker, now)
-        return ChildrenResult(own, blocker, overridden, contested, failure, requeue_at)
+        contested, over_at = self._contested(PipelineKey(pipeline.namespace, pipeline.name), now)
+        return ChildrenResult(own, blocker, overridden, contested, failure, _earliest(requeue_at, over_at))
 
     def forget(self, key: PipelineKey) -> None:
         """Drop what is remembered of a pipeline that is gone."""
@@ -263,19 +264,21 @@ class Children:
     def _contest(self, live: CronJob, key: PipelineKey, now: datetime) -> _Contest:
         with self._lock:
             contest = self._contests.get(key)
-            if contest is None or contest.is_over(now):
+            if contest is None or now >= contest.over_at:
                 contest = self._contests[key] = _Contest(0, now)
         if contest.restores >= _FREE_RESTORES and not contest.manager:
             contest.manager = self._last_manager(live)
         return contest
 
-    def _contested(self, key: PipelineKey, now: datetime) -> str:
+    def _contested(self, key: PipelineKey, now: datetime) -> tuple[str, datetime | None]:
+        """Return which field manager keeps changing the CronJob, and when that counts as over."""
         with self._lock:
             contest = self._contests.get(key)
-            if contest is not None and contest.is_over(now):
+            if contest is not None and now >= contest.over_at:
                 del self._contests[key]
-                return ""
-        return contest.manager if contest is not None and contest.restores >= _FREE_RESTORES else ""
+                contest = None
+        is_contested = contest is not None and contest.restores >= _FREE_RESTORES
+        return (contest.manager, contest.over_at) if contest is not None and is_contested else ("", None)
 
     def _last_manager(self, live: CronJob) -> str:
         """Return the field manager that changed the spec last, other than this program."""

@@ -74,14 +74,17 @@ class Observer:
         )
 
     def knows_active_jobs(self, observed: Observed) -> bool:
-        """Return whether the cache has every Job that the CronJob controller says is active. Raises ClusterError.
+        """Return whether the cache has every Job that the CronJob controller says is active. Raises nothing.
 
         A watch may be cut without a sign for a while: a run is not admitted beside one that the cache does not know.
         """
         cronjob = observed.cronjob
         if cronjob is None or not is_owned(cronjob, observed.pipeline):
             return True
-        body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name)
+        try:
+            body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name)
+        except ClusterError:
+            return False  # asked again soon; all else goes on
         active = ((body or {}).get("status") or {}).get("active") or []
         return {one.get("uid") for one in active} <= {job.uid for job in observed.jobs}
 

@@ -93,7 +93,7 @@ class PipelineReconciler:
         found = current_runs(observed, settings, now)
         causes = self._observer.causes(pipeline, found.unexplained(now))
         plan = make_plan(observed, children, found, causes, settings, now)
-        pipeline = self._writer.write(pipeline, plan.status, observed.jobs)
+        pipeline = self._writer.write(pipeline, observed.known_runs, plan.status, plan.runs, observed.jobs)
         self._remember(key, plan.runs, plan.status, observed.jobs)
         actions, requeue_at = plan.actions, plan.requeue_at
         if any(map(starts_run, actions)) and not self._observer.knows_active_jobs(observed):
@@ -106,7 +106,7 @@ class PipelineReconciler:
         failures = [*([children.failure] if children.failure is not None else []), *outcome.failures]
         before = self._failed_deletions.pop(key, [])
         done = finish(observed, plan, [*failures, *before], result, now)
-        self._writer.write(pipeline, done.status, observed.jobs, result.blocker)
+        self._writer.write(pipeline, plan.runs, done.status, done.runs, observed.jobs, result.blocker)
         self._remember(key, done.runs, done.status, observed.jobs)
         deletions = self._actor.carry_out(done.actions)
         if deletions.failures:

@@ -12,7 +12,7 @@ from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.k8s.objects import Job, PipelineKey
 from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus
+from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.event_recorder import EventRecorder
 from ingestion_operator.reconcile.events import events
@@ -37,16 +37,19 @@ class StatusWriter:
     def write(
         self,
         pipeline: Pipeline,
+        known: Sequence[Run],
         status: PipelineStatus,
+        runs: Sequence[Run],
         jobs: Sequence[Job],
         blocker: ReportBlocker | None = None,
     ) -> Pipeline:
         """Write the status if it changed, announce what changed, and return the pipeline as it is now.
 
-        Raises ClusterError; a stale writer is refused with Conflict.
+        `known` and `runs` are all runs before and now: a status has room for fewer, and each is announced. Raises
+        ClusterError; a stale writer is refused with Conflict.
         """
         key = PipelineKey(pipeline.namespace, pipeline.name)
-        seen = self._unannounced.get(key) or pipeline.status
+        seen = self._unannounced.get(key) or pipeline.status.model_copy(update={"runs": list(known)})
         if status != pipeline.status:
             self._unannounced[key] = seen
             body = self._cluster.apply(
@@ -54,10 +57,11 @@ class StatusWriter:
             )
             self._store.wrote(PIPELINES, body)
             pipeline = replace(pipeline, status=status, resource_version=body["metadata"]["resourceVersion"])
-        self._recorder.record(pipeline, events(seen, status, blocker))
+        now = status.model_copy(update={"runs": list(runs)})
+        self._recorder.record(pipeline, events(seen, now, blocker))
         for observer in self._observers:
             try:
-                observer.on_reconciled(pipeline, seen, status, jobs)
+                observer.on_reconciled(pipeline, seen, now, jobs)
             except Exception:  # what only counts must not keep runs from being started and reported
                 _logger.exception("Pipeline %s/%s: a change was not counted", pipeline.namespace, pipeline.name)
         self._unannounced.pop(key, None)

@@ -42,7 +42,7 @@ class Operator:
         sink = OpenMetadataStatusSink(answer_seconds=1.0)
         breakers = Breakers(lambda: self.clock.now().timestamp())
         self.reporter = Reporter(self.cluster, sink, settings, self.clock, RunLogTails(self.logs), breakers)
-        self._refresher = Reconciling(self.cluster, settings, self.clock, self.reporter)
+        self._reconciling = Reconciling(self.cluster, settings, self.clock, self.reporter)
         self._server = {"hostPort": double.host_port, "tokenSecretRef": {"name": "bot", "key": "token"}}
         self.put_token(TOKEN)
         self.put_pipeline()
@@ -62,13 +62,13 @@ class Operator:
             self.cluster.put(PODS, one)
 
     def reconcile(self) -> None:
-        self._refresher.reconcile(KEY, [])
+        self._reconciling.reconcile(KEY, [])
 
-    def look_when_woken(self) -> None:
+    def reconcile_when_woken(self) -> None:
         """Let the longest pause pass."""
         self.clock.forward(minutes=1)
         for namespace, name in self.reporter.due():
-            self._refresher.reconcile(PipelineKey(namespace, name), [])
+            self._reconciling.reconcile(PipelineKey(namespace, name), [])
 
     @property
     def report(self) -> tuple[str | None, str]:
@@ -201,7 +201,7 @@ def test_a_wrong_token_until_it_is_right(double: DoubleClient, operator: Operato
     operator.reconcile()
     assert (operator.report, double.runs()) == (("Pending", "ReportPending"), [])
     operator.put_token(TOKEN)
-    operator.look_when_woken()
+    operator.reconcile_when_woken()
     assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
 
 
@@ -219,9 +219,9 @@ def test_a_server_that_fails_until_it_does_not(
         operator.reconcile()
         assert operator.report == ("Pending", "ReportPending")
     assert len(double.calls()) <= 2
-    operator.look_when_woken()
+    operator.reconcile_when_woken()
     double.clear_faults()
-    operator.look_when_woken()
+    operator.reconcile_when_woken()
     assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
 
 
@@ -233,7 +233,7 @@ def test_a_write_whose_answer_comes_too_late_is_found_done(double: DoubleClient,
     assert time.monotonic() - began < 2
     assert operator.report == ("Pending", "ReportPending")
     assert double.wait_for_run(FQN, timeout=10)["writes"] == 1
-    operator.look_when_woken()
+    operator.reconcile_when_woken()
     assert (only_row(double)["writes"], operator.report) == (1, ("Done", "AllReported"))
 
 
