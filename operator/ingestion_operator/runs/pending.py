@@ -168,7 +168,8 @@ def _since(run: Run, job: Job, own: Sequence[Pod], otherwise: datetime) -> datet
     if last.is_running:
         return None
     has_begun = any(attempt.start_time for attempt in run.attempts)
-    return (None if has_begun else job.start_time) or last.created
+    # A Job that was resumed has a later start: no pod of it waits for longer.
+    return max(last.created, job.start_time or last.created) if has_begun else job.start_time or last.created
 
 
 def _back_off_end(run: Run, job: Job, own: Sequence[Pod]) -> datetime | None:

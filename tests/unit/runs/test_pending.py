@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
@@ -204,6 +204,10 @@ PODS = st.lists(
 )
 
 
+PLAIN = {"created": 0, "running": False, "waiting": None, "disrupted": None}
+
+
+@example(False, 0, 1, [PLAIN | {"exit_code": 0}, PLAIN | {"exit_code": None}], 500)
 @given(st.booleans(), st.integers(0, 3), st.none() | st.integers(0, 100), PODS, st.integers(500, 5000))
 def test_no_run_is_ended_while_it_runs_or_before_its_time(
     suspended: bool, backoff_limit: int, begins: int | None, described: list[Body], now: int
