@@ -44,6 +44,8 @@ class PipelineRecord:
     """When the spec was last written, to the second; None where the API server does not say."""
     spec_manager: str
     """Who wrote the spec last; empty where the API server does not say."""
+    status_written_at: datetime | None
+    """When the operator last changed the status, to the second; None where the API server does not say."""
     document: bytes
     """The object without managedFields and kubectl's copy of it, as compressed JSON."""
 
@@ -87,6 +89,7 @@ def read_pipeline(body: Mapping[str, Any]) -> PipelineRecord:
         kill=str(annotations.get(constants.ANNOTATION_KILL) or ""),
         spec_changed_at=changed_at,
         spec_manager=manager,
+        status_written_at=_last_write_of_status(metadata),
         document=_compressed(body),
     )
 
@@ -104,6 +107,12 @@ def _last_change_of_spec(metadata: Mapping[str, Any]) -> tuple[datetime | None, 
     entries = [one for one in metadata.get("managedFields") or [] if "f:spec" in (one.get("fieldsV1") or {})]
     newest: Mapping[str, Any] = max(reversed(entries), key=lambda one: str(one.get("time", "")), default={})
     return read_time(newest.get("time")), intern(str(newest.get("manager") or ""))
+
+
+def _last_write_of_status(metadata: Mapping[str, Any]) -> datetime | None:
+    entries = metadata.get("managedFields") or []
+    times = [read_time(one.get("time")) for one in entries if one.get("manager") == constants.STATUS_FIELD_MANAGER]
+    return max((time for time in times if time is not None), default=None)
 
 
 def _compressed(body: Mapping[str, Any]) -> bytes:

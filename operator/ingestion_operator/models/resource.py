@@ -40,6 +40,8 @@ class Pipeline:
     is_deleting: bool = False
     changed_at: datetime | None = None
     """When the spec was changed last; None where that is not known."""
+    status_written_at: datetime | None = None
+    """When the status was written last; None where that is not known."""
     invalid: Rejected | None = None
     """Why the stored spec does not fit the model; then `spec` has what of it can be read, and defaults."""
 
@@ -56,7 +58,9 @@ class Pipeline:
         return pipeline
 
     @classmethod
-    def parse_leniently(cls, body: dict[str, Any], changed_at: datetime | None = None) -> Self:
+    def parse_leniently(
+        cls, body: dict[str, Any], changed_at: datetime | None = None, status_written_at: datetime | None = None
+    ) -> Self:
         """Read the object as far as it can be read: runs of a pipeline with a wrong spec are recorded all the same."""
         metadata = body["metadata"]
         spec, invalid = _read_spec(body.get("spec") or {})
@@ -72,6 +76,7 @@ class Pipeline:
             kill=metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, ""),
             is_deleting=bool(metadata.get("deletionTimestamp")),
             changed_at=changed_at,
+            status_written_at=status_written_at,
             invalid=invalid,
         )
 

@@ -39,7 +39,9 @@ class Observer:
     def pipeline(self, key: PipelineKey) -> Pipeline | None:
         """Return the pipeline as the cache has it; None where it is gone."""
         record = self._store.pipeline(key)
-        return Pipeline.parse_leniently(record.body(), record.spec_changed_at) if record is not None else None
+        if record is None:
+            return None
+        return Pipeline.parse_leniently(record.body(), record.spec_changed_at, record.status_written_at)
 
     def observe(self, pipeline: Pipeline, remembered: Sequence[Run], settings: Settings, now: datetime) -> Observed:
         """Return the pipeline with what belongs to it; `remembered` are as in Observed. Raises ClusterError.

@@ -14,7 +14,7 @@ from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observe import Observer
-from ingestion_operator.reconcile.observed import ActionFailure
+from ingestion_operator.reconcile.observed import ActionFailure, Observed
 from ingestion_operator.reconcile.plan import current_runs, earliest, finish, make_plan
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reconcile.status import condition
@@ -22,7 +22,7 @@ from ingestion_operator.reconcile.status_writer import StatusWriter
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.runs.admission import starts_run
-from ingestion_operator.runs.history import is_finished
+from ingestion_operator.runs.history import announced_before, is_finished
 from ingestion_operator.settings import Settings
 
 RESYNC: Final = timedelta(hours=10)
@@ -61,6 +61,8 @@ class PipelineReconciler:
         self._writer = StatusWriter(cluster, store, clock, observers)
         self._uids: dict[PipelineKey, str] = {}
         """Of the pipelines that something is remembered of."""
+        self._announced: set[PipelineKey] = set()
+        """The pipelines whose runs this process has announced."""
         self._remembered: dict[PipelineKey, Sequence[Run]] = {}
         """Runs that the status has no room for, while there is something to do about them or about their Jobs."""
         self._secrets_found: dict[PipelineKey, tuple[int, datetime]] = {}
@@ -93,7 +95,10 @@ class PipelineReconciler:
         found = current_runs(observed, settings, now)
         causes = self._observer.causes(pipeline, found.unexplained(now))
         plan = make_plan(observed, children, found, causes, settings, now)
-        pipeline = self._writer.write(pipeline, observed.known_runs, plan.status, plan.runs, observed.jobs)
+        pipeline = self._writer.write(
+            pipeline, self._known(key, observed, plan.runs), plan.status, plan.runs, observed.jobs
+        )
+        self._announced.add(key)
         self._remember(key, plan.runs, plan.status, observed.jobs)
         actions, requeue_at = plan.actions, plan.requeue_at
         if any(map(starts_run, actions)) and not self._observer.knows_active_jobs(observed):
@@ -128,9 +133,17 @@ class PipelineReconciler:
         self._children.forget(key)
         self._writer.forget(key)
         self._uids.pop(key, None)
+        self._announced.discard(key)
         self._remembered.pop(key, None)
         self._secrets_found.pop(key, None)
         self._failed_deletions.pop(key, None)
+
+    def _known(self, key: PipelineKey, observed: Observed, runs: Sequence[Run]) -> Sequence[Run]:
+        """Return what was announced of the runs, by this process or the one before it."""
+        known = observed.known_runs
+        if key in self._announced:
+            return known
+        return [*known, *announced_before(runs, known, observed.pipeline.status_written_at)]
 
     def _remember(self, key: PipelineKey, runs: Sequence[Run], status: PipelineStatus, jobs: Sequence[Job]) -> None:
         in_status, present = {run.id for run in status.runs}, {job.run_id for job in jobs}

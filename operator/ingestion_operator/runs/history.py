@@ -84,9 +84,32 @@ def recorded(runs: Sequence[Run]) -> list[Run]:
     return sorted(kept, key=_age, reverse=True)
 
 
+def announced_before(runs: Sequence[Run], known: Sequence[Run], written_at: datetime | None) -> list[Run]:
+    """Return the runs that a full status has no room for, each as it was when that status was written.
+
+    For a process that has just started: what began or ended before was announced by the one before it. `known` are the
+    runs in the status; where it had room for more, or where it is unknown when it was written, every other run is new.
+    """
+    if written_at is None or len(known) < STATUS_RUNS_LIMIT:
+        return []
+    listed = {run.id for run in known}
+    others = [run for run in runs if run.id not in listed and run.start_time < written_at]
+    return [_as_it_was(run, written_at) for run in others]
+
+
 def is_finished(run: Run) -> bool:
     """Return whether the run has come to its end."""
     return run.state in FINISHED_STATES
+
+
+def _as_it_was(run: Run, moment: datetime) -> Run:
+    began = min((attempt.start_time for attempt in run.attempts if attempt.start_time), default=None)
+    if run.state == "running" and began is not None and began >= moment:
+        return run.model_copy(update={"state": "queued"})
+    if is_finished(run) and run.end_time is not None and run.end_time >= moment:
+        has_begun = began is not None and began < moment
+        return run.model_copy(update={"state": "running" if has_begun else "queued", "end_time": None, "report": None})
+    return run
 
 
 def _age(run: Run) -> tuple[datetime, str]:
