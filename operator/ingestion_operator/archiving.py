@@ -121,6 +121,7 @@ class LogArchiver:
         self._order = itertools.count()
         self._streams: dict[str, asyncio.Task[None]] = {}
         self._done: dict[str, None] = {}
+        self._is_stopping = False
         self._store_troubles, self._stream_troubles = _RareWarning(), _RareWarning()
 
     @property
@@ -167,7 +168,8 @@ class LogArchiver:
     async def _sweep(self) -> None:
         retention = self._retention()
         try:
-            swept = await asyncio.to_thread(sweep, self._store, self._clock.now() - retention)
+            since = self._clock.now() - retention
+            swept = await asyncio.to_thread(sweep, self._store, since, goes_on=lambda: not self._is_stopping)
         except Exception as error:  # noqa: BLE001  whatever the store does, runs go on; tomorrow is another try
             _logger.warning("Old logs stay until tomorrow: %s", error)
         else:
@@ -177,6 +179,7 @@ class LogArchiver:
             )  # fmt: skip
 
     async def _stop(self) -> None:
+        self._is_stopping = True  # the process waits for the thread of a sweep
         streams = list(self._streams.values())
         self._waiting.clear()
         for _ in range(2):  # the second time ends flushes that take too long

@@ -6,6 +6,7 @@ from kubernetes import client
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, _path, _resource
 from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, Kind
+from tests.support.raw_server import raw_server
 
 Call = tuple[str, str, int]
 
@@ -32,6 +33,16 @@ def test_each_request_is_counted_also_one_without_an_answer() -> None:
     with pytest.raises(Unavailable):
         counted.cluster.merge_patch(CRONJOBS, "data", "nightly", {}, subresource="status")
     assert counted.calls == [("GET", "jobs", 0), ("PATCH", "cronjobs/status", 0)]
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"", b"[" * 100_000], ids=["page", "list", "nothing", "nested"])
+def test_an_answer_of_a_proxy_is_unavailable(answer: bytes) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
+    with raw_server(head.encode() + answer) as server:
+        configuration = client.Configuration(host=f"http://127.0.0.1:{server.port}")
+        cluster = KubernetesCluster(client.ApiClient(configuration), attempts=1)
+        with pytest.raises(Unavailable, match=r"GET .*jobs/nightly-1: the answer is not"):
+            cluster.get(JOBS, "data", "nightly-1")
 
 
 def test_a_replica_that_may_not_write_sends_nothing_but_reads() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator import constants
 from ingestion_operator.errors import Invalid
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
@@ -200,6 +201,52 @@ def test_what_admission_changes_is_accepted_and_reported_once(
     assert live(mutating)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"].startswith(
         "mirror.example/"
     )
+
+
+class StrippingCluster(FakeCluster):
+    """One with a policy that removes or changes metadata of every CronJob that is written."""
+
+    change: Callable[[Body], object]
+
+    def _store(self, kind: Kind, live: Body | None, merged: Body) -> Body:
+        if kind == CRONJOBS:
+            self.change(merged["metadata"])
+        return super()._store(kind, live, merged)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda it: it["annotations"].clear(), constants.ANNOTATION_FINGERPRINT),
+        (lambda it: it["annotations"].pop(constants.ANNOTATION_GENERATION, None), constants.ANNOTATION_GENERATION),
+        (lambda it: it["labels"].update({constants.LABEL_MANAGED_BY: "platform"}), constants.LABEL_MANAGED_BY),
+        (lambda it: it["labels"].pop(constants.LABEL_PIPELINE, None), constants.LABEL_PIPELINE),
+    ],
+    ids=["annotations", "generation", "label", "pipeline"],
+)
+def test_metadata_that_admission_takes_away_causes_no_loop(
+    clock: FakeClock, change: Callable[[Body], object], named: str
+) -> None:
+    cluster = StrippingCluster(clock)
+    cluster.change = change
+    operator = Reconciling(cluster, settings, clock, reporter_of(cluster, clock))
+    cluster.put(PIPELINES, manifest())
+    reconcile(operator)
+    overridden = condition(cluster, "Overridden")
+    assert overridden is not None
+    assert f"[{named}]" in overridden.message
+    cluster.calls.clear()
+    for _ in range(10):
+        clock.forward(minutes=1)
+        reconcile(operator)
+    assert cluster.writes == []
+    cluster.put(PIPELINES, manifest(timeout="2h"))
+    reconcile(operator)
+    assert live(cluster)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["activeDeadlineSeconds"] == 7200
+    edit(cluster)
+    reconcile(operator)
+    assert live(cluster)["spec"]["jobTemplate"]["spec"]["parallelism"] == 1
+    assert len([call for call in cluster.writes if call.plural == "cronjobs"]) <= 6
 
 
 def test_a_foreign_edit_is_restored_beside_admissions_changes(mutating: MutatingCluster, mutated: Reconciling) -> None:

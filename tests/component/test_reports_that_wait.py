@@ -151,16 +151,21 @@ def test_a_report_that_is_cut_off_is_repeated_with_one_row(
     ],
 )
 def test_a_missing_token_gets_one_event_and_the_report_follows(
-    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling, clock: FakeClock, body: Body | None, fix: str
+    ended: FakeCluster,
+    sink: FakeSink,
+    reconciling: Reconciling,
+    reporter: Reporter,
+    clock: FakeClock,
+    body: Body | None,
+    fix: str,
 ) -> None:
     ended.put(PIPELINES, manifest(server=SERVER))
     if body is not None:
         ended.put(SECRETS, body)
     for _ in range(3):
-        again = reconcile(reconciling)
-        assert again is not None
-        assert again <= clock.moment + timedelta(seconds=30)
-        clock.moment = again
+        reconcile(reconciling)
+        clock.forward(seconds=60)
+        assert reporter.due() == [(NAMESPACE, NAME)]
     condition = reported(ended)
     assert condition is not None
     assert (condition.reason, sink.calls) == ("ReportPending", [])
@@ -169,6 +174,59 @@ def test_a_missing_token_gets_one_event_and_the_report_follows(
     ended.put(SECRETS, secret("good"))
     reconcile(reconciling)
     assert (sink.writes, [server.token for server in sink.servers]) == ([RUN], ["good"] * 2)
+
+
+def test_a_token_that_is_missing_in_another_way_is_named(
+    ended: FakeCluster, reconciling: Reconciling, clock: FakeClock
+) -> None:
+    ended.put(PIPELINES, manifest(server=SERVER))
+    reconcile(reconciling)
+    ended.put(SECRETS, {**secret("x"), "data": {}})
+    clock.forward(seconds=60)
+    reconcile(reconciling)
+    condition = reported(ended)
+    assert condition is not None
+    assert "Secret data/bot has no key 'token'" in condition.message
+
+
+def test_pipelines_that_miss_one_token_share_its_reads(
+    cluster: FakeCluster, reconciling: Reconciling, reporter: Reporter, clock: FakeClock
+) -> None:
+    """After a night without the Secret every run has failed: its pipelines must not ask for it all day."""
+    names = [f"p{number}" for number in range(60)]
+    for name in names:
+        cluster.put(PIPELINES, manifest(name, server=SERVER))
+        cluster.put(JOBS, job(f"{name}-1", condition="Failed", pipeline_name=name))
+        reconciling.reconcile(PipelineKey(NAMESPACE, name), [])
+    assert {(c := reported(cluster, name)) and c.reason for name in names} == {"ReportPending"}
+    cluster.calls.clear()
+    for _ in range(600):
+        clock.forward(seconds=1)
+        for namespace, name in reporter.due():
+            reconciling.reconcile(PipelineKey(namespace, name), [])
+    reads = len(cluster.calls)
+    assert {call.plural for call in cluster.calls} == {"secrets"}
+    assert reads <= 80
+    cluster.put(SECRETS, secret("good"))
+    for _ in range(120):
+        clock.forward(seconds=1)
+        for namespace, name in reporter.due():
+            reconciling.reconcile(PipelineKey(namespace, name), [])
+    assert {(c := reported(cluster, name)) and c.reason for name in names} == {"AllReported"}
+
+
+def test_an_api_server_that_is_away_is_not_taken_for_openmetadata(
+    ended: FakeCluster, sink: FakeSink, reconciling: Reconciling
+) -> None:
+    ended.put(PIPELINES, manifest(server=SERVER))
+    ended.put(SECRETS, secret("good"))
+    reconcile(reconciling)
+    ended.put(JOBS, job("nightly-2", condition="Failed", created=100, ended=160))
+    ended.fail("get", AWAY, plural="secrets")
+    reconcile(reconciling)
+    assert reason(ended) == "AllReported"  # it is tried again in a moment
+    reconcile(reconciling)
+    assert sink.writes == [RUN, "uid-nightly-2"]
 
 
 def test_a_refused_token_gets_one_event_and_the_report_follows(

@@ -94,6 +94,8 @@ class Reflector:
         self._version: str | None = None
         """Where the watch goes on; None: list first."""
         self._watching: asyncio.Future[None] | None = None
+        self._is_expired = False
+        """Whether the store counts this scope as not synced although a list of it is being passed on."""
         self._pauses = 0
         self._failures = 0
         self._last_error = ""
@@ -126,8 +128,11 @@ class Reflector:
             begun = self._monotonic()
             try:
                 if self._version is None:
-                    self._version = await self._list()
+                    version = await self._list()
                     self._observe(self.kind, self.scope, "list", self._monotonic() - begun)
+                    if self._is_expired:
+                        continue
+                    self._version = version
                 begun = self._monotonic()
                 self._watching = asyncio.ensure_future(self._watch(self._version))
                 await self._watching
@@ -146,7 +151,7 @@ class Reflector:
 
     def relist(self) -> None:
         """List again, whatever the watch brings. Call it from the event loop that this runs in."""
-        self._version = None
+        self._version, self._is_expired = None, True
         if self._watching is not None:
             self._watching.cancel()
 
@@ -168,6 +173,7 @@ class Reflector:
                 break
             query["continue"] = metadata["continue"]
         version = str(metadata["resourceVersion"])
+        self._is_expired = False
         changes = await asyncio.get_running_loop().run_in_executor(
             self._executor, self._store.exchange, self.kind, self.scope, records, version
         )

@@ -74,12 +74,12 @@ class CacheEvents:
             self._queue.add(record.key, priority=Priority.HIGH if is_kill and old is not None else Priority.NORMAL)
 
     def _pod_changed(self, old: Record | None, new: Record | None) -> None:
+        self._enqueue(new or old, Priority.HIGH)  # first: a fault of the archive must not hide the change
         archiver = self._archiver()
         if archiver is not None and isinstance(new, Pod):
             archiver.observe(new)
         elif archiver is not None and isinstance(old, Pod):
             archiver.forget(old)
-        self._enqueue(new or old, Priority.HIGH)
 
     def _enqueue(self, record: Record | None, priority: Priority) -> None:
         if isinstance(record, CronJob):
@@ -90,6 +90,32 @@ class CacheEvents:
             return
         if (key := self._keys.get(place)) is not None:
             self._queue.add(key, priority=priority)
+
+
+class SyncedScopes:
+    """Enqueues all pipelines of a scope once everything of it has been listed. Belongs to one event loop."""
+
+    def __init__(self, store: Store, queue: WorkQueue) -> None:
+        self._store = store
+        self._queue = queue
+        self._known: set[str] = set()
+
+    def forget(self) -> None:
+        """Enqueue every scope again, also one that is synced again before the next `enqueue_new`."""
+        self._known.clear()
+
+    def enqueue_new(self) -> bool:
+        """Enqueue the scopes that have been synced since the last call; return whether any scope is synced."""
+        synced = set(self._store.synced_scopes())
+        for scope in synced - self._known:
+            self.enqueue(scope)
+        self._known = synced
+        return bool(synced)
+
+    def enqueue(self, scope: str = "") -> None:
+        """Enqueue the pipelines of a scope, or all of them."""
+        for pipeline in self._store.pipelines(scope):
+            self._queue.add(pipeline.key)
 
 
 def _state(record: Record | None) -> tuple[Any, ...]:

@@ -283,8 +283,10 @@ def _target_of(run_input: str, job_spec: Mapping[str, Any]) -> RunTarget | None:
     token_secret, token_key = str(secret.get("secretName", "")), str(items[0].get("key", ""))
     text = f"{run_input}\0{token_secret}\0{token_key}"
     digest = sha256(text.encode(errors="surrogatepass")).digest()  # a run's input may have 200 KiB
-    if digest in _targets:
-        return _targets[digest]
+    try:
+        return _targets[digest]  # in one step: another thread may clear it
+    except KeyError:
+        pass
     target = _parse_target(run_input, token_secret, token_key)
     if len(_targets) >= _TARGETS_CACHED:
         _targets.clear()

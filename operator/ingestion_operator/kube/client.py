@@ -288,8 +288,18 @@ class KubernetesCluster:
         finally:
             if self._observe is not None:
                 self._observe(method, _resource(path), code, time.monotonic() - begun)
-        document: dict[str, Any] = json.loads(data)
-        return document
+        return _document(f"{method} {path}", data)
+
+
+def _document(call: str, data: bytes) -> dict[str, Any]:
+    """Return the object in an answer. Raises Unavailable for that of a proxy."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Unavailable(f"{call}: the answer is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise Unavailable(f"{call}: the answer is not an object")
+    return document
 
 
 def _requirement(key: str, value: str | Collection[str]) -> str:

@@ -133,7 +133,7 @@ def _decoded(call: str, answer: bytes) -> Any:
         return None
     try:
         return json.loads(answer)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unavailable(
             f"{call} was not answered with JSON: is hostPort OpenMetadata's API, with /api at its end?"
         ) from error
@@ -142,7 +142,7 @@ def _decoded(call: str, answer: bytes) -> Any:
 def _refusal(call: str, code: int, answer: bytes, server: ServerAccess) -> ClusterError:
     try:
         document = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     kind = _BY_CODE.get(code, Unavailable)
     if kind is NotFound and not isinstance(document, dict):

@@ -1,21 +1,28 @@
 """Carrying out actions, each isolated from the others."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound
 from ingestion_operator.k8s.objects import Job
 from ingestion_operator.memory_sizes import with_memory
-from ingestion_operator.ports import JOBS, ClusterApi
+from ingestion_operator.ports import JOBS, Clock, ClusterApi
 from ingestion_operator.reconcile.observed import ActionFailure
 from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
 from ingestion_operator.runs.repetition import continued, refused
 from ingestion_operator.runs.successor import successor
 
 _logger = logging.getLogger(__name__)
+
+_WORKER_TIME: Final = timedelta(seconds=60)
+"""How long the actions for one pipeline may keep a worker; the rest is decided again in the next reconciliation."""
+
+_REMEMBERED: Final = 10_000
 
 
 class Outcome:
@@ -26,28 +33,38 @@ class Outcome:
         self.has_conflict = False
         """Whether a Job had changed since it was read."""
         self.has_written = False
-        """Whether a Job has changed by them, of which no event will come. A deletion brings one."""
+        """Whether a Job has changed by them, of which no event will come (a deletion brings one), or some are left."""
 
 
 class Actor:
     """Writes Jobs. May be shared by threads, one for each pipeline."""
 
-    def __init__(self, cluster: ClusterApi, store: Store) -> None:
+    def __init__(self, cluster: ClusterApi, store: Store, clock: Clock) -> None:
         self._cluster = cluster
         self._store = store
+        self._clock = clock
+        self._failed: OrderedDict[str, None] = OrderedDict()
+        """UIDs of Jobs whose last action failed: the others' come first, since failures may take long."""
 
     def carry_out(self, actions: Sequence[JobAction]) -> Outcome:
-        """Do all of them; one that fails stops no other. Raises nothing of the API server's."""
-        outcome = Outcome()
-        for action in actions:
+        """Do all of them for which there is time; one that fails stops no other. Raises nothing of the API server's."""
+        outcome, latest = Outcome(), self._clock.now() + _WORKER_TIME
+        for action in sorted(actions, key=lambda each: each.job.uid in self._failed):
+            if self._clock.now() > latest:
+                outcome.has_written = True
+                break
             name = f"Job {action.job.namespace}/{action.job.name}"
             try:
                 outcome.has_written |= self._do(action)
+                self._failed.pop(action.job.uid, None)
             except (Conflict, NotFound):
                 outcome.has_conflict = True  # it has changed or gone since: decided again from what it is then
             except ClusterError as error:
                 _logger.warning("%s: %s failed: %s", name, _purpose(action), error)
                 outcome.failures.append(ActionFailure(f"{name}: {_purpose(action)}", str(error)))
+                self._failed[action.job.uid] = None
+                if len(self._failed) > _REMEMBERED:
+                    self._failed.popitem(last=False)
         return outcome
 
     def _do(self, action: JobAction) -> bool:

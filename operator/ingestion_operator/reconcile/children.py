@@ -17,9 +17,11 @@ from ingestion_operator.reconcile.cronjob import (
     ApplyCronJob,
     RestoreCronJob,
     SuspendCronJob,
+    is_marked,
     is_owned,
     is_untouched,
     overridden_fields,
+    overridden_metadata,
     plan_cronjob,
     suspension,
 )
@@ -59,6 +61,24 @@ class _Contest:
         return self.allowed_at + _CONTEST_WINDOW
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What the last write of a CronJob asked for and left."""
+
+    fingerprint: str
+    cronjob: CronJob
+
+    def is_repeated_by(self, action: ApplyCronJob | RestoreCronJob) -> bool:
+        """Return whether an action would do to the CronJob what was done before, to no effect."""
+        live, before = action.live, self.cronjob
+        return (
+            live is not None
+            and _fingerprint(action) == self.fingerprint
+            and (live.uid, live.generation) == (before.uid, before.generation)
+            and (live.labels, live.annotations) == (before.labels, before.annotations)
+        )
+
+
 class Children:
     """Writes CronJobs, only when there is something to write. May be shared by threads, one for each pipeline."""
 
@@ -67,6 +87,8 @@ class Children:
         self._store = store
         self._secrets = secrets
         self._contests: dict[PipelineKey, _Contest] = {}
+        self._written: dict[PipelineKey, _Written] = {}
+        """Where admission takes away what tells whether a CronJob is as desired: it must not be written for ever."""
         self._lock = Lock()
 
     def ensure(self, observed: Observed, settings: Settings, now: datetime, *, checks_secrets: bool) -> ChildrenResult:
@@ -105,6 +127,7 @@ class Children:
         """Drop what is remembered of a pipeline that is gone."""
         with self._lock:
             self._contests.pop(key, None)
+            self._written.pop(key, None)
 
     def _ensure_cronjob(
         self, observed: Observed, settings: Settings, now: datetime
@@ -120,12 +143,19 @@ class Children:
         action = plan_cronjob(pipeline, live, settings, now)
         if action is None or isinstance(action, SuspendCronJob):
             return live, None, None
-        contest = None
+        key = PipelineKey(pipeline.namespace, pipeline.name)
+        before, contest = self._written.get(key), None
+        if before is not None and before.is_repeated_by(action):
+            return live, None, None
         if isinstance(action, RestoreCronJob):
-            contest = self._contest(action.live, PipelineKey(pipeline.namespace, pipeline.name), now)
+            contest = self._contest(action.live, key, now)
             if now < contest.allowed_at:
                 return live, None, contest.allowed_at
         written, overridden = self._write(action)
+        if is_marked(written, action.desired):
+            self._written.pop(key, None)
+        else:
+            self._written[key] = _Written(_fingerprint(action), written)
         if contest is not None:
             contest.restores, contest.last = contest.restores + 1, now
         # Another client may have written at the same moment, and an event of that may not come.
@@ -185,7 +215,9 @@ class Children:
                 "WaitingForDeletion", f"CronJob {namespace}/{name} was deleted meanwhile", is_external=True
             ) from error
         self._store.wrote(CRONJOBS, written)
-        fields = overridden_fields(written["spec"], desired["spec"])
+        fields = overridden_metadata(written["metadata"], metadata) + overridden_fields(
+            written["spec"], desired["spec"]
+        )
         return read_cronjob(written), _overridden(fields)
 
     def _apply(self, desired: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
@@ -258,6 +290,10 @@ class Children:
         ]
         newest: dict[str, Any] = max(entries, key=lambda entry: str(entry.get("time", "")), default={})
         return str(newest.get("manager") or "an unknown field manager")
+
+
+def _fingerprint(action: ApplyCronJob | RestoreCronJob) -> str:
+    return str(action.desired["metadata"]["annotations"][constants.ANNOTATION_FINGERPRINT])
 
 
 def _check_usable(pipeline: Pipeline) -> None:

@@ -79,6 +79,17 @@ def is_untouched(live: CronJob) -> bool:
     return live.annotation(constants.ANNOTATION_GENERATION) == str(live.generation)
 
 
+def is_marked(written: CronJob, desired: dict[str, Any]) -> bool:
+    """Return whether a CronJob that was just written has what the next reconciliation knows it by."""
+    metadata = desired["metadata"]
+    fingerprint = metadata["annotations"][constants.ANNOTATION_FINGERPRINT]
+    return (
+        metadata["labels"].items() <= written.labels.items()
+        and written.annotation(constants.ANNOTATION_FINGERPRINT) == fingerprint
+        and bool(written.annotation(constants.ANNOTATION_GENERATION))
+    )
+
+
 def is_owned(live: CronJob, pipeline: Pipeline) -> bool:
     """Return whether a CronJob belongs to this very pipeline, not to an earlier one of its name."""
     return live.owner is not None and live.owner.uid == pipeline.uid
@@ -127,6 +138,17 @@ def schedule_floor(live: CronJob, desired: dict[str, Any], pipeline: Pipeline, n
         floor = min(now, start - timedelta(seconds=1))
     last = live.last_schedule_time
     return floor if last is None or last < floor else None
+
+
+def overridden_metadata(written: dict[str, Any], desired: dict[str, Any]) -> list[str]:
+    """Return the labels and annotations that were applied and are not in the answer."""
+    return [
+        f"metadata.{section}[{key}]"
+        for section in ("labels", "annotations")
+        for key, value in desired[section].items()
+        if (found := (written.get(section) or {}).get(key)) != value
+        and (found is None or key != constants.ANNOTATION_GENERATION)
+    ]
 
 
 def overridden_fields(written: Any, desired: Any, path: str = "spec") -> list[str]:

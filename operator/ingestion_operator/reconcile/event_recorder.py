@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 from ingestion_operator import constants
 from ingestion_operator.errors import ClusterError
@@ -13,6 +15,11 @@ from ingestion_operator.reconcile.observed import EventRecord
 
 _logger = logging.getLogger(__name__)
 
+_SLOW: Final = timedelta(seconds=3)
+_SLOW_PAUSE: Final = timedelta(seconds=60)
+"""The API server may keep Events in a store of its own. While that is away each Event would hold a worker for many
+seconds, and a night's runs have thousands: after one that failed so slowly none is posted for a while."""
+
 
 class EventRecorder:
     """Posts Events; losing one is no reason to fail, since the status has the same."""
@@ -20,6 +27,7 @@ class EventRecorder:
     def __init__(self, cluster: ClusterApi, clock: Clock) -> None:
         self._cluster = cluster
         self._clock = clock
+        self._paused_until = clock.now()
 
     def record(self, pipeline: Pipeline, events: Sequence[EventRecord]) -> None:
         """Post Events about a pipeline. Raises nothing."""
@@ -28,6 +36,10 @@ class EventRecorder:
 
     def _post(self, pipeline: Pipeline, event: EventRecord) -> None:
         now = self._clock.now()
+        name = f"Event {event.reason} on {pipeline.namespace}/{pipeline.name}"
+        if now < self._paused_until:
+            _logger.info("%s is lost: the API server takes none at the moment", name)
+            return
         timestamp = format_timestamp(now)
         unique = short_hash(f"{pipeline.uid}{event}{now.timestamp()}")
         body = {
@@ -54,4 +66,7 @@ class EventRecorder:
         try:
             self._cluster.create(EVENTS, body)
         except ClusterError as error:
-            _logger.warning("Event %s on %s/%s is lost: %s", event.reason, pipeline.namespace, pipeline.name, error)
+            failed_at = self._clock.now()
+            if failed_at - now > _SLOW:
+                self._paused_until = failed_at + _SLOW_PAUSE
+            _logger.warning("%s is lost: %s", name, error)

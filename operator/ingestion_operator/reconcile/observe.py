@@ -1,5 +1,6 @@
 """Reading what a reconciliation decides from: the cache, and live what the cache cannot answer."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,8 @@ from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding, compared
 from ingestion_operator.settings import Settings
 
+_logger = logging.getLogger(__name__)
+
 _REPLACE_GRACE: Final = timedelta(seconds=5)
 
 
@@ -30,8 +33,8 @@ class Observer:
         self._cluster = cluster
         self._store = store
         self._versions = versions
-        self._absent_since: dict[tuple[str, str], datetime] = {}
-        """Since when the cache lacks Jobs of runs that have not ended, by namespace and name."""
+        self._absent_since: dict[PipelineKey, dict[str, datetime]] = {}
+        """By pipeline: since when the cache lacks the Jobs of runs that have not ended, by name."""
 
     def pipeline(self, key: PipelineKey) -> Pipeline | None:
         """Return the pipeline as the cache has it; None where it is gone."""
@@ -76,23 +79,29 @@ class Observer:
         A watch may be cut without a sign for a while: a run is not admitted beside one that the cache does not know.
         """
         cronjob = observed.cronjob
+        if cronjob is None or not is_owned(cronjob, observed.pipeline):
+            return True
         try:
-            body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name) if cronjob is not None else None
+            body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name)
         except ClusterError:
             return False  # asked again soon; all else goes on
         active = ((body or {}).get("status") or {}).get("active") or []
         return {one.get("uid") for one in active} <= {job.uid for job in observed.jobs}
 
-    def causes(self, pipeline: Pipeline, waits: Sequence[Waiting]) -> Mapping[str, Cause]:
-        """Return by run id what Events say of pods that do not start: one list for each. Raises ClusterError."""
+    def causes(self, pipeline: Pipeline, waits: Sequence[Waiting]) -> Mapping[str, Cause] | None:
+        """Return by run id what Events say of pods that do not start: one list for each. None if that is not known.
+
+        The API server may keep Events elsewhere, and an older Role lacks them: the wait is bounded all the same.
+        """
         found: dict[str, Cause] = {}
         for wait in waits:
+            fields = {"involvedObject.uid": wait.events_of}
             try:
-                fields = {"involvedObject.uid": wait.events_of}
-                cause = cause_in_events(self._cluster.list(EVENTS, pipeline.namespace, {}, fields=fields))
-            except Forbidden:
-                continue  # an older Role: the run is bounded all the same
-            if cause is not None:
+                events = self._cluster.list(EVENTS, pipeline.namespace, {}, fields=fields)
+            except ClusterError as error:
+                _logger.info("Pipeline %s/%s: Events cannot be read: %s", pipeline.namespace, pipeline.name, error)
+                return None
+            if (cause := cause_in_events(events)) is not None:
                 found[wait.run_id] = cause
         return found
 
@@ -104,15 +113,19 @@ class Observer:
         The CronJob controller deletes the Job that it replaces before it creates the next one: with policy Replace
         the next one has a moment to appear, since it tells a replaced run from a deleted one.
         """
-        places = [(pipeline.namespace, name) for name in missing]
-        for place in places:
-            self._absent_since.setdefault(place, now)
+        key = PipelineKey(pipeline.namespace, pipeline.name)
+        before = self._absent_since.pop(key, {})
+        since = {name: before.get(name, now) for name in missing}  # one that was seen again is forgotten
         grace = _REPLACE_GRACE if pipeline.spec.concurrency.policy == "Replace" else timedelta()
-        due = [place for place in places if now - self._absent_since[place] >= grace]
-        gone = frozenset(name for namespace, name in due if self._cluster.get(JOBS, namespace, name) is None)
-        for place in due:
-            self._absent_since.pop(place, None)
-        return gone, now + grace if len(due) < len(places) else None
+        if since:
+            self._absent_since[key] = since
+        due = [name for name, moment in since.items() if now - moment >= grace]
+        gone = frozenset(name for name in due if self._cluster.get(JOBS, key.namespace, name) is None)
+        return gone, now + grace if len(due) < len(since) else None
+
+    def forget(self, key: PipelineKey) -> None:
+        """Drop what is remembered of a pipeline that is gone."""
+        self._absent_since.pop(key, None)
 
     def _cronjob(self, namespace: str, name: str) -> CronJob | None:
         """Return the CronJob; before one is created the API server says that there is none, also without our label."""

@@ -41,8 +41,10 @@ class Runs:
         """Return what waits so long that its Events are worth reading: only they name the cause."""
         return [wait for wait in self.waiting if wait.events_of and wait.explain_at <= now]
 
-    def explained(self, causes: Mapping[str, Cause]) -> list[Run]:
-        """Return the runs with the causes that Events name, by run id."""
+    def explained(self, causes: Mapping[str, Cause] | None, known: Sequence[Run]) -> list[Run]:
+        """Return the runs with the causes that Events name, by run id; None: those that are `known` stay."""
+        if causes is None:
+            return pending.with_known_causes(self.runs, known)
         waits = {wait.run_id: wait for wait in self.waiting}
         return [pending.explained(run, waits[run.id], causes[run.id]) if run.id in causes else run for run in self.runs]
 
@@ -80,14 +82,14 @@ def make_plan(
     observed: Observed,
     children: ChildrenResult,
     found: Runs,
-    causes: Mapping[str, Cause],
+    causes: Mapping[str, Cause] | None,
     settings: Settings,
     now: datetime,
 ) -> Plan:
-    """Return what to record and to do; `causes` are what Events say of runs that wait, by run id."""
+    """Return what to record and to do; `causes` are what Events say of runs that wait, by run id, if known."""
     pipeline, jobs, pods = observed.pipeline, observed.jobs, observed.pods
     spec = pipeline.spec
-    runs = found.explained(causes)
+    runs = found.explained(causes, observed.known_runs)
     status = pipeline_status(observed, children, runs, now)
     kills = [stopping.stop(job, _KILL_CALLER, now) for job in stopping.to_kill(pipeline.kill, jobs, now)]
     limits = admission.Limits(spec.concurrency.max_active_runs, replaces=spec.concurrency.policy == "Replace")

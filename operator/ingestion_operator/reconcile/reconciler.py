@@ -57,7 +57,7 @@ class PipelineReconciler:
         self._reporter = reporter
         self._observer = Observer(cluster, store, versions)
         self._children = Children(cluster, store, SecretChecks(cluster, clock))
-        self._actor = Actor(cluster, store)
+        self._actor = Actor(cluster, store, clock)
         self._writer = StatusWriter(cluster, store, clock, observers)
         self._uids: dict[PipelineKey, str] = {}
         """Of the pipelines that something is remembered of."""
@@ -116,13 +116,14 @@ class PipelineReconciler:
             raise ActionsFailed(f"{failures[0].what} failed: {failures[0].error}")
         if outcome.has_conflict or deletions.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
-        if outcome.has_written or _has_room_for_more(plan.status, done.status):
+        if outcome.has_written or deletions.has_written or _has_room_for_more(plan.status, done.status):
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
         return earliest([requeue_at, result.requeue_at, resync])
 
     def forget(self, key: PipelineKey) -> None:
         """Drop what is remembered of a pipeline that is gone."""
+        self._observer.forget(key)
         self._children.forget(key)
         self._writer.forget(key)
         self._uids.pop(key, None)

@@ -1,5 +1,6 @@
 """The status of a pipeline from what was observed; pure functions."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Literal
@@ -33,6 +34,10 @@ _ORDER: Final = (
     "Ready", "Scheduled", "LastRunSucceeded", "Reported", VERSION, OVERRIDDEN, CONTESTED, ACTIONS_FAILED,
 )  # fmt: skip
 _SUCCEEDED: Final = ("success", "partialSuccess")
+_TRIED_AGAIN: Final = "; tried again: "
+_NUMBER: Final = re.compile(r"0x[0-9a-f]+|[0-9]+")
+"""Ports, addresses and times in an error's text differ from try to try."""
+
 _ADMISSION_CHANGED: Final = "AdmissionChangedSpec"
 _OTHER_MANAGER: Final = "OtherFieldManager"
 
@@ -90,12 +95,23 @@ def with_results(
         conditions.append(reported)
     if failures:
         first, more = failures[0], len(failures) - 1
-        text = f"{first.what} failed{f', and {more} more' if more else ''}; tried again: {first.error}"
-        conditions.append(_of(pipeline, ACTIONS_FAILED, True, "ActionFailed", text, now))
+        text = f"{first.what} failed{f', and {more} more' if more else ''}{_TRIED_AGAIN}{first.error}"
+        failed, before = (
+            _of(pipeline, ACTIONS_FAILED, True, "ActionFailed", text, now),
+            condition(status, ACTIONS_FAILED),
+        )
+        is_same = before is not None and _without_numbers(before.message) == _without_numbers(failed.message)
+        conditions.append(failed.model_copy(update={"message": before.message}) if before and is_same else failed)
     conditions = _ordered(conditions)
     if not result.reports and conditions == status.conditions:
         return status
     return status.model_copy(update={"runs": recorded(runs), "conditions": conditions})
+
+
+def _without_numbers(message: str) -> tuple[str, str]:
+    """Return what a message of failed actions is recognised by: the objects in full, the error without numbers."""
+    what, _, error = message.partition(_TRIED_AGAIN)
+    return what, _NUMBER.sub("", error)
 
 
 def with_reports(runs: Sequence[Run], result: ReportResult) -> list[Run]:

@@ -4,6 +4,7 @@ What is announced follows what observers saw last, not what was written last: wh
 next reconciliation finds the status as desired and announces the difference all the same.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, StatusObserve
 from ingestion_operator.reconcile.event_recorder import EventRecorder
 from ingestion_operator.reconcile.events import events
 from ingestion_operator.reporting.results import ReportBlocker
+
+_logger = logging.getLogger(__name__)
 
 
 class StatusWriter:
@@ -57,7 +60,10 @@ class StatusWriter:
         now = status.model_copy(update={"runs": list(runs)})
         self._recorder.record(pipeline, events(seen, now, blocker))
         for observer in self._observers:
-            observer.on_reconciled(pipeline, seen, now, jobs)
+            try:
+                observer.on_reconciled(pipeline, seen, now, jobs)
+            except Exception:  # what only counts must not keep runs from being started and reported
+                _logger.exception("Pipeline %s/%s: a change was not counted", pipeline.namespace, pipeline.name)
         self._unannounced.pop(key, None)
         return pipeline
 

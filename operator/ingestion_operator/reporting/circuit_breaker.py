@@ -104,7 +104,8 @@ class Breakers:
             return  # called before another one failed: the same fault must not count twice
         breaker.failures += 1
         breaker.shut_until = now + _pause(breaker.failures)
-        breaker.blocker = breaker.blocker or blocker
+        # What a person has to do changes as they do it; other words of a server that is away are no change.
+        breaker.blocker = blocker if blocker.needs_action else breaker.blocker or blocker
 
 
 def _pause(failures: int) -> float:

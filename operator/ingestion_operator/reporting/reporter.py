@@ -34,11 +34,13 @@ _POD_PAUSE: Final = timedelta(seconds=5)
 _POD_LIMIT: Final = timedelta(minutes=10)
 """How long a pod may outlive its run: more than its grace period and a wrong clock; it is on a lost node then."""
 
-_SECRET_PAUSE: Final = timedelta(seconds=30)
-
 
 class _Fenced(Exception):
     """This replica may not write at the moment."""
+
+
+class _TokenUnread(Exception):
+    """The API server did not answer a request for the token's Secret."""
 
 
 class Reporter:
@@ -88,15 +90,10 @@ class Reporter:
 
     def _report_to(self, pipeline: Pipeline, target: RunTarget, runs: Sequence[Run]) -> ReportResult:
         now = self._clock.now()
-        try:
-            access = self._access(pipeline, target)
-        except Rejected as error:
-            return ReportResult(blocker=ReportBlocker(error.message, needs_action=True), requeue_at=now + _SECRET_PAUSE)
-        except ClusterError as error:
-            _logger.warning("Pipeline %s/%s: reports wait: %s", pipeline.namespace, pipeline.name, error)
-            return ReportResult(requeue_at=now + _POD_PAUSE)
-        server = access.host_port
-        credential = f"{access.host_port} {_token_name(pipeline.namespace, target.token_secret_ref)}"
+        if not self._settings().allows_server(target.host_port):
+            return ReportResult(blocker=_not_allowed(target))  # other settings enqueue every pipeline
+        server = target.host_port.rstrip("/")
+        credential = f"{server} {_token_name(pipeline.namespace, target.token_secret_ref)}"
         caller = pipeline.namespace, pipeline.name
         if (refused := self._breakers.enter((server, credential), caller)) is not None:
             return ReportResult(blocker=refused.blocker)
@@ -104,6 +101,9 @@ class Reporter:
         result = ReportResult()
         reports: dict[str, Report] = {}
         try:
+            # Within the breakers: a Secret that is missing is asked for once, whoever needs it.
+            token = self._token(pipeline.namespace, target.token_secret_ref)
+            access = ServerAccess(server, target.verify_ssl, token)
             limit = now + timedelta(seconds=_PIPELINE_SECONDS)
             for run in runs:
                 if reports and self._clock.now() > limit:
@@ -114,11 +114,17 @@ class Reporter:
             verdicts = {server: True, credential: True}
         except _Fenced:
             result = ReportResult(requeue_at=now + _POD_PAUSE)
+        except _TokenUnread as error:
+            _logger.warning("Pipeline %s/%s: reports wait: %s", pipeline.namespace, pipeline.name, error)
+            result = ReportResult(requeue_at=now + _POD_PAUSE)
+        except Rejected as error:
+            blocker = ReportBlocker(error.message, needs_action=True)
+            verdicts, result = {server: False, credential: blocker}, ReportResult(blocker=blocker)
         except Forbidden as error:
             blocker = _token_refused(pipeline.namespace, target, error)
             verdicts, result = {server: True, credential: blocker}, ReportResult(blocker=blocker)
         except ClusterError:
-            blocker = _unreachable(access)
+            blocker = _unreachable(server)
             verdicts, result = {server: blocker, credential: False}, ReportResult(blocker=blocker)
         finally:
             self._breakers.leave(verdicts, caller)
@@ -152,18 +158,8 @@ class Reporter:
         if not self._may_write():
             raise _Fenced
 
-    def _access(self, pipeline: Pipeline, target: RunTarget) -> ServerAccess:
-        if not self._settings().allows_server(target.host_port):
-            raise Rejected(
-                "ServerNotAllowed",
-                f"Reports to {target.host_port} are not sent: it is not among the allowed servers. Let an "
-                "administrator add its host to allowedServers in the operator's settings",
-            )
-        token = self._token(pipeline.namespace, target.token_secret_ref)
-        return ServerAccess(target.host_port.rstrip("/"), target.verify_ssl, token)
-
     def _token(self, namespace: str, reference: KeyReference | None) -> str | None:
-        """Return the bot's token. Raises Rejected for what a person has to correct."""
+        """Return the bot's token. Raises Rejected for what a person has to correct, and _TokenUnread."""
         if reference is None:
             return None
         name = f"Secret {namespace}/{reference.name}"
@@ -171,6 +167,8 @@ class Reporter:
             secret = self._cluster.get(SECRETS, namespace, reference.name)
         except Forbidden as error:
             raise Rejected("PermissionMissing", f"The operator may not read {name}: {error}") from error
+        except ClusterError as error:
+            raise _TokenUnread(str(error)) from error
         value = (secret or {}).get("data", {}).get(reference.key)
         if secret is None or value is None:
             missing = f"{name} does not exist" if secret is None else f"{name} has no key {reference.key!r}"
@@ -236,14 +234,22 @@ def _token_refused(namespace: str, target: RunTarget, error: ClusterError) -> Re
             "JWT of a bot that may edit ingestion pipelines"
         )
     return ReportBlocker(
-        f"OpenMetadata at {target.host_port} refuses reports (HTTP {error.code}) {fix}", needs_action=True
+        f"OpenMetadata at {target.host_port.rstrip('/')} refuses reports (HTTP {error.code}) {fix}", needs_action=True
     )
 
 
-def _unreachable(access: ServerAccess) -> ReportBlocker:
+def _not_allowed(target: RunTarget) -> ReportBlocker:
+    return ReportBlocker(
+        f"Reports to {target.host_port} are not sent: it is not among the allowed servers. Let an administrator add "
+        "its host to allowedServers in the operator's settings",
+        needs_action=True,
+    )
+
+
+def _unreachable(server: str) -> ReportBlocker:
     # Without the error's text, which differs from try to try: each change would be a write for every pipeline.
     return ReportBlocker(
-        f"OpenMetadata at {access.host_port} does not answer, or with errors: reports follow as soon as it does; "
+        f"OpenMetadata at {server} does not answer, or with errors: reports follow as soon as it does; "
         "the operator's log has the errors",
         needs_action=False,
     )

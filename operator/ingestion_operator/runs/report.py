@@ -50,10 +50,12 @@ def is_due(run: Run, row: Row | None) -> bool:
     if not row:
         return run.reason != _NEVER_A_RUN
     state = row.get("pipelineState")
-    if state is None or state in _OPEN_STATES:
+    if state is None:
         return True
-    if state not in FINISHED_STATES:
+    if not isinstance(state, str) or state not in FINISHED_STATES | _OPEN_STATES:
         return False
+    if state in _OPEN_STATES:
+        return True
     if (own := _only_step(row, OPERATOR_STEP)) is not None:
         return run.reason != NODE_LOST and _first_failure(own).get("name") == NODE_LOST
     return is_provisional(row) or (run.reason != _NEVER_A_RUN and _tells_of_an_earlier_attempt(run, row))

@@ -5,8 +5,9 @@ reconciled leads to another reconcile after it: no two workers ever work on one 
 with growing, jittered delays, and a reconcile may ask for the next one at a given time; all of this waits in two heaps,
 without a timer per object.
 
-Pipelines requested with high priority start first, and keep that priority when they fail. Where both priorities wait,
-one start of four is a normal one: changes of runs come in great numbers and must not keep a new spec waiting for ever.
+Pipelines requested with high priority start first, and keep that priority when they fail or go on at once. Where both
+priorities wait, one start of four is a normal one: changes of runs come in great numbers and must not keep a new spec
+waiting for ever.
 """
 
 import asyncio
@@ -272,7 +273,9 @@ class WorkQueue:
                 again = self._reconcile(key)
                 if again is not None:
                     delay = max(self._settle, (again - self._clock.now()).total_seconds())
-                    follow_up = _Request(Priority.NORMAL, time.monotonic() + delay)
+                    # What is to go on at once is as urgent as what it goes on from.
+                    priority = self._processing[key].priority if delay <= self._settle else Priority.NORMAL
+                    follow_up = _Request(priority, time.monotonic() + delay)
                 self._failures.pop(key, None)
             except BaseException as error:  # noqa: BLE001  whatever it was, the pipeline must be reconciled again
                 follow_up = self._failed(key, error)

@@ -1,7 +1,14 @@
 """Logs that are older than `logArchive.retention`."""
 
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
 import pytest
 
+from ingestion_operator import archiving
+from ingestion_operator.ports import StoredObject
 from tests.support import objects
 from tests.support.archive_bed import ENDED, Bed, play, pod, write
 from tests.support.fake_clock import FakeClock
@@ -38,3 +45,30 @@ def test_a_store_that_is_away_is_swept_another_day(caplog: pytest.LogCaptureFixt
 
     play(scene())
     assert "Old logs stay until tomorrow" in caplog.text
+
+
+class EndlessStore(MemoryStore):
+    """A store with more objects than can be listed in a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_listed = threading.Event()
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        for number in range(6000):
+            self.is_listed.set()
+            time.sleep(0.01)
+            yield StoredObject(f"{prefix}{number}", 1, objects.NOW)
+
+
+def test_a_process_that_ends_does_not_wait_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "_FIRST_SWEEP_SECONDS", 0.0)
+    store = EndlessStore()
+
+    async def scene() -> None:
+        async with Bed(store).archiver():
+            await asyncio.to_thread(store.is_listed.wait)
+
+    begun = time.monotonic()
+    play(scene())
+    assert time.monotonic() - begun < 5

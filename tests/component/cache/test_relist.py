@@ -6,9 +6,9 @@ from pathlib import Path
 from ingestion_operator.cache import Cache
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.kube.api_session import ApiSession
-from ingestion_operator.ports import PIPELINES
+from ingestion_operator.ports import JOBS, PIPELINES
 from tests.support.fake_api_server import FakeApiServer
-from tests.support.objects import NAMESPACE, manifest
+from tests.support.objects import NAMESPACE, job, manifest
 from tests.support.waiting import until
 
 
@@ -30,6 +30,35 @@ def test_a_relist_finds_what_a_silent_watch_did_not_bring(tmp_path: Path) -> Non
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             assert all(task() for _, task in cache._tasks)
+            await session.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_a_relist_while_a_list_is_passed_on_lists_again(tmp_path: Path) -> None:
+    """A replica often begins to lead while its first list is read: the scope must become synced all the same."""
+
+    async def scene() -> None:
+        server = FakeApiServer()
+        for number in range(1500):
+            server.put(JOBS, job(f"first-{number}"))
+        async with server.serving():
+            session = ApiSession(server.write_kubeconfig(tmp_path / "kubeconfig"))
+            cache = Cache(session, [NAMESPACE], (JOBS,))
+            changes: list[object] = []
+
+            def lead(*change: object) -> None:
+                if not changes:
+                    asyncio.get_running_loop().call_soon(cache.relist)
+                changes.append(change)
+
+            cache.store.on_change(lead)
+            running = asyncio.create_task(cache.run())
+            await until("the watch", lambda: server.watches() == 1)
+            assert cache.store.has_synced(NAMESPACE)
+            assert (server.asked("list"), len(changes)) == (2, 1500)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await session.close()
 
     asyncio.run(asyncio.wait_for(scene(), 30))

@@ -158,6 +158,7 @@ def test_a_server_that_is_not_there_is_unavailable(sink: OpenMetadataStatusSink)
     [
         [OK + b"Content-Length: 6\r\n\r\n<html>"],
         [OK + b"Content-Length: 2\r\n\r\n[]"],
+        [OK + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000],
         [OK + b"Content-Length: 100\r\n\r\n{}"],
         [OK + b"Content-Length: 5000000\r\n\r\n", b" " * 5_000_000],
         [OK + b"Transfer-Encoding: chunked\r\n\r\nnonsense"],
@@ -165,7 +166,7 @@ def test_a_server_that_is_not_there_is_unavailable(sink: OpenMetadataStatusSink)
         [b"not HTTP at all"],
         [b""],
     ],
-    ids=["page", "list", "half", "endless", "broken", "404 of a proxy", "not HTTP", "nothing"],
+    ids=["page", "list", "nested", "half", "endless", "broken", "404 of a proxy", "not HTTP", "nothing"],
 )
 def test_an_answer_of_another_program_is_unavailable(sink: OpenMetadataStatusSink, pieces: list[bytes]) -> None:
     with raw_server(*pieces) as server, pytest.raises(Unavailable):

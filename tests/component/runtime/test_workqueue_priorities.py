@@ -11,6 +11,7 @@ from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WORKERS, Priority, WorkQueue
+from tests.support.fake_clock import FakeClock
 from tests.support.reconciles import Reconciles, idle, running
 from tests.support.waiting import until
 
@@ -92,6 +93,26 @@ def test_a_failed_high_pipeline_is_retried_with_high_priority(error: Exception) 
 
     asyncio.run(scene())
     assert order.index(A) < 100
+
+
+def test_a_high_pipeline_that_goes_on_at_once_keeps_its_priority() -> None:
+    """A run that is stopped while it waits takes two reconciliations: one to ask for its end, one to record it."""
+    order, waiting = list[PipelineKey](), many("waiting", 300)
+
+    def reconcile(key: PipelineKey) -> datetime | None:
+        time.sleep(0.01)
+        order.append(key)
+        return FakeClock().now() if order.count(A) == 1 and key == A else None
+
+    async def scene() -> None:
+        async with running(reconcile, workers=2) as queue:
+            for key in waiting:
+                queue.add(key, after=0)
+            queue.add(A, after=0, priority=Priority.HIGH)
+            await until("A was reconciled twice", lambda: order.count(A) == 2)
+
+    asyncio.run(scene())
+    assert len(order) < 100
 
 
 def test_one_start_of_four_is_normal_where_both_wait() -> None:

@@ -142,6 +142,12 @@ def test_what_was_written_is_kept_ever_after(run: Run, found: Any, version: str,
     assert not is_due(run, closed_row(run, found, server_version=version, log_tail=tail))
 
 
+@pytest.mark.parametrize("state", [[], {}, ["running"], 7, True])
+def test_a_state_that_is_no_word_is_left_alone(state: Any) -> None:
+    """What a server answers must not end the reconciliation of its pipeline."""
+    assert not is_due(finished("failed", "OutOfMemory"), row("failed") | {"pipelineState": state})
+
+
 @given(RUNS, st.sampled_from(sorted(FINISHED_STATES)), st.integers(0, 100))
 def test_a_row_that_the_workflow_closed_in_the_last_attempt_is_never_replaced(run: Run, state: str, later: int) -> None:
     began = max([a.start_time for a in run.attempts if a.start_time], default=NOW)

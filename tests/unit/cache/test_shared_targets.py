@@ -1,0 +1,25 @@
+"""Targets of runs are shared between records; the table of them is cleared while other threads read it."""
+
+import pytest
+
+from ingestion_operator.k8s import objects
+from ingestion_operator.k8s.objects import read_job
+from ingestion_operator.models.status import RunTarget
+from tests.support.objects import job
+
+
+class ClearedMeanwhile(dict[bytes, RunTarget | None]):
+    """Loses an entry right after it was found, as when another thread clears it."""
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        self.clear()
+        return found
+
+
+def test_a_job_is_read_while_the_table_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Job that could not be read would be absent from the cache, and its run hidden."""
+    body = job()
+    body["metadata"]["resourceVersion"] = "1"
+    monkeypatch.setattr(objects, "_targets", ClearedMeanwhile())
+    assert [read_job(body).name for _ in range(3)] == [body["metadata"]["name"]] * 3
