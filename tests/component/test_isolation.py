@@ -84,6 +84,15 @@ def test_a_job_that_may_not_be_deleted_is_named(busy: FakeCluster, reconciling: 
     assert condition(busy, "ActionsFailed") is None
 
 
+def test_a_deletion_that_is_no_longer_due_is_no_failure(busy: FakeCluster, reconciling: Reconciling) -> None:
+    busy.fail("delete", Forbidden("DELETE jobs/older: HTTP 403: denied", code=403), plural="jobs")
+    with pytest.raises(ActionsFailed):
+        reconcile(reconciling)
+    busy.put(PIPELINES, manifest(history={"successful": 9, "failed": 9}))
+    reconcile(reconciling)
+    assert condition(busy, "ActionsFailed") is None
+
+
 def test_a_cronjob_that_cannot_be_written_stops_no_record(busy: FakeCluster, reconciling: Reconciling) -> None:
     failing = Unavailable("PATCH cronjobs/nightly: HTTP 500: failed calling webhook", code=500)
     busy.fail("apply", failing, plural="cronjobs", times=2)

@@ -4,11 +4,14 @@ import heapq
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES, SECRETS
+from ingestion_operator.reconcile import secrets
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import NAMESPACE, NOW, manifest
+from tests.support.objects import NAME, NAMESPACE, NOW, manifest
 from tests.support.reconciling import Reconciling, sync
 from tests.support.reports import status
 
@@ -63,3 +66,15 @@ def test_a_thousand_pipelines_share_reads_of_a_missing_secret(
         reconciling.reconciler.reconcile(key)
     assert clock.moment < NOW + timedelta(minutes=16)
     assert {status(cluster, f"p{number}").conditions[0].status for number in range(0, PIPELINES_COUNT, 97)} == {"True"}
+
+
+def test_secrets_of_earlier_deploys_are_forgotten(
+    cluster: FakeCluster, reconciling: Reconciling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a source configuration's Secret follows from its content: each deploy brings another one."""
+    monkeypatch.setattr(secrets, "_REMEMBERED", 20)
+    checks = reconciling.reconciler._children._secrets
+    for number in range(100):
+        cluster.put(PIPELINES, manifest(connectionSecretRef={"name": f"shop-{number}", "key": "k"}))
+        reconciling.reconcile(PipelineKey(NAMESPACE, NAME))
+    assert max(len(checks._secrets), len(checks._locks)) <= 20

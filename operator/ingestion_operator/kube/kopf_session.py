@@ -7,6 +7,7 @@ is listed.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{0};g=meta.k8s
 """What to accept: any API server since 1.15 gives the first; a list has a name of its own."""
 
 _RETRY: Final = Backoff(first=0.5, last=10.0)
-_ERROR_EVENT: Final = b'{"type":"ERROR"'
+_CHANGES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
+_GONE: Final = 410
 _EXPIRED_EVENT: Final = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
 """What makes kopf list again."""
 
@@ -54,7 +56,7 @@ def _persistence(read_login: Callable[[], Login], resource: str) -> aiohttp.Clie
         while True:
             try:
                 response = await send(request)
-                if response.status in (200, 410):
+                if response.status == 200 and (is_watch or await _is_list(response)):  # noqa: PLR2004  OK
                     return response
                 response.close()
                 if response.status == 401:  # noqa: PLR2004  Unauthorized
@@ -67,37 +69,60 @@ def _persistence(read_login: Callable[[], Login], resource: str) -> aiohttp.Clie
     return persist
 
 
+async def _is_list(response: aiohttp.ClientResponse) -> bool:
+    """Return whether an answer is a list, not a page of a proxy."""
+    try:
+        document = await response.json()
+        return bool(document["metadata"]["resourceVersion"])
+    except (aiohttp.ContentTypeError, ValueError, TypeError, LookupError, RecursionError):
+        return False
+
+
 class _Response(aiohttp.ClientResponse):
-    """An answer whose list is empty and whose watch has no errors."""
+    """An answer whose list is empty, in one page, and whose watch has no errors."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         await super().start(connection)
         if self.url.query.get("watch") == "true":
-            self.content = _WithoutErrors(self.content)  # type: ignore[assignment]
+            self.content = _WithoutErrors(self.content, is_expired=self.status == _GONE)  # type: ignore[assignment]
+            self.status = 200 if self.status == _GONE else self.status
         return self
 
     async def json(self, **options: Any) -> Any:
         document = await super().json(**options)
-        if "items" in document:
+        if isinstance(document, dict) and "items" in document:
             document["items"] = []
+            document["metadata"].pop("continue", None)
         return document
 
 
 class _WithoutErrors:
-    """The stream of a watch, in which an error of any code becomes the one that kopf lists again for."""
+    """The stream of a watch, in which all that is no change becomes the error that kopf lists again for."""
 
-    def __init__(self, content: aiohttp.StreamReader) -> None:
+    def __init__(self, content: aiohttp.StreamReader, *, is_expired: bool) -> None:
         self._content = content
+        self._is_expired = is_expired
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        if self._is_expired:
+            yield _EXPIRED_EVENT
+            return
         line = b""
         async for piece in self._content.iter_chunked(size):
             *lines, line = (line + piece).split(b"\n")
-            for each in lines:
-                if each.replace(b" ", b"").startswith(_ERROR_EVENT):
+            for each in filter(None, lines):
+                if not _is_change(each):
                     yield _EXPIRED_EVENT
                     return
                 yield each + b"\n"
+
+
+def _is_change(line: bytes) -> bool:
+    try:
+        event = json.loads(line)
+        return event["type"] in _CHANGES and isinstance(event["object"]["metadata"], dict)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False

@@ -104,7 +104,8 @@ class PipelineReconciler:
         live_pods = {pod.name for pod in observed.pods if not pod.is_finished}
         result = self._reporter.report(pipeline, plan.status.runs, live_pods)
         failures = [*([children.failure] if children.failure is not None else []), *outcome.failures]
-        done = finish(observed, plan, [*failures, *self._failed_deletions.pop(key, [])], result, now)
+        before = self._failed_deletions.pop(key, [])
+        done = finish(observed, plan, [*failures, *before], result, now)
         self._writer.write(pipeline, plan.runs, done.status, done.runs, observed.jobs, result.blocker)
         self._remember(key, done.runs, done.status, observed.jobs)
         deletions = self._actor.carry_out(done.actions)
@@ -116,7 +117,7 @@ class PipelineReconciler:
             raise ActionsFailed(f"{failures[0].what} failed: {failures[0].error}")
         if outcome.has_conflict or deletions.has_conflict:
             raise Conflict("a Job has changed since it was read: decided again", code=409)
-        if outcome.has_written or deletions.has_written or _has_room_for_more(plan.status, done.status):
+        if before or outcome.has_written or deletions.has_written or _has_room_for_more(plan.status, done.status):
             return self._clock.now()  # own writes bring no event: what follows from them is decided now
         resync = now + RESYNC * random.uniform(0.9, 1.1)  # noqa: S311  jitter
         return earliest([requeue_at, result.requeue_at, resync])

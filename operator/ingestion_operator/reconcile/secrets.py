@@ -20,6 +20,9 @@ from ingestion_operator.reconcile.status import condition
 
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LAST_PAUSE: Final = timedelta(minutes=5)
+_REMEMBERED: Final = 20_000
+"""Secrets, of some hundred bytes each: names that follow from contents come with each deploy."""
+
 _FRESH: Final = timedelta(seconds=2)
 """Pipelines that are reconciled at the same moment share an answer."""
 
@@ -70,6 +73,9 @@ class SecretChecks:
         """Return what the last GET showed, after another one if that is due, or if `is_urgent`: a person waits."""
         key = namespace, reference.name
         with self._lock:
+            if len(self._locks) >= _REMEMBERED and key not in self._locks:
+                self._locks.clear()
+                self._secrets.clear()
             lock = self._locks.setdefault(key, Lock())
         with lock:
             known, now = self._secrets.get(key), self._clock.now()

@@ -62,7 +62,7 @@ async def survive(tmp_path: Path, *, faults: list[Fault], event: tuple[int, str]
         await working
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 500, 503])
 def test_kopf_survives_an_api_server_that_refuses(tmp_path: Path, status: int) -> None:
     asyncio.run(asyncio.wait_for(survive(tmp_path, faults=[Fault(status, "ingestionpipelines")], event=None), 60))
 
@@ -72,6 +72,16 @@ def test_kopf_survives_an_api_server_that_refuses(tmp_path: Path, status: int) -
 )
 def test_kopf_survives_error_events(tmp_path: Path, event: tuple[int, str]) -> None:
     asyncio.run(asyncio.wait_for(survive(tmp_path, faults=[], event=event), 60))
+
+
+@pytest.mark.parametrize("verb", ["list", "watch"])
+@pytest.mark.parametrize(
+    "body", [b"<html>\n", b"[]\n", b"{}\n", b'{"type":"ADDED"}\n'], ids=["page", "list", "empty", "half"]
+)
+def test_kopf_survives_a_proxys_answer(tmp_path: Path, verb: str, body: bytes) -> None:
+    fault = Fault(200, "ingestionpipelines", verb=verb, body=body, headers={"Content-Type": "application/json"})
+    event = (410, "too old") if verb == "list" else None
+    asyncio.run(asyncio.wait_for(survive(tmp_path, faults=[fault], event=event), 60))
 
 
 def test_backoffs_have_no_end() -> None:
