@@ -12,7 +12,7 @@ from typing import Final
 
 from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.cache import Cache
-from ingestion_operator.controller.handlers import CacheEvents
+from ingestion_operator.controller.handlers import CacheEvents, SyncedScopes
 from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.controller.kopf_thread import KopfThread
 from ingestion_operator.controller.metrics import OperatorMetrics
@@ -51,8 +51,8 @@ _REPORTS_SECONDS: Final = 0.25
 _IN_FLIGHT_SECONDS: Final = 26.0
 """How long an orderly end waits for calls in flight: each is bounded by less, and the pod's grace period by more."""
 
-_TASKS_SECONDS: Final = 12.0
-"""How long it waits for the log archive to write what it has read."""
+_ARCHIVE_SECONDS: Final = 12.0
+"""How long it then waits for the log archive to write what it has read."""
 
 
 class Operator:
@@ -68,8 +68,6 @@ class Operator:
         self._health = Health()
         self._tasks = TaskSupervisor(self._health)
         self._is_ending = False
-        self._enqueued: set[str] = set()
-        """Scopes whose pipelines were enqueued since all of it was listed."""
         # One for each worker, and one for the Lease beside them: another would be closed after each call.
         self._api = connect(read_configuration(kubeconfig), pool_size=WORKERS + 1)
         lease_cluster = KubernetesCluster(
@@ -94,6 +92,7 @@ class Operator:
         self._archiver: LogArchiver | None = None
         self._follower: KubernetesLogFollower | None = None
         CacheEvents(self._cache.store, self._queue, lambda: self._archiver, self._queue.forget)
+        self._scopes = SyncedScopes(self._cache.store, self._queue)
 
     def _may_write(self) -> bool:
         return self._elector.may_write and not self._is_ending
@@ -161,8 +160,7 @@ class Operator:
         if leads:
             if self._cache.store.synced_scopes():  # else the first lists are under way
                 self._cache.relist()
-            # Each scope is enqueued once it is synced again: maybe before the next check, so that none sees it expired.
-            self._enqueued.clear()
+            self._scopes.forget()  # each is enqueued once it is synced again: what failed meanwhile backs off
 
     async def _lead(self, kopf_thread: KopfThread) -> None:
         """Wait for the Lease, then start everything that writes."""
@@ -204,7 +202,7 @@ class Operator:
             task.cancel()
         kopf_thread.stop()
         has_ended = await self._queue.shutdown(_IN_FLIGHT_SECONDS)
-        late = await self._tasks.stop(_TASKS_SECONDS)
+        late = await self._tasks.stop(_ARCHIVE_SECONDS)
         await self._session.close()
         if self._follower is not None:
             await self._follower.close()
@@ -222,7 +220,7 @@ class Operator:
             await asyncio.sleep(_SETTINGS_SECONDS)
             if (current := self._settings.current()) is not known:
                 known = current
-                self._enqueue_all("")
+                self._scopes.enqueue()
 
     async def _follow_servers(self, beat: Callable[[], None]) -> None:
         """Enqueue pipelines whose reports waited for their server, or whose server's version has become known."""
@@ -233,22 +231,11 @@ class Operator:
                 self._queue.add(PipelineKey(namespace, name))
 
     async def _enqueue_synced(self, kopf_thread: KopfThread) -> None:
-        """Enqueue all pipelines of a scope once everything of it has been listed.
-
-        Then the CRD is there, for which kopf asks once, at its start.
-        """
+        """Enqueue what has been synced. The first time kopf starts: the CRD is there, for which it asks once."""
         while True:
-            synced = set(self._cache.store.synced_scopes())
-            if synced and not kopf_thread.has_started:
+            if self._scopes.enqueue_new() and not kopf_thread.has_started:
                 kopf_thread.start()
-            for scope in synced - self._enqueued:
-                self._enqueue_all(scope)
-            self._enqueued = synced
             await asyncio.sleep(_SYNC_SECONDS)
-
-    def _enqueue_all(self, scope: str) -> None:
-        for pipeline in self._cache.store.pipelines(scope):
-            self._queue.add(pipeline.key)
 
 
 def run_operator(

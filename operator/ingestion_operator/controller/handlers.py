@@ -92,6 +92,32 @@ class CacheEvents:
             self._queue.add(key, priority=priority)
 
 
+class SyncedScopes:
+    """Enqueues all pipelines of a scope once everything of it has been listed. Belongs to one event loop."""
+
+    def __init__(self, store: Store, queue: WorkQueue) -> None:
+        self._store = store
+        self._queue = queue
+        self._known: set[str] = set()
+
+    def forget(self) -> None:
+        """Enqueue every scope again, also one that is synced again before the next `enqueue_new`."""
+        self._known.clear()
+
+    def enqueue_new(self) -> bool:
+        """Enqueue the scopes that have been synced since the last call; return whether any scope is synced."""
+        synced = set(self._store.synced_scopes())
+        for scope in synced - self._known:
+            self.enqueue(scope)
+        self._known = synced
+        return bool(synced)
+
+    def enqueue(self, scope: str = "") -> None:
+        """Enqueue the pipelines of a scope, or all of them."""
+        for pipeline in self._store.pipelines(scope):
+            self._queue.add(pipeline.key)
+
+
 def _state(record: Record | None) -> tuple[Any, ...]:
     """Return what of a pipeline is worth a reconciliation: the generation leaves out the operator's own status."""
     if not isinstance(record, PipelineRecord):

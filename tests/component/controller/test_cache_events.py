@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.cache.store import Store
 from ingestion_operator.controller.handlers import CacheEvents
 from ingestion_operator.k8s.objects import PipelineKey
@@ -36,8 +35,7 @@ class Events:
         self.store = Store([NAMESPACE], [PIPELINES, CRONJOBS, JOBS, PODS])
         self.version = 100
         queue: Any = self.queue
-        self.archiver: LogArchiver | None = None
-        CacheEvents(self.store, queue, lambda: self.archiver, self.deleted.append)
+        CacheEvents(self.store, queue, lambda: None, self.deleted.append)
         for kind in self.store.kinds:
             self.store.replace(kind, NAMESPACE, [], "1")
         self.pipeline = manifest()
@@ -96,21 +94,6 @@ def test_jobs_and_pods_are_urgent_until_they_are_gone(events: Events) -> None:
     for kind, body in ((JOBS, job()), (PODS, pod(running=True))):
         assert events.after(kind, body) == [(KEY, Priority.HIGH)]
         assert events.after(kind, body, deleted=True) == [(KEY, Priority.HIGH)]
-
-
-class BrokenArchiver(LogArchiver):
-    """One with a mistake."""
-
-    def __init__(self) -> None:
-        pass
-
-    def observe(self, pod: object) -> None:
-        raise ZeroDivisionError(pod)
-
-
-def test_a_fault_of_the_archive_hides_no_change_of_a_pod(events: Events) -> None:
-    events.archiver = BrokenArchiver()
-    assert events.after(PODS, pod(running=True)) == [(KEY, Priority.HIGH)]
 
 
 def test_children_of_a_pipeline_that_is_gone_enqueue_nothing(events: Events) -> None:
