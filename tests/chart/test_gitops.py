@@ -40,9 +40,9 @@ def pipeline(ready: str | None = "True", *, observed: int = 2, suspend: bool | N
 @pytest.mark.parametrize(
     ("found", "status", "message"),
     [
-        ({"metadata": {"generation": 1}, "spec": {}}, "Progressing", "The operator has not looked at it yet"),
-        (pipeline(observed=1), "Progressing", "The operator has not looked at the latest change yet"),
-        (pipeline(None), "Progressing", "The operator has not looked at it yet"),
+        ({"metadata": {"generation": 1}, "spec": {}}, "Progressing", "The operator has not reconciled it yet"),
+        (pipeline(observed=1), "Progressing", "The operator has not reconciled the latest change yet"),
+        (pipeline(None), "Progressing", "The operator has not reconciled it yet"),
         (pipeline(), "Healthy", "Secret bot is missing"),
         (pipeline(suspend=False), "Healthy", "Secret bot is missing"),
         (pipeline(suspend=True), "Suspended", "Secret bot is missing"),

@@ -125,13 +125,13 @@ def test_no_error_of_the_api_server_ends_the_election(cluster: Server, error: Cl
     async def scene() -> None:
         async with running(replica) as (task,):
             outage(cluster, error)
-            await until("writing has stopped", lambda: replica.changes == [True, False])
+            await until("writing has stopped", lambda: replica.changes[:2] == [True, False])
             assert not replica.elector.may_write
             beats = replica.beats
             await until("it goes on to try", lambda: replica.beats > beats + 5)
             assert not task.done()
             cluster._faults.clear()
-            await until("it leads again", lambda: replica.changes == [True, False, True])
+            await until("it leads again", lambda: replica.changes[:3] == [True, False, True])
             assert replica.elector.may_write
             assert replica.losses == 0
 
@@ -160,7 +160,7 @@ def test_a_deleted_lease_is_created_again_and_writing_goes_on(cluster: Server) -
             await until("the other has seen the Lease", lambda: other.beats > beats + 1)
             cluster.delete(LEASES, NAMESPACE, LEASE_NAME)
             await until("there is a Lease again", lambda: holder(cluster) == "a")
-            await until("the new term is reported", lambda: replica.changes == [True, True])
+            await until("the new term is reported", lambda: replica.changes[:2] == [True, True])
             assert replica.elector.may_write
             assert (replica.losses, other.changes) == (0, [])
 
@@ -204,9 +204,9 @@ def test_a_hanging_renewal_does_not_delay_the_stop_of_writing(cluster: Server) -
         async with running(replica):
             cluster.gate.clear()
             await until("a renewal hangs", cluster.entered.is_set)
-            await until("the stop is reported", lambda: replica.changes == [True, False], seconds=5)
+            await until("the stop is reported", lambda: replica.changes[:2] == [True, False], seconds=5)
             cluster.gate.set()
-            await until("it leads again", lambda: replica.changes == [True, False, True])
+            await until("it leads again", lambda: replica.changes[:3] == [True, False, True])
 
     asyncio.run(scene())
 
@@ -240,9 +240,9 @@ def test_an_outage_is_logged_when_it_begins_and_ends(cluster: Server, caplog: py
     async def scene() -> None:
         async with running(replica):
             outage(cluster, Unavailable("away", code=503))
-            await until("writing has stopped", lambda: replica.changes == [True, False])
+            await until("writing has stopped", lambda: replica.changes[:2] == [True, False])
             cluster._faults.clear()
-            await until("it leads again", lambda: replica.changes == [True, False, True])
+            await until("it leads again", lambda: replica.changes[:3] == [True, False, True])
 
     with caplog.at_level(logging.INFO):
         asyncio.run(scene())
