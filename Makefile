@@ -20,7 +20,7 @@ $(READY): locks/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(READY) ## Run one real ingestion on a real Kubernetes and watch it
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m tools.demo
 
 test: $(READY) ## Run all that CI runs
@@ -28,64 +28,64 @@ test: $(READY) ## Run all that CI runs
 	@$(PYTHON) -m pytest -n 2 --dist loadscope
 
 bed: $(READY)
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@# Before the tests, since no test's time limit is meant for a first build.
-	@$(PYTHON) -m tests.cluster up
-	@$(PYTHON) -m tools.images all --load > /dev/null
-	@$(PYTHON) -m tests.cluster s3-server > /dev/null
-	@$(PYTHON) -m tests.cluster helm > /dev/null
-	@$(PYTHON) -m tests.cluster kube-router > /dev/null
+	@$(PYTHON) -m testcluster up
+	@$(PYTHON) -m testcluster.images all --load > /dev/null
+	@$(PYTHON) -m testcluster s3-server > /dev/null
+	@$(PYTHON) -m testcluster helm > /dev/null
+	@$(PYTHON) -m testcluster kube-router > /dev/null
 
 test-fast: $(READY) ## Run the tests that need no cluster
 	@$(PYTHON) -m pytest $(FAST)
 
 test-install: $(READY) ## Install, upgrade and remove the chart on the test cluster
-	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tests.cluster up
-	@$(PYTHON) -m tools.images operator runner double postgres --load > /dev/null
-	@$(PYTHON) -m tests.cluster s3-server > /dev/null
-	@$(PYTHON) -m tests.cluster helm > /dev/null
-	@$(PYTHON) -m tests.cluster kube-router > /dev/null
-	@$(PYTHON) -m pytest tests/chart tests/install
+	@$(PYTHON) -m testcluster setup
+	@$(PYTHON) -m testcluster up
+	@$(PYTHON) -m testcluster.images operator runner fake_server postgres --load > /dev/null
+	@$(PYTHON) -m testcluster s3-server > /dev/null
+	@$(PYTHON) -m testcluster helm > /dev/null
+	@$(PYTHON) -m testcluster kube-router > /dev/null
+	@$(PYTHON) -m pytest tests/integration/helm tests/e2e/install
 
 manifests: $(READY) ## Render manifests/ from the chart
 	@$(PYTHON) -m tools.render_manifests
 
 test-types: $(READY) ## Run every pipeline type and its failures: ONLY="usage dbt" WRITE=1
-	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tests.types $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+	@$(PYTHON) -m testcluster setup
+	@$(PYTHON) -m tests.scenarios.types $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
 test-versions: $(READY) ## Run the tests of the runner against the older libraries
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@for version in 1.12 1.13; do echo "openmetadata-ingestion $$version"; \
-	  OPENMETADATA=$$version $(PYTHON) -m pytest tests/library || exit 1; done
+	  OPENMETADATA=$$version $(PYTHON) -m pytest tests/integration/runner || exit 1; done
 
 chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
-	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+	@$(PYTHON) -m testcluster setup
+	@$(PYTHON) -m tests.scenarios.faults --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
 soak: $(READY) ## Use and disturb everything at random for hours: DURATION=120 SEED=1
-	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tests.soak --minutes $(or $(DURATION),120) --seed $(or $(SEED),1)
+	@$(PYTHON) -m testcluster setup
+	@$(PYTHON) -m tests.scenarios.soak --minutes $(or $(DURATION),120) --seed $(or $(SEED),1)
 
 scale: $(READY) ## Measure what thousands of pipelines cost: N=5000
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.scale
 
 bench: $(READY) ## Measure Airflow with its plugin and this, side by side: RUNS=3
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.side_by_side
 
 profile: $(READY) ## Show where operator and gateway spend time and memory: N=300
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.profiling
 
 bench-runner: $(READY) ## Time a run's start beside an image that pip made: RUNS=5
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.runner
 
 bench-gateway: $(READY) ## Time the gateway's calls beside 1, 1,000 and 5,000 pipelines
-	@$(PYTHON) -m tests.cluster setup
+	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.gateway
 
 lint: $(READY) ## Check style, types, import rings and generated files
@@ -100,15 +100,15 @@ format: $(READY) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
 
 cluster-up: $(READY) ## Start the test cluster, or repair it
-	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tests.cluster up
+	@$(PYTHON) -m testcluster setup
+	@$(PYTHON) -m testcluster up
 
 cluster-down: $(READY) ## Remove the test cluster without a trace
-	@$(PYTHON) -m tests.cluster down
+	@$(PYTHON) -m testcluster down
 
 images: $(READY) ## Build all images: OPENMETADATA=2.0
-	@$(PYTHON) -m tests.cluster setup
-	@$(PYTHON) -m tools.images all $(if $(OPENMETADATA),--openmetadata $(OPENMETADATA))
+	@$(PYTHON) -m testcluster setup
+	@$(PYTHON) -m testcluster.images all $(if $(OPENMETADATA),--openmetadata $(OPENMETADATA))
 
 crds: $(READY) ## Generate crds/ and the chart from models and values
 	@$(PYTHON) -m tools.generate_crds

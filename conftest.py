@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent / "tests"
-INSTALL = TESTS / "install"
+INSTALL = TESTS / "e2e" / "install"
 """First: it takes the definition away, and with it all pipelines of the cluster."""
 
 E2E = TESTS / "e2e"
@@ -16,14 +16,14 @@ LOOKING_BACK = {E2E / "test_rights.py", E2E / "test_dashboard.py"}
 """Last: they look back on all that the suite has done, and say nothing about a part of it."""
 
 
-ON_THE_CLUSTER = (INSTALL, TESTS / "apiserver", TESTS / "e2e")
+ON_THE_CLUSTER = (TESTS / "integration" / "apiserver", TESTS / "e2e")
 """For one worker, one test after the other: the definition, and what the audit log counts, belong to all."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Answer pytest-xdist, whose own groups need node ids to be written to, which pytest 9.2 does not do."""
-    from tests.support.workers import ClusterOnOneWorker  # noqa: PLC0415  the runner's environment has no pytest-xdist
+    from testing.workers import ClusterOnOneWorker  # noqa: PLC0415  the runner's environment has no pytest-xdist
 
     return ClusterOnOneWorker(config, log, [folder.relative_to(TESTS.parent) for folder in ON_THE_CLUSTER])
 

@@ -8,7 +8,7 @@ import urllib3
 from kubernetes import client
 
 from ingestion_operator.constants import ANNOTATION_RUN_ID
-from tests.support.watching import events
+from testing.watching import events
 
 
 class Admissions:

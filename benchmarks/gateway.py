@@ -19,21 +19,21 @@ from typing import Any, Final
 import yaml
 
 from benchmarks.admissions import Admissions
-from benchmarks.figures import figures, last_line, table
-from benchmarks.machine import Facts, facts
 from benchmarks.measuring import Measuring
 from benchmarks.population import Population
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.settings import Settings
-from tests.cluster import cluster as testbed
-from tests.cluster.errors import TestBedError
-from tests.cluster.handle import Cluster
-from tests.cluster.locations import CHECKOUT
-from tests.cluster.progress import say, step
-from tests.support.gateway import write_credentials
-from tests.support.gateway_process import start_gateway, write_account_kubeconfig
-from tests.support.installation import install_definition
-from tests.support.operator_process import start_operator
+from testcluster import cluster as testbed
+from testcluster.errors import TestBedError
+from testcluster.handle import Cluster
+from testcluster.locations import CHECKOUT
+from testcluster.progress import say, step
+from testing.figures import figures, last_line, table
+from testing.gateway import write_credentials
+from testing.gateway_process import start_gateway, write_account_kubeconfig
+from testing.installation import install_definition
+from testing.machine import Facts, facts
+from testing.operator_process import start_operator
 
 NAMESPACE: Final = "bench-gateway"
 RESULTS: Final = CHECKOUT / "benchmarks" / "results" / "gateway.json"

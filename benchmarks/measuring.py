@@ -13,9 +13,9 @@ from benchmarks.population import on_demand
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
-from tests.cluster.progress import say, step
-from tests.support.server_client import Reply, ServerClient
-from tests.support.waiting import wait_for
+from testcluster.progress import say, step
+from testing.server_client import Reply, ServerClient
+from testing.waiting import wait_for
 
 _AT_ONCE: Final = 100
 _BATCH: Final = 50

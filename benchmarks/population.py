@@ -13,8 +13,8 @@ from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeli
 from ingestion_operator.ports import PIPELINES, SECRETS
 from ingestion_operator.settings import Settings
 from ingestion_operator.system_clock import SystemClock
-from tests.cluster.progress import say, step, wait_until
-from tests.support.entities import airflow, entity
+from testcluster.progress import say, step, wait_until
+from testing.entities import airflow, entity
 
 _THREADS: Final = 8
 _READY_SECONDS: Final = 1800

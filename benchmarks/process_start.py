@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.scale.process import processor_seconds
-from tests.cluster.errors import TestBedError
-from tests.support import gateway_process, operator_process
-from tests.support.gateway_process import free_ports, gateway_command
-from tests.support.operator_process import environment, operator_command
+from testcluster.errors import TestBedError
+from testing import gateway_process, operator_process
+from testing.gateway_process import free_ports, gateway_command
+from testing.operator_process import environment, operator_command
+from testing.process import processor_seconds
 
 _BOUND_SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 0.005

@@ -1,7 +1,7 @@
 """What the runner's image costs to start, beside an image that pip made: `make bench-runner`.
 
 Both are built. The real gateway is asked to run the same pipeline with each, in turn: the operator admits the Job, and
-the pod reads a seeded PostgreSQL and writes to the double of OpenMetadata. Prints a table, and as its last line one
+the pod reads a seeded PostgreSQL and writes to a fake OpenMetadata server. Prints a table, and as its last line one
 JSON object. Exits with 1 if a run did not succeed.
 
 RUNS=5 says how many runs of each image are measured; one more, before them, warms the node.
@@ -17,19 +17,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.machine import facts
 from benchmarks.start_up import PROBE, Start, figures, last_line, start_of, table
-from tests.cluster import cluster as testbed
-from tests.cluster.errors import TestBedError
-from tests.cluster.locations import CHECKOUT, cache
-from tests.cluster.progress import say
-from tests.support.connection_tests import gateway_with_pool, run_connection_test, wait_for_pool
-from tests.support.installation import install_gateway
-from tests.support.server_client import ServerClient
-from tests.support.site import SERVICE, Credentials, Site, open_site, pipeline, remove
-from tests.support.waiting import wait_for
-from tools import images
-from tools.images import Image
+from testcluster import cluster as testbed
+from testcluster import images
+from testcluster.errors import TestBedError
+from testcluster.images import Image
+from testcluster.locations import CHECKOUT, cache
+from testcluster.progress import say
+from testing.connection_tests import gateway_with_pool, run_connection_test, wait_for_pool
+from testing.installation import install_gateway
+from testing.machine import facts
+from testing.server_client import ServerClient
+from testing.site import SERVICE, Credentials, Site, open_site, pipeline, remove
+from testing.waiting import wait_for
 
 NAMESPACE: Final = "bench-runner"
 RESULTS: Final = CHECKOUT / "benchmarks" / "results" / "runner.json"
@@ -61,7 +61,7 @@ class Measuring:
         for kind, version in _VERSIONS.items():
             body = pipeline(kind)
             body["spec"]["server"]["version"] = version
-            self._site.double.register_pipeline(f"{SERVICE}.{kind}")
+            self._site.fake_server.register_pipeline(f"{SERVICE}.{kind}")
             self._site.apply(body)
             self._wait_until_deployed(kind)
         for number in range(runs + 1):
@@ -87,21 +87,21 @@ class Measuring:
         wait_for("the CronJob", lambda: self._site.status(kind).get("cronJobName"), timeout=_SECONDS)
 
     def _run(self, kind: str) -> Start:
-        name, double = f"{SERVICE}.{kind}", self._site.double
-        known = {run["runId"] for run in double.runs(name)}
-        double.clear_calls()
+        name, fake_server = f"{SERVICE}.{kind}", self._site.fake_server
+        known = {run["runId"] for run in fake_server.runs(name)}
+        fake_server.clear_calls()
         triggered = time.time()
         self._server.trigger(kind).message  # noqa: B018  asserts the success
         run = wait_for(
             f"a run of {kind}",
-            lambda: next((r for r in double.runs(name) if r["runId"] not in known), None),
+            lambda: next((r for r in fake_server.runs(name) if r["runId"] not in known), None),
             timeout=60,
         )
-        done = double.wait_for_run(name, timeout=_SECONDS, run_id=run["runId"])
+        done = fake_server.wait_for_run(name, timeout=_SECONDS, run_id=run["runId"])
         if done["state"] != "success":
             raise AssertionError(f"the run of {kind} ended as {done['state']}: {done['row']}")
-        closing = double.calls(method="PUT", path="/pipelineStatus")
-        start = start_of(double.calls(), triggered, closing[-1]["at"])
+        closing = fake_server.calls(method="PUT", path="/pipelineStatus")
+        start = start_of(fake_server.calls(), triggered, closing[-1]["at"])
         # Until the pod is gone it uses the processor that the next one is measured on.
         self._site.wait_for_end(kind, run["runId"])
         return start
@@ -148,7 +148,7 @@ def main() -> int:
     runs, begin = int(os.environ.get("RUNS", "5")), time.monotonic()
     try:
         bed = testbed.up()
-        built = images.load(bed, ["operator", "double", "postgres", *_NAMES.values()], IMAGES)
+        built = images.load(bed, ["operator", "fake-openmetadata", "postgres", *_NAMES.values()], IMAGES)
         machine = facts(bed)
         remove(bed, NAMESPACE)
         chosen = {_VERSIONS[kind]: {"image": built[name], "version": "2.0.6.0"} for kind, name in _NAMES.items()}

@@ -1,6 +1,6 @@
 """The main job, for real: `make demo`.
 
-Starts the test cluster, installs the operator, a database and a double of OpenMetadata's API, applies one
+Starts the test cluster, installs the operator, a database and a fake OpenMetadata server, applies one
 IngestionPipeline that fires within the minute, and follows its run.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import cluster as testbed
-from tests.cluster.errors import TestBedError
-from tests.cluster.locations import CHECKOUT
-from tests.support.postgres.expected import differences
-from tests.support.site import SERVICE, Credentials, Site, open_site, pipeline, remove
-from tests.support.waiting import wait_for
-from tools import images
+from testcluster import cluster as testbed
+from testcluster import images
+from testcluster.errors import TestBedError
+from testcluster.locations import CHECKOUT
+from testing.postgres.expected import differences
+from testing.site import SERVICE, Credentials, Site, open_site, pipeline, remove
+from testing.waiting import wait_for
 
 NAMESPACE = "demo"
 NAME = "shop-metadata"
@@ -59,12 +59,12 @@ def demonstrate(site: Site) -> bool:
     summary = run.get("summary", {})
     say(f"  took      {_seconds(run):.0f} s from the Job's creation to its end")
     say(f"  records   {summary.get('records')}, warnings {summary.get('warnings')}, errors {summary.get('errors')}")
-    (row,) = site.double.runs(f"{SERVICE}.{NAME}")
+    (row,) = site.fake_server.runs(f"{SERVICE}.{NAME}")
     say(f"  OpenMetadata was told: {row['state']}")
     kinds = ("databaseSchemas", "tables", "storedProcedures")
-    counts = {kind: len(site.double.entities(kind)) for kind in kinds}
+    counts = {kind: len(site.fake_server.entities(kind)) for kind in kinds}
     say("  catalogued: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
-    missing = differences(site.double, SERVICE)
+    missing = differences(site.fake_server, SERVICE)
     for line in missing:
         say(f"  DIFFERENT FROM THE DATABASE: {line}")
     say()
@@ -125,8 +125,8 @@ def main() -> int:
     started = time.monotonic()
     try:
         bed = testbed.up()
-        built = images.load(bed, ["operator", "runner", "double", "postgres"])
-        say("installing the operator, PostgreSQL and the double of OpenMetadata's API …")
+        built = images.load(bed, ["operator", "runner", "fake-openmetadata", "postgres"])
+        say("installing the operator, PostgreSQL and a fake OpenMetadata server …")
         remove(bed, NAMESPACE)
         with open_site(bed, NAMESPACE, built, Credentials.random()) as site:
             succeeded = demonstrate(site)

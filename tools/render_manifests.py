@@ -3,7 +3,8 @@
     python -m tools.render_manifests            write
     python -m tools.render_manifests --check    exit 1 and name the command when a file differs
 
-Needs helm: `python -m tests.cluster helm`. Not part of `make lint`, which builds nothing; tests/chart checks it.
+Needs helm: `python -m testcluster helm`. Not part of `make lint`, which builds nothing; tests/integration/helm checks
+it.
 """
 
 import argparse
@@ -12,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.cluster.binaries import ensure_helm
-from tests.cluster.commands import run
+from testcluster.binaries import ensure_helm
+from testcluster.commands import run
 from tools.generate_chart import CHART, ROOT
 
 TARGET: Final = ROOT / "manifests"

@@ -25,25 +25,25 @@ import yaml
 
 from benchmarks.admissions import Admissions
 from benchmarks.gateway import SETTINGS
-from benchmarks.machine import facts
 from benchmarks.measuring import Measuring
 from benchmarks.population import Population
 from benchmarks.process_start import Start, start_gateway_once, start_operator_once
 from benchmarks.profiling.folded import package_of, profile
-from benchmarks.scale.process import processor_seconds, resident_mib
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.settings import Settings
-from tests.cluster import cluster as testbed
-from tests.cluster.errors import TestBedError
-from tests.cluster.handle import Cluster
-from tests.cluster.locations import CHECKOUT
-from tests.cluster.progress import say, step
-from tests.support.environments import Lock, python_of
-from tests.support.gateway import write_credentials
-from tests.support.gateway_process import start_gateway, write_account_kubeconfig
-from tests.support.installation import install_definition
-from tests.support.operator_process import start_operator
-from tests.support.waiting import wait_for
+from testcluster import cluster as testbed
+from testcluster.errors import TestBedError
+from testcluster.handle import Cluster
+from testcluster.locations import CHECKOUT
+from testcluster.progress import say, step
+from testing.environments import Lock, python_of
+from testing.gateway import write_credentials
+from testing.gateway_process import start_gateway, write_account_kubeconfig
+from testing.installation import install_definition
+from testing.machine import facts
+from testing.operator_process import start_operator
+from testing.process import processor_seconds, resident_mib
+from testing.waiting import wait_for
 
 NAMESPACE: Final = "profile"
 RESULTS: Final = CHECKOUT / "benchmarks" / "results" / "profile"

@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks.machine import facts
 from benchmarks.scale import document
 from benchmarks.scale.measuring import Measured, Measuring
 from benchmarks.scale.report import last_line, table
 from benchmarks.scale.scene import open_scene
 from benchmarks.scale.subject import Subject
-from tests.cluster import cluster as testbed
-from tests.cluster.errors import TestBedError
-from tests.cluster.handle import Cluster
-from tests.cluster.locations import CHECKOUT
-from tests.cluster.progress import say, step
+from testcluster import cluster as testbed
+from testcluster.errors import TestBedError
+from testcluster.handle import Cluster
+from testcluster.locations import CHECKOUT
+from testcluster.progress import say, step
+from testing.machine import facts
 
 _LEAST: Final = 10
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from tests.cluster.errors import TestBedError
+from testcluster.errors import TestBedError
 
 WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 Call = tuple[str, str]

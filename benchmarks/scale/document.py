@@ -5,12 +5,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from benchmarks.machine import Facts
 from benchmarks.scale.measuring import Measured
 from benchmarks.scale.plot import svg
 from benchmarks.scale.report import Before, rows
 from benchmarks.scale.subject import Subject
-from tests.cluster.locations import CHECKOUT
+from testcluster.locations import CHECKOUT
+from testing.machine import Facts
 
 RESULTS: Final = CHECKOUT / "benchmarks" / "results"
 COMMITTED: Final = RESULTS / "committed"

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from benchmarks.figures import percentile
 from benchmarks.scale.pipelines import name
-from benchmarks.scale.process import resident_mib
 from benchmarks.scale.scene import Scene
 from benchmarks.scale.subject import GATEWAY_MODULE
 from benchmarks.scale.timeline import Timeline
-from tests.support.entities import airflow, entity
-from tests.support.gateway import write_credentials
-from tests.support.gateway_process import GatewayProcess, start_gateway, write_account_kubeconfig
-from tests.support.server_client import Reply, ServerClient
+from testing.entities import airflow, entity
+from testing.figures import percentile
+from testing.gateway import write_credentials
+from testing.gateway_process import GatewayProcess, start_gateway, write_account_kubeconfig
+from testing.process import resident_mib
+from testing.server_client import Reply, ServerClient
 
 _CALLS: Final = {"status": 100, "deploy": 50, "trigger": 50}
 _SEED: Final = 8

@@ -22,7 +22,7 @@ from ingestion_operator.errors import ClusterError, Conflict, NotFound
 from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import PODS
-from tests.support.watching import events
+from testing.watching import events
 
 _START_SECONDS: Final = (1.0, 3.0)
 _RUN_SECONDS: Final = (5.0, 10.0)

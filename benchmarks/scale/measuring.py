@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from benchmarks.figures import percentile
 from benchmarks.process_start import start_gateway_once, start_operator_once
 from benchmarks.scale.audit import Calls
 from benchmarks.scale.finished_runs import FinishedRuns
@@ -17,14 +16,15 @@ from benchmarks.scale.night_figures import Rest
 from benchmarks.scale.nights import Nights
 from benchmarks.scale.operated import Operated
 from benchmarks.scale.pipelines import apply_all, apply_raw, at_once, manifest, name
-from benchmarks.scale.process import processor_seconds, resident_mib
 from benchmarks.scale.scene import Scene
 from benchmarks.scale.subject import GATEWAY_MODULE, OPERATOR_MODULE
 from benchmarks.scale.timeline import Timeline
 from benchmarks.scale.work import per_reconcile
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from tests.cluster.errors import TestBedError
-from tests.cluster.progress import step
+from testcluster.errors import TestBedError
+from testcluster.progress import step
+from testing.figures import percentile
+from testing.process import processor_seconds, resident_mib
 
 RUNS_EACH: Final = 4
 _CHANGES: Final = 50

@@ -4,7 +4,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Final
 
-from tests.cluster.errors import TestBedError
+from testcluster.errors import TestBedError
 
 RECONCILES: Final = ("ingestion_operator_reconcile_seconds_count",)
 """How often a pipeline was reconciled, whatever came of it: the names that commits have for it, newest first."""

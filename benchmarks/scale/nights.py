@@ -16,14 +16,14 @@ from benchmarks.scale.kubelet import SimulatedKubelet
 from benchmarks.scale.night_figures import Night, Rest, cron, figures, first_tick, minutes_of
 from benchmarks.scale.operated import Operated, Running
 from benchmarks.scale.pipelines import at_once, name
-from benchmarks.scale.process import idle_seconds, processor_seconds, resident_mib
 from benchmarks.scale.scene import watching_client
 from benchmarks.scale.timeline import Timeline
 from benchmarks.scale.work import per_run
 from ingestion_operator import constants
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES
-from tests.cluster.progress import say
+from testcluster.progress import say
+from testing.process import idle_seconds, processor_seconds, resident_mib
 
 API_SERVER: Final = "kube-apiserver"
 _ORDINARY_RUNS: Final = 20

@@ -8,7 +8,7 @@ from typing import Any, Self
 import urllib3
 from kubernetes import client
 
-from tests.support.watching import events
+from testing.watching import events
 
 
 class Observed:

@@ -12,10 +12,10 @@ from benchmarks.scale.metrics import OperatorMetrics
 from benchmarks.scale.scene import Scene
 from benchmarks.scale.subject import OPERATOR_MODULE
 from benchmarks.scale.work import Work
-from tests.cluster.errors import TestBedError
-from tests.cluster.progress import say, step, wait_until
-from tests.support.gateway_process import free_ports
-from tests.support.operator_process import start_operator
+from testcluster.errors import TestBedError
+from testcluster.progress import say, step, wait_until
+from testing.gateway_process import free_ports
+from testing.operator_process import start_operator
 
 _SECONDS_EACH: Final = 0.5
 _SECONDS_LEAST: Final = 120

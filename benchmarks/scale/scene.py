@@ -18,8 +18,8 @@ from benchmarks.scale.subject import Subject
 from ingestion_operator import constants
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.settings import Settings
-from tests.cluster.handle import Cluster
-from tests.support.gateway_process import write_account_kubeconfig
+from testcluster.handle import Cluster
+from testing.gateway_process import write_account_kubeconfig
 
 OPERATOR: Final = "ingestion-operator"
 SETTINGS: Final = {

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from tests.cluster.commands import run
-from tests.cluster.errors import TestBedError
-from tests.cluster.handle import Cluster
-from tests.cluster.locations import CHECKOUT
-from tests.support.installation import install_definition
+from testcluster.commands import run
+from testcluster.errors import TestBedError
+from testcluster.handle import Cluster
+from testcluster.locations import CHECKOUT
+from testing.installation import install_definition
 
 VARIABLE: Final = "OPERATOR"
 OPERATOR_MODULE: Final = "ingestion_operator"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.scale.process import processor_seconds, resident_mib
+from testing.process import processor_seconds, resident_mib
 
 Sample = tuple[float, float, float]
 """Seconds since the beginning, MiB, processor seconds of the process."""

@@ -15,19 +15,19 @@ import sys
 import time
 from typing import Any, Final
 
-from benchmarks.machine import Facts, facts
 from benchmarks.side_by_side import airflow, figures, ours, plot
 from benchmarks.side_by_side.figures import CONTENDERS, Samples
 from benchmarks.side_by_side.floor import Floor
 from benchmarks.side_by_side.journeys import Journeys
 from benchmarks.side_by_side.versions import versions
-from tests.cluster import cluster as testbed
-from tests.cluster.errors import TestBedError
-from tests.cluster.locations import CHECKOUT
-from tests.cluster.progress import say
-from tests.support.double_client import DoubleError
-from tests.support.postgres.process import PostgresError
-from tools import images
+from testcluster import cluster as testbed
+from testcluster import images
+from testcluster.errors import TestBedError
+from testcluster.locations import CHECKOUT
+from testcluster.progress import say
+from testing.fake_openmetadata_client import FakeServerError
+from testing.machine import Facts, facts
+from testing.postgres.process import PostgresError
 
 RESULTS: Final = CHECKOUT / "benchmarks" / "results" / "side_by_side.json"
 _IDLE_SECONDS: Final = 60.0
@@ -84,7 +84,7 @@ def main() -> int:
     runs, begin = int(os.environ.get("RUNS", "3")), time.monotonic()
     try:
         machine, samples = measure(runs)
-    except (TestBedError, AssertionError, DoubleError, PostgresError) as error:
+    except (TestBedError, AssertionError, FakeServerError, PostgresError) as error:
         say(f"bench: {error}")
         return 1
     found = result(machine, samples, runs, time.monotonic() - begin)

@@ -20,13 +20,13 @@ from typing import Any, Final
 from benchmarks.side_by_side import contender
 from benchmarks.side_by_side.database import free_port, open_database
 from benchmarks.side_by_side.footprint import Groups, alive, descendants, megabytes, processes
-from tests.cluster.commands import run
-from tests.cluster.progress import step
-from tests.support.double_client import DoubleClient, start_double_process
-from tests.support.environments import Lock, python_of
-from tests.support.postgres.process import BINARIES, start_postgres
-from tests.support.site import SERVICE
-from tests.support.waiting import wait_for
+from testcluster.commands import run
+from testcluster.progress import step
+from testing.environments import Lock, python_of
+from testing.fake_openmetadata_client import FakeServerClient, start_fake_openmetadata
+from testing.postgres.process import BINARIES, start_postgres
+from testing.site import SERVICE
+from testing.waiting import wait_for
 
 LOCK: Final = Path(__file__).parent / "airflow.lock"
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -48,7 +48,7 @@ def python() -> Path:
 class Airflow:
     """A contender; see `open_airflow`."""
 
-    double: DoubleClient
+    fake_server: FakeServerClient
     home: Path
     token: str
     port: int
@@ -63,7 +63,7 @@ class Airflow:
         return contender.Client.new(self.port, username=USERNAME, password=self.password)
 
     def entity(self, name: str) -> contender.Body:
-        return contender.entity(self.double, name, self.double.host_port, self.token)
+        return contender.entity(self.fake_server, name, self.fake_server.host_port, self.token)
 
     def cold_start(self) -> float:
         self.stop()
@@ -174,10 +174,10 @@ def open_airflow() -> Iterator[Airflow]:
     with (
         TemporaryDirectory(prefix="airflow-") as folder,
         start_postgres() as source,
-        start_double_process(token=token) as double,
+        start_fake_openmetadata(token=token) as fake_server,
         open_database(Path(folder)) as (database, url),
     ):
-        double.register_service(SERVICE, "Postgres", source.connection)
+        fake_server.register_service(SERVICE, "Postgres", source.connection)
         home, port = Path(folder), free_port()
         environment = _environment(home, interpreter, port, url)
         with step("preparing Airflow's database"):
@@ -186,7 +186,7 @@ def open_airflow() -> Iterator[Airflow]:
             user = ["--username", USERNAME, "--password", password, "--role", "Admin", "--email", "a@b.invalid"]
             names = ["--firstname", "Ada", "--lastname", "L"]
             run([airflow, "users", "create", *user, *names], env=environment, cwd=home, timeout=300)
-        opened = Airflow(double, home, token, port, password, database, environment, interpreter)
+        opened = Airflow(fake_server, home, token, port, password, database, environment, interpreter)
         try:
             yield opened
         finally:

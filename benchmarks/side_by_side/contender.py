@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from benchmarks.side_by_side.footprint import Groups
-from tests.support.double_client import DoubleClient
-from tests.support.server_client import Reply, ServerClient
-from tests.support.site import SERVICE, SOURCE_CONFIG
+from testing.fake_openmetadata_client import FakeServerClient
+from testing.server_client import Reply, ServerClient
+from testing.site import SERVICE, SOURCE_CONFIG
 
 HEALTH: Final = "/pluginsv2/api/v2/openmetadata/health"
 _ANSWER_SECONDS: Final = 5.0
@@ -44,10 +44,10 @@ class Client(ServerClient):
 
 
 class Contender(Protocol):
-    """An orchestrator that runs, with a double of OpenMetadata that its runs reach."""
+    """An orchestrator that runs, with a fake OpenMetadata server of OpenMetadata that its runs reach."""
 
     @property
-    def double(self) -> DoubleClient:
+    def fake_server(self) -> FakeServerClient:
         """The server that its runs report to."""
 
     def server(self) -> Client:
@@ -75,9 +75,9 @@ class Contender(Protocol):
         """What it occupies, and what it stands on, in MB."""
 
 
-def entity(double: DoubleClient, name: str, host_port: str, token: str) -> Body:
-    """Register a pipeline with the double, and return what a server of 2.0 would send."""
-    body = double.register_pipeline(f"{SERVICE}.{name}", sourceConfig=SOURCE_CONFIG, airflowConfig={})
+def entity(fake_server: FakeServerClient, name: str, host_port: str, token: str) -> Body:
+    """Register a pipeline with the fake OpenMetadata server, and return what a server of 2.0 would send."""
+    body = fake_server.register_pipeline(f"{SERVICE}.{name}", sourceConfig=SOURCE_CONFIG, airflowConfig={})
     connection = {
         "clusterName": "openmetadata",
         "type": "OpenMetadata",

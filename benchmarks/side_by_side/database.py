@@ -12,8 +12,8 @@ from pwd import getpwnam
 from secrets import token_hex
 from typing import Any, Final
 
-from tests.support.postgres.process import BINARIES
-from tests.support.waiting import wait_for
+from testing.postgres.process import BINARIES
+from testing.waiting import wait_for
 
 _HOST: Final = "127.0.0.1"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.side_by_side.figures import FIGURES, markdown
-from tests.cluster.locations import CHECKOUT
+from testcluster.locations import CHECKOUT
 
 COMMITTED: Final = CHECKOUT / "benchmarks" / "results" / "committed" / "side_by_side.json"
 _BEGIN: Final = "<!-- side by side: written by `python -m benchmarks.side_by_side.document` -->"

@@ -18,9 +18,9 @@ from ingestion_operator import constants
 from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.cluster.progress import say
-from tests.support.site import SERVICE, pipeline
-from tests.support.waiting import wait_for
+from testcluster.progress import say
+from testing.site import SERVICE, pipeline
+from testing.waiting import wait_for
 
 PIPELINE: Final = "run-0"
 """Whose Job is taken."""
@@ -55,10 +55,10 @@ class Floor:
         for number in range(self._runs):
             say(f"  Job {number + 1} of {self._runs}")
             self._run(f"floor-{number}")
-        self._ours.double.set_faults(HANG)
+        self._ours.fake_server.set_faults(HANG)
         for number in range(self._runs):
             self._kill(f"floor-hang-{number}")
-        self._ours.double.clear_faults()
+        self._ours.fake_server.clear_faults()
         self._note("disk_all_mb", kubernetes_megabytes() + image_megabytes("runner", self._ours.site.images["runner"]))
 
     def _note(self, key: str, value: float) -> None:
@@ -123,19 +123,19 @@ class Floor:
         )
 
     def _run(self, name: str) -> None:
-        double, fqn = self._ours.double, f"{SERVICE}.{PIPELINE}"
-        known = {run["runId"] for run in double.runs(fqn)}
+        fake_server, fqn = self._ours.fake_server, f"{SERVICE}.{PIPELINE}"
+        known = {run["runId"] for run in fake_server.runs(fqn)}
         triggered = self._start(name)
         pod = self._pod(name)["metadata"]["name"]
         self._note("trigger_to_first_log_s", self._first_log(pod) - triggered)
 
         def closed() -> float | None:
-            runs = [run for run in double.runs(fqn) if run["runId"] not in known]
+            runs = [run for run in fake_server.runs(fqn) if run["runId"] not in known]
             return next((each["at"] for run in runs for each in run["history"] if each["state"] in TERMINAL), None)
 
         ended = _poll(closed, f"the end of {name}")
         shown = _poll(lambda: time.time() if self._has_ended(name) else None, f"the status of {name}")
-        self._note("trigger_to_first_request_s", first_request(double.calls(), fqn, triggered) - triggered)
+        self._note("trigger_to_first_request_s", first_request(fake_server.calls(), fqn, triggered) - triggered)
         self._note("trigger_to_finished_s", ended - triggered)
         self._note("end_to_status_s", max(0.0, shown - ended))
 
@@ -157,13 +157,13 @@ class Floor:
 
     def _kill(self, name: str) -> None:
         """Delete a Job whose run hangs in a request to the server."""
-        double, fqn = self._ours.double, f"{SERVICE}.{PIPELINE}"
-        known = {run["runId"] for run in double.runs(fqn)}
+        fake_server, fqn = self._ours.fake_server, f"{SERVICE}.{PIPELINE}"
+        known = {run["runId"] for run in fake_server.runs(fqn)}
         self._start(name)
         uid = self._pod(name)["metadata"]["uid"]
         wait_for(
             f"{name} to work",
-            lambda: [r for r in double.runs(fqn) if r["runId"] not in known and r["state"] == "running"],
+            lambda: [r for r in fake_server.runs(fqn) if r["runId"] not in known and r["state"] == "running"],
             timeout=_RUN_SECONDS,
         )
         time.sleep(WORK_SECONDS)

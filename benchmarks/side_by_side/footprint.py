@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.scale.process import resident_mib
+from testing.process import resident_mib
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _ZOMBIE: Final = "Z"

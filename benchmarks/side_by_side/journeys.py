@@ -10,10 +10,10 @@ from benchmarks.side_by_side import footprint
 from benchmarks.side_by_side.contender import HEALTH, Client, Contender
 from benchmarks.side_by_side.figures import Samples
 from benchmarks.side_by_side.judging import TERMINAL, ended_run, first_request, has_log_line, too_much
-from tests.cluster.progress import say
-from tests.support.server_client import Reply
-from tests.support.site import SERVICE
-from tests.support.waiting import wait_for
+from testcluster.progress import say
+from testing.server_client import Reply
+from testing.site import SERVICE
+from testing.waiting import wait_for
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ ACCEPT_PAUSE: Final = 0.25
 
 _OK: Final = 200
 HANG: Final[Mapping[str, Any]] = {"path": "/tables/name/", "delaySeconds": 900}
-"""The fault of the double that lets a run hang in the middle of its work."""
+"""The fault of the fake OpenMetadata server that lets a run hang in the middle of its work."""
 
 WORK_SECONDS: Final = 2.0
-"""From the report that a run runs until it hangs: the double notes a request only when it has answered it."""
+"""From the report that a run runs until it hangs: the fake server records a request only when it has answered it."""
 
 _FINE_PAUSE: Final = 0.05
 _RUN_SECONDS: Final = 120.0
@@ -138,7 +138,7 @@ class Journeys:
             lambda: _states(server, name) and all(state in TERMINAL for state in _states(server, name)),
             timeout=_RUN_SECONDS,
         )
-        if not self._contender.double.runs(fqn):
+        if not self._contender.fake_server.runs(fqn):
             self._samples.notes.append(f"a trigger right after the deploy of {name} was accepted and ran nothing")
 
     def _burst(self, server: Client) -> None:
@@ -191,10 +191,10 @@ class Journeys:
 
     def _journey(self, server: Client, name: str) -> None:
         """From one trigger to the terminal state."""
-        double, fqn = self._contender.double, f"{SERVICE}.{name}"
+        fake_server, fqn = self._contender.fake_server, f"{SERVICE}.{name}"
         triggered, answered = self._trigger(server, name)
         logged = self._wait_for_log(server, name, triggered)
-        run = _poll(lambda: ended_run(double.runs(fqn)), f"the end of a run of {name}", _RUN_SECONDS)
+        run = _poll(lambda: ended_run(fake_server.runs(fqn)), f"the end of a run of {name}", _RUN_SECONDS)
         if run["state"] != "success":
             raise AssertionError(f"the run of {name} ended as {run['state']}: {run['row']}")
         shown = _poll(
@@ -204,7 +204,7 @@ class Journeys:
         )
         ended = next(each["at"] for each in run["history"] if each["state"] in TERMINAL)
         self._note("trigger_ms", 1000 * answered)
-        self._note("trigger_to_first_request_s", first_request(double.calls(), fqn, triggered) - triggered)
+        self._note("trigger_to_first_request_s", first_request(fake_server.calls(), fqn, triggered) - triggered)
         self._note("trigger_to_first_log_s", logged - triggered)
         self._note("trigger_to_finished_s", ended - triggered)
         self._note("end_to_status_s", max(0.0, shown - ended))
@@ -251,7 +251,7 @@ class Journeys:
         for name in names:
             self._deploy(server, name)
         self._wait_until_known(server, names)
-        self._contender.double.set_faults(HANG)
+        self._contender.fake_server.set_faults(HANG)
         for name in names:
             for _ in range(_TRIES):
                 if pids := self._hanging(server, name):
@@ -260,13 +260,13 @@ class Journeys:
                 self._samples.notes.append(f"a trigger of {name} was accepted and ran nothing")
             else:
                 raise AssertionError(f"{_TRIES} triggers of {name} were accepted and ran nothing")
-        self._contender.double.clear_faults()
+        self._contender.fake_server.clear_faults()
 
     def _hanging(self, server: Client, name: str) -> set[int]:
         """Start a run; return its processes once it works, none if it was lost."""
         self._trigger(server, name)
-        double, fqn, begin = self._contender.double, f"{SERVICE}.{name}", time.monotonic()
-        while not any(run["state"] == "running" for run in double.runs(fqn)):
+        fake_server, fqn, begin = self._contender.fake_server, f"{SERVICE}.{name}", time.monotonic()
+        while not any(run["state"] == "running" for run in fake_server.runs(fqn)):
             if time.monotonic() - begin > _LOST_SECONDS and set(_states(server, name)[:1]) <= TERMINAL:
                 return set()
             if time.monotonic() - begin > _RUN_SECONDS:
@@ -283,7 +283,9 @@ class Journeys:
         _poll(lambda: not footprint.alive(pids), f"the end of the processes of {name}", _RUN_SECONDS)
         self._note("kill_to_gone_s", time.perf_counter() - begin)
         fqn = f"{SERVICE}.{name}"
-        run = _poll(lambda: ended_run(self._contender.double.runs(fqn)), f"the report of {name}'s end", _RUN_SECONDS)
+        run = _poll(
+            lambda: ended_run(self._contender.fake_server.runs(fqn)), f"the report of {name}'s end", _RUN_SECONDS
+        )
         self._note("kill_to_told_s", next(each["at"] for each in run["history"] if each["state"] in TERMINAL) - sent)
 
 

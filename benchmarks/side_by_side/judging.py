@@ -52,5 +52,5 @@ def _is_a_reporter(headers: Mapping[str, str]) -> bool:
 
 
 def ended_run(runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return a pipeline's newest run that has ended, of the runs that the double knows."""
+    """Return a pipeline's newest run that has ended, of the runs that the fake OpenMetadata server knows."""
     return next((run for run in reversed(runs) if run["state"] in TERMINAL), None)

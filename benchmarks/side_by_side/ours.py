@@ -13,18 +13,18 @@ from benchmarks.side_by_side import contender
 from benchmarks.side_by_side.footprint import Groups, in_cgroup, in_network, megabytes, processes
 from ingestion_operator import constants
 from ingestion_operator.pipeline_service.names import resource_name
-from tests.cluster import binaries
-from tests.cluster.handle import Cluster
-from tests.cluster.locations import cache, layout
-from tests.cluster.progress import step
-from tests.support import manifests, release
-from tests.support.double_client import DoubleClient
-from tests.support.installation import GATEWAY, OPERATOR, wait_for_rollout
-from tests.support.site import Credentials, Site, open_site, remove
-from tests.support.waiting import wait_for
+from testcluster import binaries
+from testcluster.handle import Cluster
+from testcluster.locations import cache, layout
+from testcluster.progress import step
+from testing import manifests, release
+from testing.fake_openmetadata_client import FakeServerClient
+from testing.installation import GATEWAY, OPERATOR, wait_for_rollout
+from testing.site import Credentials, Site, open_site, remove
+from testing.waiting import wait_for
 
 NAMESPACE: Final = "bench-side-by-side"
-IMAGES: Final = ("operator", "runner", "double", "postgres")
+IMAGES: Final = ("operator", "runner", "fake-openmetadata", "postgres")
 _DEPLOYMENTS: Final = (OPERATOR, GATEWAY)
 _START_SECONDS: Final = 120
 _POLL_SECONDS: Final = 0.1
@@ -47,15 +47,15 @@ class Ours:
     port: int
 
     @property
-    def double(self) -> DoubleClient:
-        return self.site.double
+    def fake_server(self) -> FakeServerClient:
+        return self.site.fake_server
 
     def server(self) -> contender.Client:
         return contender.Client.new(self.port, host=self.host, username=release.USERNAME, password=release.PASSWORD)
 
     def entity(self, name: str) -> contender.Body:
-        host_port = f"http://{manifests.DOUBLE}:{manifests.DOUBLE_PORT}/api"
-        return contender.entity(self.double, name, host_port, self.site.credentials.token)
+        host_port = f"http://{manifests.FAKE_OPENMETADATA}:{manifests.FAKE_OPENMETADATA_PORT}/api"
+        return contender.entity(self.fake_server, name, host_port, self.site.credentials.token)
 
     def cold_start(self) -> float:
         self.stop()
@@ -87,7 +87,7 @@ class Ours:
         return {name: {pid for uid in uids for pid in in_cgroup(uid)} for name, uids in self._pods().items()}
 
     def platform(self) -> Groups:
-        """All of Kubernetes; of the pods' supervisors those of ours, since double and database are no part of it."""
+        """All of Kubernetes; without the supervisors of the fake server and the database."""
         stats = processes()
         ours = {stats[pid].parent for pids in self.own().values() for pid in pids if pid in stats}
         node = in_network(self.site.cluster.nsenter_prefix()[1].partition("=")[2])

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.side_by_side.figures import rounded
-from tests.cluster.commands import run
-from tests.cluster.locations import CHECKOUT
-from tests.support.environments import Lock, python_of
+from testcluster.commands import run
+from testcluster.locations import CHECKOUT
+from testing.environments import Lock, python_of
 
 LOCK: Final = Path(__file__).parent / "plot.lock"
 SHOWN: Final = {

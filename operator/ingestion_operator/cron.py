@@ -2,7 +2,8 @@
 
 The controller asks the `Next` of robfig/cron v3, whose answers nothing else gives: which of the two day fields decide,
 and what happens to a local time that a clock change skips or repeats, follow from the way in which it searches. This
-module searches in the same way; tests/oracle compares it with that library (docs/adr/0031-schedules-as-kubernetes.md).
+module searches in the same way; tests/integration/schedules compares it with that library
+(docs/adr/0031-schedules-as-kubernetes.md).
 """
 
 from collections.abc import Callable, Sequence

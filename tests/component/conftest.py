@@ -3,13 +3,13 @@ import pytest
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_logs import FakeLogs
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import OUT_OF_MEMORY
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_logs import FakeLogs
+from testing.fake_sink import FakeSink, reporter_over
+from testing.objects import job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import OUT_OF_MEMORY
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.lives import OOM, SUCCEEDED
-from tests.support.objects import NAMESPACE, NOW, Body, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink, reporter_over
+from testing.lives import OOM, SUCCEEDED
+from testing.objects import NAMESPACE, NOW, Body, job, manifest, pod, settings
+from testing.reconciling import Reconciling
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)
 END = MIDNIGHT + timedelta(days=1)

@@ -11,12 +11,12 @@ from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SE
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.settings import Settings
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import OUT_OF_MEMORY, reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import OUT_OF_MEMORY, reconcile, status
 
 KEY = PipelineKey(NAMESPACE, NAME)
 FOREIGN = {"hostPort": "http://169.254.169.254/latest", "tokenSecretRef": {"name": "payroll", "key": "root-password"}}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.models.status import FINISHED_STATES
-from tests.support.lives import LIVES, Operator
+from testing.lives import LIVES, Operator
 
 ACTIONS: Final = st.lists(
     st.tuples(

@@ -4,11 +4,11 @@ import pytest
 
 from ingestion_operator.errors import ActionsFailed, Unavailable
 from ingestion_operator.ports import PIPELINES
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import manifest
-from tests.support.reconciling import Reconciling
-from tests.support.reports import events, reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import manifest
+from testing.reconciling import Reconciling
+from testing.reports import events, reconcile, status
 
 
 def refusal(port: int) -> Unavailable:

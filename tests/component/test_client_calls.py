@@ -6,7 +6,7 @@ from kubernetes import client
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.kube.client import KubernetesCluster, _path, _resource
 from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, Kind
-from tests.support.raw_server import raw_server
+from testing.raw_server import raw_server
 
 Call = tuple[str, str, int]
 

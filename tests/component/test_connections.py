@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ingestion_operator.ports import PIPELINES
 from ingestion_operator.runtime.workqueue import WORKERS
-from tests.support.kubeconfigs import operator_for
-from tests.support.objects import NAMESPACE, manifest
+from testing.kubeconfigs import operator_for
+from testing.objects import NAMESPACE, manifest
 
 AT_ONCE = WORKERS + 1
 """All workers, and the thread that renews the Lease."""

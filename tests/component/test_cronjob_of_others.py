@@ -11,12 +11,12 @@ from ingestion_operator.errors import Invalid
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
 from ingestion_operator.reporting.reporter import Reporter
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink, reporter_over
+from testing.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
+from testing.reconciling import Reconciling
+from testing.reports import reconcile, status
 
 JOB = ("spec", "jobTemplate", "spec")
 POD = (*JOB, "template", "spec")

@@ -12,11 +12,11 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.plan import contains
 from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
 from ingestion_operator.render.cronjob import cronjob
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import Call, FakeCluster
-from tests.support.golden import GOLDEN
-from tests.support.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
-from tests.support.reconciling import CronJobs
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import Call, FakeCluster
+from testing.golden import GOLDEN
+from testing.objects import NAME, NAMESPACE, NOW, Body, manifest, settings
+from testing.reconciling import CronJobs
 
 SETTINGS = settings()
 

@@ -12,14 +12,14 @@ from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_logs import FakeLogs
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod, settings
-from tests.support.prometheus import Prometheus, dashboard_queries, running
-from tests.support.reconciling import Reconciling
-from tests.support.waiting import wait_for
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_logs import FakeLogs
+from testing.fake_sink import FakeSink, reporter_over
+from testing.objects import NAME, NAMESPACE, at, job, manifest, pod, settings
+from testing.prometheus import Prometheus, dashboard_queries, running
+from testing.reconciling import Reconciling
+from testing.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)
 

@@ -6,12 +6,12 @@ from ingestion_operator import constants
 from ingestion_operator.errors import ActionsFailed, Forbidden, Unavailable
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, Body, at, job, manifest, pod
-from tests.support.reconciling import Reconciling
-from tests.support.reports import KEY, OUT_OF_MEMORY, reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, Body, at, job, manifest, pod
+from testing.reconciling import Reconciling
+from testing.reports import KEY, OUT_OF_MEMORY, reconcile, status
 
 DENIED = Forbidden("PATCH jobs/waits: HTTP 403: denied by policy", code=403)
 

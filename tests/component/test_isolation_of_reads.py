@@ -11,12 +11,12 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, Body, at, event, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import KEY, events, only_run, reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, Body, at, event, job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import KEY, events, only_run, reconcile, status
 
 
 def waiting(name: str = "waits") -> Body:

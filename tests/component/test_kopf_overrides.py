@@ -9,7 +9,7 @@ import kopf
 
 from ingestion_operator.controller.kopf_overrides import NoMemories
 from ingestion_operator.controller.kopf_thread import configure
-from tests.support.objects import job
+from testing.objects import job
 
 BODY: Any = job()
 

@@ -10,12 +10,12 @@ from ingestion_operator.errors import ClusterError, Conflict, Unavailable
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, StatusObserver
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
-from tests.support.collector import Collector, start_collector
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import KEY, OUT_OF_MEMORY, status
+from testing.collector import Collector, start_collector
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import KEY, OUT_OF_MEMORY, status
 
 LOST = [
     pytest.param(Conflict("PATCH status: HTTP 409", code=409), id="repeated by the client"),

@@ -11,11 +11,11 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
 from ingestion_operator.settings import Settings
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, NOW, Body, at, job, manifest, pod, settings
+from testing.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 LOST_AT = 61

@@ -11,13 +11,13 @@ from ingestion_operator import constants
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.lives import SUCCEEDED
-from tests.support.objects import NAMESPACE, NOW, Body, at, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink, reporter_over
+from testing.lives import SUCCEEDED
+from testing.objects import NAMESPACE, NOW, Body, at, job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import AWAY, KEY, OUT_OF_MEMORY, reconcile, status
 
 
 def queued(number: int) -> Body:

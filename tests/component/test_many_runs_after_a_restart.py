@@ -7,12 +7,12 @@ from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, Body, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import AWAY, events, reconcile
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, Body, job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import AWAY, events, reconcile
 
 COUNT = 40
 FIELDS: Body = {"concurrency": {"policy": "Allow", "maxActiveRuns": 100}, "history": {"successful": 50, "failed": 50}}

@@ -5,8 +5,8 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, Forbidden
 from ingestion_operator.ports import CRONJOBS, JOBS, PODS
-from tests.support.memory_scene import FIRST, Scene, written
-from tests.support.objects import NAMESPACE, Body, at, settings
+from testing.memory_scene import FIRST, Scene, written
+from testing.objects import NAMESPACE, Body, at, settings
 
 
 def test_a_run_gets_size_after_size_in_one_job_and_one_record() -> None:

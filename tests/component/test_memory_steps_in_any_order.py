@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ingestion_operator.errors import ClusterError
 from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import JOBS
-from tests.support.memory_scene import Scene, written
+from testing.memory_scene import Scene, written
 
 
 def play(scene: Scene) -> None:

@@ -12,11 +12,11 @@ from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod
-from tests.support.reconciling import Reconciling
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, at, job, manifest, pod
+from testing.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 Start = Callable[[], tuple[OperatorMetrics, Reconciling]]

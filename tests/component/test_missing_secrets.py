@@ -9,11 +9,11 @@ import pytest
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES, SECRETS
 from ingestion_operator.reconcile import secrets
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import NAME, NAMESPACE, NOW, manifest
-from tests.support.reconciling import Reconciling, sync
-from tests.support.reports import status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import NAME, NAMESPACE, NOW, manifest
+from testing.reconciling import Reconciling, sync
+from testing.reports import status
 
 PIPELINES_COUNT = 1000
 SECRET: Any = {"connectionSecretRef": {"name": "shop", "key": "k"}}

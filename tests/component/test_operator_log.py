@@ -13,13 +13,13 @@ from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.ports import PIPELINES, SECRETS
 from ingestion_operator.runtime.workqueue import Reconcile
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, manifest
-from tests.support.reconciles import running
-from tests.support.reconciling import Reconciling
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, manifest
+from testing.reconciles import running
+from testing.reconciling import Reconciling
+from testing.waiting import until
 
 TOKEN = "eyJzZWNyZXQ"
 """As it stands in the Secret, and base64 of it below."""

@@ -6,12 +6,12 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, job, manifest, pod
-from tests.support.reconciling import Reconciling
-from tests.support.reports import AWAY, reconcile, status
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, job, manifest, pod
+from testing.reconciling import Reconciling
+from testing.reports import AWAY, reconcile, status
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
 from ingestion_operator.settings import Settings
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import Call, FakeCluster
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import NAME, NAMESPACE, NOW, Body, at, event, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import Call, FakeCluster
+from testing.fake_sink import FakeSink, reporter_over
+from testing.objects import NAME, NAMESPACE, NOW, Body, at, event, job, manifest, pod, settings
+from testing.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 PULL = ("ErrImagePull", "no such image")

@@ -8,7 +8,7 @@ from kubernetes import client
 from ingestion_operator.errors import Invalid, NotFound, Unavailable
 from ingestion_operator.kube.client import connect
 from ingestion_operator.kube.pod_logs import KubernetesPodLogs
-from tests.support.raw_server import RawServer, raw_server
+from testing.raw_server import RawServer, raw_server
 
 
 def logs_of(server: RawServer) -> KubernetesPodLogs:

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, Body, job, manifest, pod
-from tests.support.reconciling import Reconciling
-from tests.support.reports import OUT_OF_MEMORY, SERVER, reconcile, secret, status
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, Body, job, manifest, pod
+from testing.reconciling import Reconciling
+from testing.reports import OUT_OF_MEMORY, SERVER, reconcile, secret, status
 
 BEFORE = ("http://openmetadata:8585/api", f"shop.{NAME}", "old")
 CHANGES: list[dict[str, Any]] = [

@@ -8,13 +8,13 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import Invalid, NotFound
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_logs import FakeLogs
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAMESPACE, Body, at, job, manifest, pod
-from tests.support.reconciling import Reconciling
-from tests.support.reports import PROVISIONAL, RUN, STATUS, only_run, reason, reconcile, reported, row
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_logs import FakeLogs
+from testing.fake_sink import FakeSink
+from testing.objects import NAMESPACE, Body, at, job, manifest, pod
+from testing.reconciling import Reconciling
+from testing.reports import PROVISIONAL, RUN, STATUS, only_run, reason, reconcile, reported, row
 
 
 def test_a_run_out_of_memory_is_reported_at_once(

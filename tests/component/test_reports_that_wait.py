@@ -10,13 +10,13 @@ from ingestion_operator.errors import Forbidden, Invalid, NotFound
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.reporting.reporter import Reporter
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_logs import FakeLogs
-from tests.support.fake_sink import FakeSink, reporter_over
-from tests.support.objects import NAME, NAMESPACE, Body, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.reports import (
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_logs import FakeLogs
+from testing.fake_sink import FakeSink, reporter_over
+from testing.objects import NAME, NAMESPACE, Body, job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.reports import (
     AWAY,
     KEY,
     OUT_OF_MEMORY,

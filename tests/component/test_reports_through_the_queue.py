@@ -10,14 +10,14 @@ from ingestion_operator.errors import Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.reporting.reporter import Reporter
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.kubeconfigs import operator_for
-from tests.support.objects import NAME, NAMESPACE, job, manifest
-from tests.support.reconciles import idle, running
-from tests.support.reconciling import Reconciling
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.kubeconfigs import operator_for
+from testing.objects import NAME, NAMESPACE, job, manifest
+from testing.reconciles import idle, running
+from testing.reconciling import Reconciling
+from testing.waiting import until
 
 
 def test_a_pipeline_on_demand_reports_when_its_server_is_back(

@@ -10,10 +10,10 @@ import pytest
 
 from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import Call, FakeCluster
-from tests.support.objects import NAME, NAMESPACE, at, manifest, settings
-from tests.support.reconciling import CronJobs
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import Call, FakeCluster
+from testing.objects import NAME, NAMESPACE, at, manifest, settings
+from testing.reconciling import CronJobs
 
 DAILY = {"cron": "0 2 * * *"}
 STATUS_THEN_SPEC = [Call("merge_patch", "cronjobs", NAME, "status"), Call("apply", "cronjobs", NAME)]

@@ -12,11 +12,11 @@ from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import MAX_REQUESTS, VALID_SECONDS, ServerVersions
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import NAME, NAMESPACE, manifest, settings
-from tests.support.reconciling import Reconciling
-from tests.support.waiting import wait_for
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import NAME, NAMESPACE, manifest, settings
+from testing.reconciling import Reconciling
+from testing.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)
 CALLER = (NAMESPACE, NAME)

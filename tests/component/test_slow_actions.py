@@ -8,11 +8,11 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import ActionsFailed, Unavailable
 from ingestion_operator.ports import JOBS, PIPELINES
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import Body, at, job, manifest
-from tests.support.reconciling import Reconciling
-from tests.support.reports import KEY
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import Body, at, job, manifest
+from testing.reconciling import Reconciling
+from testing.reports import KEY
 
 JOBS_COUNT = 40
 

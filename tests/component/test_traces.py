@@ -15,12 +15,12 @@ from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.settings import Settings
-from tests.support.collector import Collector, start_collector
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import NAME, NAMESPACE, NOW, at, job, manifest, pod, settings
-from tests.support.reconciling import Reconciling
-from tests.support.waiting import wait_for
+from testing.collector import Collector, start_collector
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import NAME, NAMESPACE, NOW, at, job, manifest, pod, settings
+from testing.reconciling import Reconciling
+from testing.waiting import wait_for
 
 KEY = PipelineKey(NAMESPACE, NAME)
 RUN = ["run", "queue", "pod", "attempt"]

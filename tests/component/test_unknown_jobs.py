@@ -5,10 +5,10 @@ from datetime import timedelta
 from ingestion_operator import constants
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import NAME, NAMESPACE, Body, at, job, manifest
-from tests.support.reconciling import Reconciling
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import NAME, NAMESPACE, Body, at, job, manifest
+from testing.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 

@@ -5,11 +5,11 @@ import pytest
 from ingestion_operator.models.resource import parse_status
 from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Kind
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_sink import FakeSink
-from tests.support.objects import NAME, NAMESPACE, at, job, manifest, pod
-from tests.support.reconciling import Reconciling
-from tests.support.reports import OUT_OF_MEMORY, reconcile, status
+from testing.fake_cluster import FakeCluster
+from testing.fake_sink import FakeSink
+from testing.objects import NAME, NAMESPACE, at, job, manifest, pod
+from testing.reconciling import Reconciling
+from testing.reports import OUT_OF_MEMORY, reconcile, status
 
 
 def delete(cluster: FakeCluster, kind: Kind) -> None:

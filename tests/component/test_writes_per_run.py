@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.lives import LIVES, Operator
+from testing.lives import LIVES, Operator
 
 STATUS, EVENT = "apply ingestionpipelines", "create events"
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import cluster as testbed
-from tests.cluster.handle import Cluster
-from tests.support import release
-from tests.support.audit import Audit
-from tests.support.helm import template
-from tests.support.installation import GATEWAY, OPERATOR
-from tests.support.prometheus import Prometheus, running
-from tests.support.site import Credentials, Site, open_site, remove
-from tools import images
+from testcluster import cluster as testbed
+from testcluster import images
+from testcluster.handle import Cluster
+from testing import release
+from testing.audit import Audit
+from testing.helm import template
+from testing.installation import GATEWAY, OPERATOR
+from testing.prometheus import Prometheus, running
+from testing.site import Credentials, Site, open_site, remove
 
 NAMESPACE = "e2e"
 
@@ -27,7 +27,7 @@ def bed() -> Cluster:
 @pytest.fixture(scope="session")
 def built(bed: Cluster) -> dict[str, str]:
     """The images of this checkout, in the cluster."""
-    return images.load(bed, ["operator", "runner", "double", "postgres"])
+    return images.load(bed, ["operator", "runner", "fake-openmetadata", "postgres"])
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def site(
     audit: Audit,  # noqa: ARG001  begun before it
     prometheus: Prometheus,  # noqa: ARG001  the same
 ) -> Iterator[Site]:
-    """A fresh namespace with the release, double and database; removed at the end, which must work too."""
+    """A fresh namespace with the release, fake server and database; removed at the end, which must work too."""
     with open_site(bed, NAMESPACE, built, Credentials.random(), release.install) as opened:
         opened.apply(*metrics_services())
         yield opened

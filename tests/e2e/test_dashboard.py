@@ -5,9 +5,9 @@ Played after all other modules of the suite, and only with all of them: see conf
 
 import yaml
 
-from tests.support.installation import GATEWAY, OPERATOR
-from tests.support.prometheus import RULES, Prometheus, dashboard_queries
-from tests.support.site import Site
+from testing.installation import GATEWAY, OPERATOR
+from testing.prometheus import RULES, Prometheus, dashboard_queries
+from testing.site import Site
 
 
 def test_every_query_of_the_dashboard_has_something_to_draw(site: Site, prometheus: Prometheus) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos import verdict
-from tests.chaos.case import Case, Result
-from tests.chaos.cases import CASES
-from tests.chaos.execution import final_counts, run_case, run_round
-from tests.chaos.installation import open_installation
-from tests.chaos.trial import Trial
-from tests.support.site import Site
+from testing.site import Site
+from tests.scenarios.faults import verdict
+from tests.scenarios.faults.case import Case, Result
+from tests.scenarios.faults.cases import CASES
+from tests.scenarios.faults.execution import final_counts, run_case, run_round
+from tests.scenarios.faults.installation import open_installation
+from tests.scenarios.faults.trial import Trial
 
 NAMES = ("partial-success", "killed-queued", "killed-pending", "server-away-at-the-end")
 

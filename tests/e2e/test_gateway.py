@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support import chatty, manifests
-from tests.support.installation import GATEWAY, problems
-from tests.support.postgres.process import connection
-from tests.support.release import PASSWORD, USERNAME
-from tests.support.server_client import ServerClient
-from tests.support.site import SERVICE, SOURCE_CONFIG, Site
-from tests.support.waiting import wait_for
+from testing import chatty, manifests
+from testing.installation import GATEWAY, problems
+from testing.postgres.process import connection
+from testing.release import PASSWORD, USERNAME
+from testing.server_client import ServerClient
+from testing.site import SERVICE, SOURCE_CONFIG, Site
+from testing.waiting import wait_for
 
 NAME = "Täglich: shop / metadata"
 FQN = f"{SERVICE}.{NAME}"
@@ -43,7 +43,7 @@ def entity(site: Site, **changes: Any) -> dict[str, Any]:
         "openMetadataServerConnection": {
             "clusterName": "openmetadata",
             "type": "OpenMetadata",
-            "hostPort": f"http://{manifests.DOUBLE}:{manifests.DOUBLE_PORT}/api",
+            "hostPort": f"http://{manifests.FAKE_OPENMETADATA}:{manifests.FAKE_OPENMETADATA_PORT}/api",
             "authProvider": "openmetadata",
             "verifySSL": "no-ssl",
             "securityConfig": {"jwtToken": site.credentials.token},
@@ -93,10 +93,10 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
     assert states(server)[second] == "queued"
     assert [run["runId"] for run in server.queued(NAME).json] == [second]
     wait_for("the first run's success", lambda: states(server)[first] == "success", timeout=90)
-    assert site.double.wait_for_run(FQN, timeout=5, run_id=first)["state"] == "success"
+    assert site.fake_server.wait_for_run(FQN, timeout=5, run_id=first)["state"] == "success"
 
     # Kill ends its pod, keeps it listed, and the server learns of it.
-    wait_for("the second run's row", lambda: {"running"} & {r["state"] for r in site.double.runs(FQN)}, timeout=90)
+    wait_for("the second run's row", lambda: {"running"} & {r["state"] for r in site.fake_server.runs(FQN)}, timeout=90)
     server.kill(NAME).message  # noqa: B018
     name = pipeline_of(site)
     selector = f"ingestion.openmetadata.org/pipeline={site.status(name)['cronJobName']}"
@@ -110,7 +110,7 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
     assert states(server)[second] in ("stopped", "failed")
     told = wait_for(
         "the server to know that it was stopped",
-        lambda: [r for r in site.double.runs(FQN) if r["runId"] == second and r["state"] == "stopped"],
+        lambda: [r for r in site.fake_server.runs(FQN) if r["runId"] == second and r["state"] == "stopped"],
         timeout=10,
     )
     assert told[0]["row"]["status"][0]["failures"][0]["name"] == "Killed"
@@ -155,8 +155,8 @@ def test_server_drives_a_pipeline_by_the_gateway_alone(site: Site, server: Serve
 
 def test_long_log_is_read_in_pages_while_it_grows_and_when_its_pod_is_gone(site: Site, server: ServerClient) -> None:
     site.apply(chatty.config_map())
-    site.double.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
-    site.double.register_pipeline(f"{APPLICATIONS}.chatty", pipelineType="application")
+    site.fake_server.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
+    site.fake_server.register_pipeline(f"{APPLICATIONS}.chatty", pipelineType="application")
     source = {"type": "Application", "sourcePythonClass": "chatty.Chatty", "appConfig": HELLO}
     name, fqn = "chatty", f"{APPLICATIONS}.chatty"
     body = entity(
@@ -189,7 +189,7 @@ def test_long_log_is_read_in_pages_while_it_grows_and_when_its_pod_is_gone(site:
     wait_for("the pod to be gone", lambda: not site.list("pods", pods), timeout=40)
     assert page()["application_task"] == running[0]["application_task"]
     assert page("1")["application_task"].startswith(running[1]["application_task"])
-    row = site.double.wait_for_run(fqn, timeout=10)
+    row = site.fake_server.wait_for_run(fqn, timeout=10)
     assert row["row"]["status"][0]["name"] in ("Runner", "Operator")
     server.delete(name).message  # noqa: B018
 
@@ -202,12 +202,12 @@ def test_connection_is_tested_before_the_dialog_gives_up(
     tested = connection(f"{manifests.POSTGRES}:{manifests.POSTGRES_PORT}", password)
     name = f"test-connection-{status}"
     request = {"connection": tested, "serviceType": "Database", "connectionType": "Postgres", "serviceName": SERVICE}
-    document = site.double.register_automation(name, request | {"secretsManagerProvider": "db"})
+    document = site.fake_server.register_automation(name, request | {"secretsManagerProvider": "db"})
     body = document | {"openMetadataServerConnection": entity(site)["openMetadataServerConnection"]}
     server.change("POST", "run_automation", body=body).message  # noqa: B018
     found = wait_for(
         "the result",
-        lambda: got if (got := site.double.automation(name))["status"] in ("Successful", "Failed") else None,
+        lambda: got if (got := site.fake_server.automation(name))["status"] in ("Successful", "Failed") else None,
         timeout=60,
     )
     assert (found["status"], found["response"]["status"]) == (status, status)
@@ -221,7 +221,7 @@ def test_connection_is_tested_before_the_dialog_gives_up(
 
 
 def test_application_is_run_once_and_reports_to_its_pipeline(site: Site, server: ServerClient) -> None:
-    site.double.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
+    site.fake_server.register_service(APPLICATIONS, "OpenMetadata", kind="metadata")
     app = {
         "name": "HelloPipelines",
         "sourcePythonClass": "metadata.applications.example.HelloPipelines",
@@ -229,10 +229,10 @@ def test_application_is_run_once_and_reports_to_its_pipeline(site: Site, server:
         "pipelines": [{"id": "1", "type": "ingestionPipeline", "fullyQualifiedName": f"{APPLICATIONS}.hello"}],
         "openMetadataServerConnection": entity(site)["openMetadataServerConnection"],
     }
-    site.double.register_pipeline(f"{APPLICATIONS}.hello", pipelineType="application")
+    site.fake_server.register_pipeline(f"{APPLICATIONS}.hello", pipelineType="application")
     server.change("POST", "run_application", body=app).message  # noqa: B018
-    wait_for("its row", lambda: site.double.runs(f"{APPLICATIONS}.hello"), timeout=40)
-    told = site.double.wait_for_run(f"{APPLICATIONS}.hello", timeout=40)
+    wait_for("its row", lambda: site.fake_server.runs(f"{APPLICATIONS}.hello"), timeout=40)
+    told = site.fake_server.wait_for_run(f"{APPLICATIONS}.hello", timeout=40)
     assert told["state"] == "success", told["row"]
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import site as sites
-from tests.support.installation import OPERATOR
-from tests.support.site import Site
-from tests.support.waiting import wait_for
+from testing import site as sites
+from testing.installation import OPERATOR
+from testing.site import Site
+from testing.waiting import wait_for
 
 TOLERATION = {"key": "ingestion", "operator": "Exists", "effect": "NoSchedule"}
 LAYER = {

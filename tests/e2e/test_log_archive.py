@@ -1,10 +1,10 @@
 """Logs in the archive's volume, as the operator of a real cluster writes them."""
 
-from tests.support import site as sites
-from tests.support.archived import archived
-from tests.support.installation import OPERATOR, wait_for_rollout
-from tests.support.site import Site
-from tests.support.waiting import wait_for
+from testing import site as sites
+from testing.archived import archived
+from testing.installation import OPERATOR, wait_for_rollout
+from testing.site import Site
+from testing.waiting import wait_for
 
 
 def test_a_restart_of_the_operator_neither_loses_nor_doubles_a_line(site: Site) -> None:

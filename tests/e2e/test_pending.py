@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.handle import Cluster
-from tests.support import release
-from tests.support import site as sites
-from tests.support.site import SERVICE, Credentials, Site, open_site, remove
-from tests.support.waiting import wait_for
+from testcluster.handle import Cluster
+from testing import release
+from testing import site as sites
+from testing.site import SERVICE, Credentials, Site, open_site, remove
+from testing.waiting import wait_for
 
 NAMESPACE = "e2e-pending"
 LIMIT = "25s"
@@ -54,7 +54,7 @@ CASES = {
 def test_runs_that_cannot_start_wait_with_their_cause_and_fail_after_the_limit(impatient: Site) -> None:
     impatient.apply(QUOTA)
     for name, (template, _, _) in CASES.items():
-        impatient.double.register_pipeline(f"{SERVICE}.{name}")
+        impatient.fake_server.register_pipeline(f"{SERVICE}.{name}")
         impatient.apply(sites.pipeline(name, podTemplate=template))
     ids = {name: impatient.start_run(name, f"{name}-1") for name in CASES}
     for name, (_, reason, words) in CASES.items():
@@ -66,7 +66,7 @@ def test_runs_that_cannot_start_wait_with_their_cause_and_fail_after_the_limit(i
         assert (run["state"], run["reason"]) == ("failed", reason)
         assert run["message"].startswith("No pod of the run started within 25 seconds. ")
         assert words in run["message"]
-        row = impatient.double.wait_for_run(f"{SERVICE}.{name}", timeout=15, run_id=ids[name])
+        row = impatient.fake_server.wait_for_run(f"{SERVICE}.{name}", timeout=15, run_id=ids[name])
         assert row["terminalStates"] == ["failed"]
         assert row["row"]["status"][0]["failures"][0]["name"] == reason
         (job,) = impatient.list("jobs", f"ingestion.openmetadata.org/pipeline={name}")

@@ -2,11 +2,11 @@
 
 import json
 
-from tests.support import site as sites
-from tests.support.audit import Audit
-from tests.support.installation import OPERATOR, wait_for_rollout
-from tests.support.site import Site
-from tests.support.waiting import wait_for
+from testing import site as sites
+from testing.audit import Audit
+from testing.installation import OPERATOR, wait_for_rollout
+from testing.site import Site
+from testing.waiting import wait_for
 
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
@@ -100,7 +100,7 @@ def test_credentials_are_found_nowhere_but_in_secrets(site: Site) -> None:
     texts = {kind: site.kubectl("get", kind, "-o", "yaml", "--show-managed-fields") for kind in kinds}
     texts["runner log"] = site.kubectl("logs", "-l", "batch.kubernetes.io/job-name=secretive-1", "--tail=-1")
     texts["operator log"] = site.kubectl("logs", f"deployment/{OPERATOR}")
-    rows = site.double.runs("shop.secretive")
+    rows = site.fake_server.runs("shop.secretive")
     texts["what the server was told"] = json.dumps(rows)
     assert "Workflow finished" in texts["runner log"]
     for value in (site.credentials.token, site.credentials.password):

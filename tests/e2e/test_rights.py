@@ -5,15 +5,16 @@ Played after all other modules of the suite, and only with all of them: see conf
 
 import pytest
 
-from tests.cluster.errors import CommandError
-from tests.support.audit import Audit, Right, granted
-from tests.support.installation import GATEWAY, OPERATOR
-from tests.support.site import Site
+from testcluster.errors import CommandError
+from testing.audit import Audit, Right, granted
+from testing.installation import GATEWAY, OPERATOR
+from testing.site import Site
 
 RUNNER = "ingestion-runner"
 
 ON_OLDER_KUBERNETES: set[Right] = {("batch", "jobs", "create")}
-"""Before 1.36 a Job cannot be given more memory: the run goes on in another (tests/apiserver/test_memory_steps.py)."""
+"""Before 1.36 a Job cannot be given more memory: another Job continues the run
+(tests/integration/apiserver/test_memory_steps.py)."""
 
 NOT_TO_BE_SEEN: set[Right] = {("batch", "cronjobs", "create")}
 """A server-side apply of what is not there needs it, and is a patch in the log."""

@@ -3,14 +3,14 @@
 import json
 from datetime import UTC, datetime
 
-from tests.support import manifests
-from tests.support import site as sites
-from tests.support.installation import OPERATOR, wait_for_rollout
-from tests.support.postgres.expected import differences
-from tests.support.postgres.process import connection
-from tests.support.site import SERVICE, Site
-from tests.support.ticks import minutes_from_now
-from tests.support.waiting import wait_for
+from testing import manifests
+from testing import site as sites
+from testing.installation import OPERATOR, wait_for_rollout
+from testing.postgres.expected import differences
+from testing.postgres.process import connection
+from testing.site import SERVICE, Site
+from testing.ticks import minutes_from_now
+from testing.waiting import wait_for
 
 
 def test_scheduled_run_catalogues_every_seeded_object(site: Site) -> None:
@@ -22,9 +22,9 @@ def test_scheduled_run_catalogues_every_seeded_object(site: Site) -> None:
     assert (run["state"], run["reason"], run["trigger"]) == ("success", "Succeeded", "scheduled")
     assert run["summary"]["records"] > 0
     assert run["summary"]["errors"] == 0
-    row = site.double.wait_for_run(f"{SERVICE}.nightly", timeout=5, run_id=run_id)
+    row = site.fake_server.wait_for_run(f"{SERVICE}.nightly", timeout=5, run_id=run_id)
     assert row["state"] == "success"
-    assert differences(site.double, SERVICE) == []
+    assert differences(site.fake_server, SERVICE) == []
     (job,) = site.list("jobs", "ingestion.openmetadata.org/pipeline=nightly")
     assert job["metadata"]["uid"] == run_id
     assert site.status("nightly")["lastSuccessfulTime"] == run["endTime"]
@@ -40,7 +40,7 @@ def test_run_started_with_kubectl_has_an_id_of_its_own(site: Site) -> None:
     second = site.start_run("by-hand", "by-hand-2")
     assert site.wait_for_end("by-hand", second)["state"] == "success"
     assert first != second
-    rows = {row["runId"]: row["state"] for row in site.double.runs(f"{SERVICE}.by-hand")}
+    rows = {row["runId"]: row["state"] for row in site.fake_server.runs(f"{SERVICE}.by-hand")}
     assert rows == {first: "success", second: "success"}
     assert [run["id"] for run in site.status("by-hand")["runs"]] == [second, first]
 
@@ -52,7 +52,7 @@ def test_wrong_database_password_ends_as_failed_with_its_reason(site: Site) -> N
     run = site.wait_for_end("wrong-password", run_id)
     assert (run["state"], run["reason"]) == ("failed", "InitializationFailed")
     assert "password authentication failed" in run["message"]
-    row = site.double.wait_for_run("locked.wrong-password", timeout=5, run_id=run_id)
+    row = site.fake_server.wait_for_run("locked.wrong-password", timeout=5, run_id=run_id)
     assert row["state"] == "failed"
     assert "password authentication failed" in json.dumps(row["row"])
     assert site.condition("wrong-password", "LastRunSucceeded")["status"] == "False"
@@ -63,10 +63,10 @@ def test_deleted_pod_ends_as_failed_and_interrupted_within_its_grace_period(site
     run_id = site.start_run("interrupted", "interrupted-1")
     fqn = f"{SERVICE}.interrupted"
     wait_for(
-        "the workflow's own row", lambda: [r for r in site.double.runs(fqn) if r["state"] == "running"], timeout=60
+        "the workflow's own row", lambda: [r for r in site.fake_server.runs(fqn) if r["state"] == "running"], timeout=60
     )
     site.kubectl("delete", "pod", "-l", "batch.kubernetes.io/job-name=interrupted-1", "--timeout=30s")
-    row = site.double.wait_for_run(fqn, timeout=10, run_id=run_id)
+    row = site.fake_server.wait_for_run(fqn, timeout=10, run_id=run_id)
     assert row["state"] == "failed"
     assert "Interrupted" in json.dumps(row["row"])
     run = site.wait_for_end("interrupted", run_id, timeout=30)
@@ -97,7 +97,7 @@ def test_annotation_on_the_pipeline_ends_the_run_that_is_under_way_and_no_later_
     run_id = site.start_run("ended", "ended-1")
     fqn = f"{SERVICE}.ended"
     wait_for(
-        "the workflow's own row", lambda: [r for r in site.double.runs(fqn) if r["state"] == "running"], timeout=60
+        "the workflow's own row", lambda: [r for r in site.fake_server.runs(fqn) if r["state"] == "running"], timeout=60
     )
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     site.kubectl("annotate", "--overwrite", "omip", "ended", f"ingestion.openmetadata.org/kill={moment}")
@@ -106,7 +106,7 @@ def test_annotation_on_the_pipeline_ends_the_run_that_is_under_way_and_no_later_
     assert run["message"] == "Stopped on request of the annotation ingestion.openmetadata.org/kill"
     wait_for(  # the runner, which is told to stop and not why, has closed it as failed at first
         "the row's true state",
-        lambda: [r for r in site.double.runs(fqn) if (r["runId"], r["state"]) == (run_id, "stopped")],
+        lambda: [r for r in site.fake_server.runs(fqn) if (r["runId"], r["state"]) == (run_id, "stopped")],
         timeout=45,
     )
     (job,) = site.list("jobs", "ingestion.openmetadata.org/pipeline=ended")
@@ -116,20 +116,20 @@ def test_annotation_on_the_pipeline_ends_the_run_that_is_under_way_and_no_later_
 
 
 def test_run_that_outgrows_its_memory_is_recorded_and_reported_as_out_of_memory(site: Site) -> None:
-    site.double.register_pipeline(f"{SERVICE}.too-small")
+    site.fake_server.register_pipeline(f"{SERVICE}.too-small")
     memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
     site.apply(sites.pipeline("too-small", podTemplate={"container": {"resources": memory}}))
     run_id = site.start_run("too-small", "too-small-1")
     run = site.wait_for_end("too-small", run_id)
     assert (run["state"], run["reason"]) == ("failed", "OutOfMemory")
     assert run["attempts"][0]["exitCode"] == 137
-    row = site.double.wait_for_run(f"{SERVICE}.too-small", timeout=5, run_id=run_id)
+    row = site.fake_server.wait_for_run(f"{SERVICE}.too-small", timeout=5, run_id=run_id)
     assert (row["terminalStates"], row["row"]["status"][0]["failures"][0]["name"]) == (["failed"], "OutOfMemory")
 
 
 def test_run_that_outgrows_its_memory_is_repeated_with_more_of_it_as_the_same_run(site: Site) -> None:
     name, fqn = "growing", f"{SERVICE}.growing"
-    site.double.register_pipeline(fqn)
+    site.fake_server.register_pipeline(fqn)
     memory = {"requests": {"memory": "100Mi", "cpu": "100m"}, "limits": {"memory": "100Mi"}}
     more = {"onOutOfMemory": {"memoryFactor": 8, "maxMemory": "1Gi"}}
     site.apply(sites.pipeline(name, retry=more, podTemplate={"container": {"resources": memory}}))
@@ -138,8 +138,8 @@ def test_run_that_outgrows_its_memory_is_repeated_with_more_of_it_as_the_same_ru
     assert (run["state"], run["reason"]) == ("success", "Succeeded")
     assert [(a["memory"], a["reason"]) for a in run["attempts"]] == [("100Mi", "OutOfMemory"), ("800Mi", "Succeeded")]
     assert [one["id"] for one in site.status(name)["runs"]] == [run_id]
-    assert {row["runId"]: row["state"] for row in site.double.runs(fqn)} == {run_id: "success"}
-    assert site.double.wait_for_run(fqn, timeout=5, run_id=run_id)["terminalStates"] == ["success"]
+    assert {row["runId"]: row["state"] for row in site.fake_server.runs(fqn)} == {run_id: "success"}
+    assert site.fake_server.wait_for_run(fqn, timeout=5, run_id=run_id)["terminalStates"] == ["success"]
     (job,) = site.list("jobs", f"ingestion.openmetadata.org/pipeline={name}")
     assert job["metadata"]["uid"] == run_id
     told = [event["message"] for event in site.list("events") if event["reason"] == "OutOfMemory"]
@@ -169,8 +169,8 @@ def test_tick_fires_while_the_operator_is_down(site: Site) -> None:
     site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
     try:
         site.kubectl("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name={OPERATOR}", "--timeout=40s")
-        row = wait_for("the run's row", lambda: site.double.runs(f"{SERVICE}.unattended"), timeout=100)[0]
-        ended = site.double.wait_for_run(f"{SERVICE}.unattended", timeout=60, run_id=row["runId"])
+        row = wait_for("the run's row", lambda: site.fake_server.runs(f"{SERVICE}.unattended"), timeout=100)[0]
+        ended = site.fake_server.wait_for_run(f"{SERVICE}.unattended", timeout=60, run_id=row["runId"])
         assert ended["state"] == "success"
         assert site.status("unattended")["runs"] == []
     finally:
@@ -214,7 +214,7 @@ asyncio.run(main())
 
 
 def test_a_source_behind_a_sidecar_is_reached_and_the_sidecar_ends_with_the_run(site: Site) -> None:
-    site.double.register_service("tunnelled", "Postgres", connection("127.0.0.1:15432", site.credentials.password))
+    site.fake_server.register_service("tunnelled", "Postgres", connection("127.0.0.1:15432", site.credentials.password))
     sidecar = {
         "name": "tunnel",
         "image": site.images["runner"],

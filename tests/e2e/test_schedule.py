@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support import site as sites
-from tests.support.site import Site
-from tests.support.ticks import minutes_from_now
-from tests.support.waiting import wait_for
+from testing import site as sites
+from testing.site import Site
+from testing.ticks import minutes_from_now
+from testing.waiting import wait_for
 
 _LATE_TICK_SECONDS = 8
 """The CronJob controller makes up for a missed tick within a second of the change."""

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.support import site as sites
-from tests.support.site import Site
-from tests.support.waiting import wait_for
-from tests.types.case import Result
-from tests.types.cases import CASES
-from tests.types.play import bad_calls, play_all
-from tests.types.stage import Stage, open_stage_on
+from testing import site as sites
+from testing.site import Site
+from testing.waiting import wait_for
+from tests.scenarios.types.case import Result
+from tests.scenarios.types.cases import CASES
+from tests.scenarios.types.play import bad_calls, play_all
+from tests.scenarios.types.stage import Stage, open_stage_on
 
 QUICK = [case for case in CASES if case.is_quick]
 AT_ONCE = 3

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.connection_tests import (
+from testing.connection_tests import (
     GATEWAY,
     gateway_with_pool,
     ready_pods,
@@ -13,10 +13,10 @@ from tests.support.connection_tests import (
     set_pool,
     wait_for_pool,
 )
-from tests.support.release import PASSWORD, USERNAME
-from tests.support.server_client import ServerClient
-from tests.support.site import Site
-from tests.support.waiting import wait_for
+from testing.release import PASSWORD, USERNAME
+from testing.server_client import ServerClient
+from testing.site import Site
+from testing.waiting import wait_for
 
 ADMIN = {"username": USERNAME, "password": PASSWORD}
 

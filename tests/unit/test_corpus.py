@@ -1,11 +1,11 @@
-"""The shared corpus against the model; tests/apiserver holds it against a real API server."""
+"""The shared corpus against the model; tests/integration/apiserver holds it against a real API server."""
 
 import pytest
 from pydantic import ValidationError
 
 from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.models.validation import describe_error
-from tests.support.corpus import Case, accepted, refused
+from testing.corpus import Case, accepted, refused
 
 
 @pytest.mark.parametrize("case", accepted(), ids=str)

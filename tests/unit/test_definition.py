@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from ingestion_operator.models.pipeline import PipelineSpec
-from tests.support.corpus import Case, accepted, refused, schema
+from testing.corpus import Case, accepted, refused, schema
 from tools.generate_crds import custom_resource_definition
 
 ROOT = Path(__file__).parents[2]

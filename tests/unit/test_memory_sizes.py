@@ -11,7 +11,7 @@ from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.memory_sizes import is_less, sizes_above, with_memory
 from ingestion_operator.models.types import QUANTITY_PATTERN
 from ingestion_operator.plan import LARGEST_QUANTITY, parse_quantity
-from tests.support.objects import Body
+from testing.objects import Body
 
 QUANTITIES = st.from_regex(QUANTITY_PATTERN, fullmatch=True).filter(lambda text: len(text) <= 32 and text.isascii())
 LIMITS = st.builds("{}{}".format, st.integers(1, 10**6), st.sampled_from(["", "k", "Ki", "M", "Mi", "G", "Gi"]))

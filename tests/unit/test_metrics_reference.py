@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
-from tests.support.metric_names import families, labels_of, registry_of_operator
+from testing.metric_names import families, labels_of, registry_of_operator
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\|", re.MULTILINE)

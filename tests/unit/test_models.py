@@ -13,8 +13,8 @@ from ingestion_operator.models.resource import Pipeline, parse_status
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.models.types import format_timestamp, parse_timestamp
 from ingestion_operator.models.validation import describe_error
-from tests.support.corpus import full
-from tests.support.objects import manifest, pipeline, spec
+from testing.corpus import full
+from testing.objects import manifest, pipeline, spec
 
 
 def test_the_smallest_spec_gets_the_documented_defaults() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ingestion_operator.starting import loading
-from tests.cluster.locations import CHECKOUT
+from testcluster.locations import CHECKOUT
 
 
 @pytest.fixture(autouse=True)

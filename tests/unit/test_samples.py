@@ -11,7 +11,7 @@ from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.render.pod import RUNNABLE_PIPELINE_TYPES
-from tests.support.objects import NAMESPACE, NOW, settings
+from testing.objects import NAMESPACE, NOW, settings
 
 SAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "samples").glob("*.yaml"))
 

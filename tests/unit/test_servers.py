@@ -8,7 +8,7 @@ from urllib3.util import parse_url
 from yarl import URL
 
 from ingestion_operator.models.validation import describe_error
-from tests.support.objects import settings
+from testing.objects import settings
 
 HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,8}(\.[a-z][a-z0-9-]{0,8}){0,3}", fullmatch=True).filter(
     lambda host: "-." not in host and not host.endswith("-")

@@ -5,7 +5,7 @@ import yaml
 
 from ingestion_operator.errors import Rejected
 from ingestion_operator.settings import load_settings
-from tests.support.objects import SETTINGS, settings
+from testing.objects import SETTINGS, settings
 
 GOOD = yaml.safe_dump(SETTINGS)
 

@@ -7,7 +7,7 @@ import yaml
 
 from ingestion_operator.settings import load_settings
 from ingestion_operator.settings_file import SettingsFile
-from tests.support.objects import SETTINGS
+from testing.objects import SETTINGS
 
 
 def _write(path: Path, **changes: object) -> None:

@@ -10,7 +10,7 @@ _LARGEST_EXPONENT: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays in seconds that double with each failure in a row: from `first` up to `last`.
+    """Delays in seconds the fake OpenMetadata server with each failure in a row: from `first` up to `last`.
 
     Each is shortened at random by up to the share `jitter` of it, so that what failed together is not retried together.
     With `last` equal to `first` all delays are alike but for the jitter.

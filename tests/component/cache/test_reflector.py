@@ -20,9 +20,9 @@ from ingestion_operator.kube.api_session import ApiSession
 from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
 from ingestion_operator.system_clock import SystemClock
-from tests.support.fake_api_server import FakeApiServer, Fault
-from tests.support.objects import NAMESPACE, Body, job, manifest, pod
-from tests.support.waiting import until
+from testing.fake_api_server import FakeApiServer, Fault
+from testing.objects import NAMESPACE, Body, job, manifest, pod
+from testing.waiting import until
 
 QUICK = Timing(page=5, silence=3, first_pause=0.01, longest_pause=0.05, steady=0.02)
 Scene = Callable[[FakeApiServer, Cache], Awaitable[None]]

@@ -7,9 +7,9 @@ from ingestion_operator.cache import Cache
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.kube.api_session import ApiSession
 from ingestion_operator.ports import JOBS, PIPELINES
-from tests.support.fake_api_server import FakeApiServer
-from tests.support.objects import NAMESPACE, job, manifest
-from tests.support.waiting import until
+from testing.fake_api_server import FakeApiServer
+from testing.objects import NAMESPACE, job, manifest
+from testing.waiting import until
 
 
 def test_a_relist_finds_what_a_silent_watch_did_not_bring(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ingestion_operator.controller.handlers import CacheEvents
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
 from ingestion_operator.runtime.workqueue import Priority
-from tests.support.objects import NAME, NAMESPACE, UID, Body, at, job, manifest, pod
+from testing.objects import NAME, NAMESPACE, UID, Body, at, job, manifest, pod
 
 KEY = PipelineKey(NAMESPACE, NAME)
 

@@ -11,10 +11,10 @@ from ingestion_operator.kube import kopf_session
 from ingestion_operator.ports import PIPELINES
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WorkQueue
-from tests.support.fake_api_server import FakeApiServer, Fault
-from tests.support.fake_clock import FakeClock
-from tests.support.objects import NAMESPACE, manifest
-from tests.support.waiting import until
+from testing.fake_api_server import FakeApiServer, Fault
+from testing.fake_clock import FakeClock
+from testing.objects import NAMESPACE, manifest
+from testing.waiting import until
 
 FAULTY_SECONDS = 2.0
 """Longer than several tries, each of which kopf alone would count."""

@@ -14,9 +14,9 @@ from ingestion_operator.cache.reflector import DEFAULT_TIMING
 from ingestion_operator.controller.app import Operator
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES
-from tests.support.fake_api_server import FakeApiServer
-from tests.support.objects import NAMESPACE, manifest
-from tests.support.waiting import until
+from testing.fake_api_server import FakeApiServer
+from testing.objects import NAMESPACE, manifest
+from testing.waiting import until
 
 KEY = PipelineKey(NAMESPACE, "nightly")
 SETTINGS = {"runnerImages": {"2.0": {"image": "runner:2.0", "version": "2.0.6.0"}}, "defaultServerVersion": "2.0"}

@@ -11,8 +11,8 @@ from ingestion_operator.controller.handlers import CacheEvents, SyncedScopes
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES, PODS
 from ingestion_operator.runtime.workqueue import WorkQueue
-from tests.support.fake_clock import FakeClock
-from tests.support.objects import NAMESPACE, manifest, pod
+from testing.fake_clock import FakeClock
+from testing.objects import NAMESPACE, manifest, pod
 
 KEYS = [PipelineKey(NAMESPACE, "one"), PipelineKey(NAMESPACE, "two")]
 

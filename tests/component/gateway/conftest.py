@@ -8,10 +8,10 @@ import pytest
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
 from ingestion_operator.settings import Settings
+from testing.gateway import Running, run_gateway, write_credentials
+from testing.objects import settings as make_settings
+from testing.server_client import ServerClient
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running, run_gateway, write_credentials
-from tests.support.objects import settings as make_settings
-from tests.support.server_client import ServerClient
 
 
 class SettingsInForce:

@@ -11,10 +11,10 @@ import pytest
 from ingestion_operator.errors import Rejected
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
+from testing.gateway import Running, run_gateway, write_credentials
+from testing.server_client import ServerClient, Unreachable
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running, run_gateway, write_credentials
-from tests.support.server_client import ServerClient, Unreachable
 
 ROOT = "/api/v1/openmetadata"
 CLOSED = [

@@ -15,11 +15,11 @@ from ingestion_operator.errors import Unavailable
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
 from ingestion_operator.ports import JOBS, PIPELINES, Kind
+from testing.gateway import Running, run_gateway
+from testing.objects import NAMESPACE, job, manifest
+from testing.waiting import wait_for
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running, run_gateway
-from tests.support.objects import NAMESPACE, job, manifest
-from tests.support.waiting import wait_for
 
 
 class Api:

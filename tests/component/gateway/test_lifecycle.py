@@ -19,11 +19,11 @@ from ingestion_operator.gateway.paths import ENDPOINTS
 from ingestion_operator.gateway.server import Gateway, listen
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.models.service import ServiceStatus
+from testing.gateway import Running, run_gateway
+from testing.server_client import Reply, ServerClient
+from testing.waiting import wait_for
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import VERSION, RecordingService
-from tests.support.gateway import Running, run_gateway
-from tests.support.server_client import Reply, ServerClient
-from tests.support.waiting import wait_for
 
 SECRET = "s3cr3t-value"
 

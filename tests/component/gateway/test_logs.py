@@ -4,8 +4,8 @@ import pytest
 
 from ingestion_operator.errors import LogRangeError, NotFound
 from ingestion_operator.models.service import LogPage
+from testing.server_client import ServerClient
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.server_client import ServerClient
 
 
 def test_a_page_is_under_the_task_that_was_asked_for(server: ServerClient, service: RecordingService) -> None:

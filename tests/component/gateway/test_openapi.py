@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.support.gateway import Running
-from tests.support.server_client import OLD_ROOTS, ServerClient
+from testing.gateway import Running
+from testing.server_client import OLD_ROOTS, ServerClient
 
 CONTRACT = {
     "health", "health-auth", "csrf-token", "ip", "deploy", "trigger", "enable", "disable", "kill", "delete", "status",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ingestion_operator.errors import Conflict, Forbidden, Invalid, NotFound, Rejected, StoreError, Unavailable
+from testing.gateway import Running
+from testing.server_client import Reply, ServerClient
+from testing.waiting import wait_for
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running
-from tests.support.server_client import Reply, ServerClient
-from tests.support.waiting import wait_for
 
 RUN = "0d2b8f6e-7f0a-4f6d-9f1c-2f6f4a6f0b11"
 ENTITY: dict[str, Any] = {

@@ -17,11 +17,11 @@ from ingestion_operator.gateway.server import Gateway
 from ingestion_operator.gateway.service import PipelineService
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
-from tests.support import objects
-from tests.support.entities import OTHER_ID, airflow, entity, token
-from tests.support.gateway import run_gateway
-from tests.support.server_client import ServerClient
-from tests.support.world import World
+from testing import objects
+from testing.entities import OTHER_ID, airflow, entity, token
+from testing.gateway import run_gateway
+from testing.server_client import ServerClient
+from testing.world import World
 
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
 NAMES = ["nightly", "a b", "a.b", "A_B", "täglich/ü – v2", "🐘" * 256]  # noqa: RUF001

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingestion_operator.models.service import LogPage
+from testing.gateway import Running
+from testing.server_client import ServerClient
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running
-from tests.support.server_client import ServerClient
 
 ONE_GATEWAY = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -2,9 +2,9 @@
 
 import pytest
 
+from testing.gateway import Running
+from testing.server_client import NEW_ROOTS, OLD_ROOTS, ServerClient
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running
-from tests.support.server_client import NEW_ROOTS, OLD_ROOTS, ServerClient
 
 ROOTS = (NEW_ROOTS[0], OLD_ROOTS[0])
 

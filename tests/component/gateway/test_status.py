@@ -8,10 +8,10 @@ import pytest
 
 from ingestion_operator.errors import NotFound
 from ingestion_operator.models.service import RunStatus
+from testing.objects import settings as make_settings
+from testing.server_client import ServerClient
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.objects import settings as make_settings
-from tests.support.server_client import ServerClient
 
 QUEUED = RunStatus(run_id="r-2", pipeline_state="queued", timestamp=1717200000000)
 ENDED = RunStatus(

@@ -12,10 +12,10 @@ from ingestion_operator.errors import Rejected
 from ingestion_operator.gateway.certificate import Certificate
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
+from testing.gateway import Running, run_gateway
+from testing.server_client import ServerClient
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import Running, run_gateway
-from tests.support.server_client import ServerClient
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from ingestion_operator.errors import Unavailable
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
 from ingestion_operator.gateway.warming import Warming
+from testing.gateway import run_gateway
+from testing.waiting import wait_for
 from tests.component.gateway.conftest import SettingsInForce
 from tests.component.gateway.recording_service import RecordingService
-from tests.support.gateway import run_gateway
-from tests.support.waiting import wait_for
 
 
 class Pool:

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.gateway.work import Work
-from tests.support.waiting import wait_for
+from testing.waiting import wait_for
 
 
 @pytest.fixture

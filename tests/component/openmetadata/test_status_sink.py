@@ -11,10 +11,10 @@ import trustme
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Unavailable
 from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.ports import ServerAccess
+from testing.fake_openmetadata_client import FakeServerClient
+from testing.raw_server import raw_server
+from tests.component.fake_openmetadata.api import Api
 from tests.component.openmetadata.conftest import TOKEN
-from tests.support.double.tests.api import Api
-from tests.support.double_client import DoubleClient
-from tests.support.raw_server import raw_server
 
 NAME = "shop.nightly"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -24,8 +24,8 @@ def row(**more: Any) -> dict[str, Any]:
     return {"runId": str(uuid4()), "pipelineState": "failed", "timestamp": 1, "startDate": 1, "endDate": 2} | more
 
 
-def access(double: DoubleClient, token: str | None = TOKEN) -> ServerAccess:
-    return ServerAccess(double.host_port, "no-ssl", token)
+def access(fake_server: FakeServerClient, token: str | None = TOKEN) -> ServerAccess:
+    return ServerAccess(fake_server.host_port, "no-ssl", token)
 
 
 def at(port: int, scheme: str = "http", **more: Any) -> ServerAccess:
@@ -37,17 +37,19 @@ def sink() -> OpenMetadataStatusSink:
     return OpenMetadataStatusSink(answer_seconds=1.0)
 
 
-def test_a_row_is_written_and_read_again(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
+def test_a_row_is_written_and_read_again(fake_server: FakeServerClient, sink: OpenMetadataStatusSink) -> None:
     wanted = row()
-    sink.write(access(double), NAME, wanted)
-    assert sink.read(access(double), NAME, wanted["runId"]) == wanted
-    assert [call["headers"]["user-agent"] for call in double.calls()] == ["ingestion-operator"] * 2
+    sink.write(access(fake_server), NAME, wanted)
+    assert sink.read(access(fake_server), NAME, wanted["runId"]) == wanted
+    assert [call["headers"]["user-agent"] for call in fake_server.calls()] == ["ingestion-operator"] * 2
 
 
-def test_a_run_that_the_server_does_not_know_has_no_row(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
-    assert sink.read(access(double), NAME, str(uuid4())) is None
-    double.set_faults({"method": "GET", "status": 404})
-    assert sink.read(access(double), NAME, str(uuid4())) is None
+def test_a_run_that_the_server_does_not_know_has_no_row(
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink
+) -> None:
+    assert sink.read(access(fake_server), NAME, str(uuid4())) is None
+    fake_server.set_faults({"method": "GET", "status": 404})
+    assert sink.read(access(fake_server), NAME, str(uuid4())) is None
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_a_run_that_the_server_does_not_know_has_no_row(double: DoubleClient, si
     ],
 )
 def test_any_name_reaches_its_own_pipeline(
-    double: DoubleClient, sink: OpenMetadataStatusSink, service: str, name: str, fqn: str
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink, service: str, name: str, fqn: str
 ) -> None:
-    made = double.register_service(service, "Postgres")
+    made = fake_server.register_service(service, "Postgres")
     pipeline = {
         "name": name,
         "pipelineType": "metadata",
@@ -69,33 +71,33 @@ def test_any_name_reaches_its_own_pipeline(
         "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
         "airflowConfig": {},
     }
-    _, created = Api(double).call("PUT", "/services/ingestionPipelines", pipeline)
+    _, created = Api(fake_server).call("PUT", "/services/ingestionPipelines", pipeline)
     assert created["fullyQualifiedName"] == fqn
     wanted = row()
-    sink.write(access(double), fqn, wanted)
-    assert sink.read(access(double), fqn, wanted["runId"]) == wanted
-    assert [run["fqn"] for run in double.runs()] == [fqn]
+    sink.write(access(fake_server), fqn, wanted)
+    assert sink.read(access(fake_server), fqn, wanted["runId"]) == wanted
+    assert [run["fqn"] for run in fake_server.runs()] == [fqn]
 
 
-def test_a_row_of_an_unknown_pipeline_is_not_found(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
+def test_a_row_of_an_unknown_pipeline_is_not_found(fake_server: FakeServerClient, sink: OpenMetadataStatusSink) -> None:
     with pytest.raises(NotFound, match=r"shop\.other not found"):
-        sink.write(access(double), "shop.other", row())
+        sink.write(access(fake_server), "shop.other", row())
 
 
 def test_a_row_that_does_not_fit_the_servers_model_is_invalid(
-    double: DoubleClient, sink: OpenMetadataStatusSink
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink
 ) -> None:
     with pytest.raises(Invalid):
-        sink.write(access(double), NAME, row(extra=1))
-    assert len(double.calls(invalid=True)) == 1
+        sink.write(access(fake_server), NAME, row(extra=1))
+    assert len(fake_server.calls(invalid=True)) == 1
 
 
 @pytest.mark.parametrize("token", ["wrong", None])
 def test_a_wrong_or_missing_token_is_forbidden_and_not_named(
-    double: DoubleClient, sink: OpenMetadataStatusSink, token: str | None
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink, token: str | None
 ) -> None:
     with pytest.raises(Forbidden) as refused:
-        sink.read(access(double, token), NAME, "r")
+        sink.read(access(fake_server, token), NAME, "r")
     assert refused.value.code == 401
     assert "wrong" not in str(refused.value)
 
@@ -116,33 +118,33 @@ def test_a_wrong_or_missing_token_is_forbidden_and_not_named(
     ],
 )
 def test_an_answer_says_who_has_to_act(
-    double: DoubleClient, sink: OpenMetadataStatusSink, status: int, error: type[ClusterError]
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink, status: int, error: type[ClusterError]
 ) -> None:
-    double.set_faults({"method": "PUT", "path": "pipelineStatus", "status": status, "message": f"echo {TOKEN}"})
+    fake_server.set_faults({"method": "PUT", "path": "pipelineStatus", "status": status, "message": f"echo {TOKEN}"})
     with pytest.raises(error) as raised:
-        sink.write(access(double), NAME, row())
+        sink.write(access(fake_server), NAME, row())
     assert type(raised.value) is error
     assert raised.value.code == status
     assert TOKEN not in str(raised.value)
-    assert len(double.calls(method="PUT")) == 1
+    assert len(fake_server.calls(method="PUT")) == 1
 
 
 def test_a_connection_that_was_cut_does_no_harm_to_the_next_call(
-    double: DoubleClient, sink: OpenMetadataStatusSink
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink
 ) -> None:
     wanted = row()
-    double.set_faults({"path": "pipelineStatus", "status": 0, "times": 1})
+    fake_server.set_faults({"path": "pipelineStatus", "status": 0, "times": 1})
     with pytest.raises(Unavailable):
-        sink.write(access(double), NAME, wanted)
-    sink.write(access(double), NAME, wanted)
-    assert double.runs(NAME)[0]["writes"] == 1
+        sink.write(access(fake_server), NAME, wanted)
+    sink.write(access(fake_server), NAME, wanted)
+    assert fake_server.runs(NAME)[0]["writes"] == 1
 
 
-def test_a_call_to_a_slow_server_times_out(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
-    double.set_faults({"path": "pipelineStatus", "delaySeconds": 3})
+def test_a_call_to_a_slow_server_times_out(fake_server: FakeServerClient, sink: OpenMetadataStatusSink) -> None:
+    fake_server.set_faults({"path": "pipelineStatus", "delaySeconds": 3})
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        sink.read(access(double), NAME, "r")
+        sink.read(access(fake_server), NAME, "r")
     assert time.monotonic() - began < 2.5
 
 
@@ -191,18 +193,20 @@ def test_an_answer_in_drips_times_out(sink: OpenMetadataStatusSink) -> None:
 
 
 def test_a_web_page_in_place_of_the_api_is_not_taken_for_success(
-    double: DoubleClient, sink: OpenMetadataStatusSink
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink
 ) -> None:
-    without_api = ServerAccess(double.base_url, "no-ssl", TOKEN)
+    without_api = ServerAccess(fake_server.base_url, "no-ssl", TOKEN)
     with pytest.raises(Unavailable, match="/api at its end"):
         sink.write(without_api, NAME, row())
 
 
-def test_proxies_of_the_environment_are_not_used(double: DoubleClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_used(
+    fake_server: FakeServerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert OpenMetadataStatusSink().read(access(double), NAME, str(uuid4())) is None
+    assert OpenMetadataStatusSink().read(access(fake_server), NAME, str(uuid4())) is None
 
 
 @pytest.fixture(scope="module")
@@ -224,12 +228,14 @@ def test_a_certificate_is_checked_unless_the_spec_ignores_it(
         assert sink.read(at(server.port, "https", verify_ssl="ignore"), NAME, "r") == {}
 
 
-def test_the_version_is_asked_for_without_the_token(double: DoubleClient, sink: OpenMetadataStatusSink) -> None:
-    double.set_version("1.13.6")
+def test_the_version_is_asked_for_without_the_token(
+    fake_server: FakeServerClient, sink: OpenMetadataStatusSink
+) -> None:
+    fake_server.set_version("1.13.6")
     try:
-        assert sink.version(access(double)) == "1.13.6"
+        assert sink.version(access(fake_server)) == "1.13.6"
     finally:
-        double.reset()
+        fake_server.reset()
 
 
 def test_a_server_that_says_no_version_has_none(sink: OpenMetadataStatusSink) -> None:

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.support.entities import entity
-from tests.support.jobs_of_a_world import RESOURCE
-from tests.support.world import World
+from testing.entities import entity
+from testing.jobs_of_a_world import RESOURCE
+from testing.world import World
 
 
 @pytest.fixture(params=[False, True], ids=["live", "cached"])

@@ -10,9 +10,9 @@ from ingestion_operator.errors import NotFound
 from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
-from tests.support.entities import airflow, entity
-from tests.support.objects import Body
-from tests.support.world import World
+from testing.entities import airflow, entity
+from testing.objects import Body
+from testing.world import World
 
 NAMES = st.sampled_from(["nightly", "Sales (EU) / täglich"])
 

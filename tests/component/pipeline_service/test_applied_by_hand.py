@@ -7,9 +7,9 @@ import pytest
 
 from ingestion_operator.errors import NotFound, Rejected
 from ingestion_operator.ports import PIPELINES, SECRETS
-from tests.support.entities import airflow, entity
-from tests.support.objects import NAMESPACE, Body, manifest
-from tests.support.world import World
+from testing.entities import airflow, entity
+from testing.objects import NAMESPACE, Body, manifest
+from testing.world import World
 
 
 def applied(world: World, **changes: Any) -> Body:

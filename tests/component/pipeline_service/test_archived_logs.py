@@ -10,13 +10,13 @@ from ingestion_operator.errors import LogRangeError, NotFound, StoreError
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from tests.support.entities import entity
-from tests.support.fake_logs import FakeLogs
-from tests.support.jobs_of_a_world import controller
-from tests.support.kubelet_log import NANOSECONDS, KubeletLog
-from tests.support.memory_store import MemoryStore
-from tests.support.objects import NAMESPACE, NOW, at
-from tests.support.world import World
+from testing.entities import entity
+from testing.fake_logs import FakeLogs
+from testing.jobs_of_a_world import controller
+from testing.kubelet_log import NANOSECONDS, KubeletLog
+from testing.memory_store import MemoryStore
+from testing.objects import NAMESPACE, NOW, at
+from testing.world import World
 
 RESOURCE = resource_name("nightly")
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"

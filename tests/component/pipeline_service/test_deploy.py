@@ -10,9 +10,9 @@ from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, NotFound, OperatorError, Rejected, Unavailable
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES, SECRETS
-from tests.support.entities import OTHER_ID, airflow, entity, token
-from tests.support.objects import NAMESPACE, Body, manifest
-from tests.support.world import World
+from testing.entities import OTHER_ID, airflow, entity, token
+from testing.objects import NAMESPACE, Body, manifest
+from testing.world import World
 
 RESOURCE = resource_name("nightly")
 

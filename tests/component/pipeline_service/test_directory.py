@@ -9,10 +9,10 @@ from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.directory import LIST_PAUSE, Directory
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.objects import NAMESPACE, Body, manifest
-from tests.support.reconciling import sync
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.objects import NAMESPACE, Body, manifest
+from testing.reconciling import sync
 
 MANY = 40
 

@@ -5,9 +5,9 @@ from ingestion_operator.models.service import ServiceStatus
 from ingestion_operator.pipeline_service.health import PERMISSIONS
 from ingestion_operator.ports import LEASES, NODES
 from ingestion_operator.runtime.heartbeat import lease_body
-from tests.support import objects
-from tests.support.objects import NAMESPACE
-from tests.support.world import World
+from testing import objects
+from testing.objects import NAMESPACE
+from testing.world import World
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.errors import NotFound
 from ingestion_operator.ports import JOBS, PODS
-from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs, scheduled
-from tests.support.objects import NAMESPACE
-from tests.support.world import World
+from testing.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs, scheduled
+from testing.objects import NAMESPACE
+from testing.world import World
 
 
 class TestKill:

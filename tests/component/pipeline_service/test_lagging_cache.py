@@ -12,11 +12,11 @@ from ingestion_operator import constants
 from ingestion_operator.errors import NotFound, Rejected, Unavailable
 from ingestion_operator.k8s.objects import Job, read_job
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
-from tests.support.entities import entity
-from tests.support.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs
-from tests.support.objects import NAMESPACE, Body
-from tests.support.reconciling import sync
-from tests.support.world import World
+from testing.entities import entity
+from testing.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs
+from testing.objects import NAMESPACE, Body
+from testing.reconciling import sync
+from testing.world import World
 
 _KINDS: Mapping[str, Kind] = {kind.plural: kind for kind in (PIPELINES, CRONJOBS, JOBS, PODS)}
 

@@ -11,10 +11,10 @@ from ingestion_operator.errors import Rejected, Unavailable
 from ingestion_operator.models.pod_template import PodTemplate
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
 from ingestion_operator.settings import ServiceLayer
-from tests.support import objects
-from tests.support.entities import application, automation, token
-from tests.support.objects import Body
-from tests.support.world import World
+from testing import objects
+from testing.entities import application, automation, token
+from testing.objects import Body
+from testing.world import World
 
 PASSWORD = "a-password-that-stands-nowhere-else"
 

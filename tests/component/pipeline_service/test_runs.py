@@ -12,8 +12,8 @@ from ingestion_operator.errors import Conflict, NotFound, OperatorError, Rejecte
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.runs.admission import HOLD_LIMIT
-from tests.support.entities import airflow, entity
-from tests.support.jobs_of_a_world import (
+from testing.entities import airflow, entity
+from testing.jobs_of_a_world import (
     RESOURCE,
     RUN,
     add_pod,
@@ -24,8 +24,8 @@ from tests.support.jobs_of_a_world import (
     jobs,
     scheduled,
 )
-from tests.support.objects import NAMESPACE, Body
-from tests.support.world import World
+from testing.objects import NAMESPACE, Body
+from testing.world import World
 
 
 class TestRun:

@@ -13,10 +13,10 @@ from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.warm_pool import WarmPool
 from ingestion_operator.ports import JOBS, PODS, SECRETS, HandedOver
 from ingestion_operator.settings import ServiceLayer
-from tests.support import objects
-from tests.support.entities import automation, token
-from tests.support.objects import Body
-from tests.support.world import World
+from testing import objects
+from testing.entities import automation, token
+from testing.objects import Body
+from testing.world import World
 
 
 class Pods:

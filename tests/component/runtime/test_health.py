@@ -11,8 +11,8 @@ from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.log_lines import about
 from ingestion_operator.runtime.health import CALL_SECONDS, LOOP_SECONDS, Health, TaskSupervisor
 from ingestion_operator.runtime.thread_pool import WatchedThreads
-from tests.support.reconciles import running
-from tests.support.waiting import until, wait_for
+from testing.reconciles import running
+from testing.waiting import until, wait_for
 
 
 class Time:

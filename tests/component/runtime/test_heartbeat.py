@@ -14,9 +14,9 @@ from ingestion_operator.errors import Forbidden, NotFound, Unavailable
 from ingestion_operator.ports import LEASES
 from ingestion_operator.runtime.heartbeat import DURATION_SECONDS, RENEW_SECONDS, lease_body, renew_heartbeats
 from ingestion_operator.system_clock import SystemClock
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
+from testing.waiting import until
 
 
 class Server(FakeCluster):

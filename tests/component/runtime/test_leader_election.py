@@ -9,8 +9,8 @@ from ingestion_operator.constants import LEASE_NAME
 from ingestion_operator.errors import Conflict, Forbidden, Unavailable
 from ingestion_operator.ports import LEASES
 from ingestion_operator.runtime.leader_election import ElectionTiming, LeaderElector, LeadershipLost
-from tests.support.fake_clock import FakeClock
-from tests.support.fake_cluster import FakeCluster
+from testing.fake_clock import FakeClock
+from testing.fake_cluster import FakeCluster
 
 NAMESPACE = "ops"
 TIMING = ElectionTiming()

@@ -15,8 +15,8 @@ from ingestion_operator.ports import LEASES
 from ingestion_operator.runtime.health import Health
 from ingestion_operator.runtime.leader_election import ElectionTiming, LeaderElector
 from ingestion_operator.system_clock import SystemClock
-from tests.support.fake_cluster import Call, FakeCluster
-from tests.support.waiting import until
+from testing.fake_cluster import Call, FakeCluster
+from testing.waiting import until
 
 _T = TypeVar("_T")
 

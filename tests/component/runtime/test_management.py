@@ -13,8 +13,8 @@ from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.runtime.health import Health
-from tests.support.reconciles import running
-from tests.support.waiting import until
+from testing.reconciles import running
+from testing.waiting import until
 
 URL = "http://127.0.0.1:0/healthz"
 

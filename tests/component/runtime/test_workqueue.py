@@ -14,10 +14,10 @@ from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WORKERS, WorkQueue
-from tests.support.fake_clock import FakeClock
-from tests.support.objects import NOW
-from tests.support.reconciles import BOUND_SECONDS, Reconciles, idle, running
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.objects import NOW
+from testing.reconciles import BOUND_SECONDS, Reconciles, idle, running
+from testing.waiting import until
 
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
 LONG = Backoff(1000.0, 1000.0)

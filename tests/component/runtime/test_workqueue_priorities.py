@@ -11,9 +11,9 @@ from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WORKERS, Priority, WorkQueue
-from tests.support.fake_clock import FakeClock
-from tests.support.reconciles import Reconciles, idle, running
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.reconciles import Reconciles, idle, running
+from testing.waiting import until
 
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
 

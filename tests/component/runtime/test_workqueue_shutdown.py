@@ -7,9 +7,9 @@ from datetime import datetime
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.runtime.workqueue import WorkQueue
-from tests.support.fake_clock import FakeClock
-from tests.support.reconciles import BOUND_SECONDS, Reconciles
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.reconciles import BOUND_SECONDS, Reconciles
+from testing.waiting import until
 
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
 

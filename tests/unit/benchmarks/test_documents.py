@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.side_by_side.document import COMMITTED, PARTS, benchmarks_part, outdated, readme_part, replaced
 from benchmarks.side_by_side.figures import CONTENDERS, FIGURES, Samples, results
-from tests.cluster.locations import CHECKOUT
+from testcluster.locations import CHECKOUT
 
 BEGIN = "<!-- side by side: written by `python -m benchmarks.side_by_side.document` -->"
 END = "<!-- end of side by side -->"

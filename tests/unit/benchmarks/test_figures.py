@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.figures import figures, last_line, percentile, table
+from testing.figures import figures, last_line, percentile, table
 
 
 @pytest.mark.parametrize(

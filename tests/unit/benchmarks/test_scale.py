@@ -12,7 +12,7 @@ from benchmarks.scale.audit import AuditLog, Calls
 from benchmarks.scale.growth import exponent
 from benchmarks.scale.relay import Relay
 from ingestion_operator.gateway.server import listen
-from tests.cluster.errors import TestBedError
+from testcluster.errors import TestBedError
 
 USER = "system:serviceaccount:scale:ingestion-operator"
 

@@ -9,16 +9,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.machine import Facts
 from benchmarks.scale import document
 from benchmarks.scale.growth import exponents, super_linear
 from benchmarks.scale.measuring import Measured
 from benchmarks.scale.plot import lives, nice, processor_percent, svg
-from benchmarks.scale.process import idle_seconds, open_files, threads_of
 from benchmarks.scale.report import NIGHT, TARGETS, Before, last_line, missed, rows, table
 from benchmarks.scale.timeline import Timeline
-from tests.cluster.locations import CHECKOUT
-from tests.support.waiting import wait_for
+from testcluster.locations import CHECKOUT
+from testing.machine import Facts
+from testing.process import idle_seconds, open_files, threads_of
+from testing.waiting import wait_for
 
 LINEAR = {size: {"restart_ready_s": size / 100, "calls_per_pipeline": 6.0} for size in (10, 100, 1000)}
 

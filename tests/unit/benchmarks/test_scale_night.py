@@ -17,8 +17,8 @@ from benchmarks.scale.pod_status import ended, running
 from benchmarks.scale.subject import OPERATOR_MODULE, VARIABLE, Subject
 from benchmarks.scale.work import Work, per_reconcile, per_run
 from ingestion_operator.runs.outcome import parse_outcome
-from tests.cluster.errors import TestBedError
-from tests.cluster.locations import CHECKOUT
+from testcluster.errors import TestBedError
+from testcluster.locations import CHECKOUT
 
 FIRST = datetime(2026, 1, 1, 23, 50, tzinfo=UTC)
 LAST = datetime(2100, 1, 1)  # noqa: DTZ001  hypothesis adds the zone

@@ -9,7 +9,7 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.cache.projections import read_pipeline
 from ingestion_operator.models.resource import Pipeline
-from tests.support.objects import NAMESPACE, UID, Body, at, manifest
+from testing.objects import NAMESPACE, UID, Body, at, manifest
 
 
 def stored(name: str = "nightly", **changes: Any) -> Body:

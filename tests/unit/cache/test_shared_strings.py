@@ -4,7 +4,7 @@ import json
 
 from ingestion_operator import constants
 from ingestion_operator.k8s.objects import read_job
-from tests.support.objects import Body, job
+from testing.objects import Body, job
 
 RUN_INPUT = {
     "server": {"hostPort": "http://openmetadata:8585/api", "version": "1.13", "verifySSL": "no-ssl"},

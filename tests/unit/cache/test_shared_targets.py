@@ -5,7 +5,7 @@ import pytest
 from ingestion_operator.k8s import objects
 from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.models.status import RunTarget
-from tests.support.objects import job
+from testing.objects import job
 
 
 class ClearedMeanwhile(dict[bytes, RunTarget | None]):

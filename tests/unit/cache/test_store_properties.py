@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingestion_operator.cache.store import Store
 from ingestion_operator.ports import JOBS, Kind
-from tests.support.objects import NAMESPACE, Body, job
+from testing.objects import NAMESPACE, Body, job
 
 NAMES = ("a", "b")
 

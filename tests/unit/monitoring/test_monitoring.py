@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ingestion_operator.gateway.metrics import Metrics
-from tests.support.metric_names import registry_of_operator, series
+from testing.metric_names import registry_of_operator, series
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "charts" / "ingestion-operator" / "files"
@@ -81,6 +81,6 @@ def test_each_alert_is_tried_where_it_fires_and_where_it_does_not() -> None:
 
 
 def test_rules_fire_when_they_must() -> None:
-    assert PROMTOOL is not None, "promtool is missing: run python -m tests.cluster setup"
+    assert PROMTOOL is not None, "promtool is missing: run python -m testcluster setup"
     done = subprocess.run([PROMTOOL, "test", "rules", str(CASES)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

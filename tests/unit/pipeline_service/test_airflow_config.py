@@ -10,8 +10,8 @@ from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.pipeline_service.airflow_config import Timing, timing
 from ingestion_operator.pipeline_service.entity import AirflowConfig
 from ingestion_operator.schedule import duration_seconds
-from tests.support.entities import airflow
-from tests.support.objects import NOW, spec
+from testing.entities import airflow
+from testing.objects import NOW, spec
 
 LONGEST_SECONDS = 365 * 86400
 

@@ -5,8 +5,8 @@ import pytest
 
 from ingestion_operator.errors import Rejected
 from ingestion_operator.pipeline_service.desired import check_renderable, desired, source_config_text
-from tests.support.entities import airflow, entity, token
-from tests.support.objects import NAMESPACE, NOW, settings
+from testing.entities import airflow, entity, token
+from testing.objects import NAMESPACE, NOW, settings
 
 
 def refusal(**changes: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.pipeline_service.warm_slots import Plan, plan, read, take_patch, takeable
-from tests.support.objects import Body
+from testing.objects import Body
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WANTED = "as-wanted"

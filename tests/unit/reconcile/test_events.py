@@ -10,8 +10,8 @@ from ingestion_operator.reconcile.events import events
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult
 from ingestion_operator.reconcile.status import with_results
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
-from tests.support.objects import NOW, job, pipeline, pod
-from tests.support.statuses import REFUSED, finished, history, in_place, status_of
+from testing.objects import NOW, job, pipeline, pod
+from testing.statuses import REFUSED, finished, history, in_place, status_of
 
 AWAY = ReportBlocker("the server is away", needs_action=False)
 WRONG_TOKEN = ReportBlocker("the token is wrong", needs_action=True)

@@ -15,8 +15,8 @@ from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult
 from ingestion_operator.reconcile.status import with_reports, with_results
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
-from tests.support.objects import NOW, Body, at, job, pipeline, pod, settings
-from tests.support.statuses import (
+from testing.objects import NOW, Body, at, job, pipeline, pod, settings
+from testing.statuses import (
     REFUSED,
     condition_of,
     finished,

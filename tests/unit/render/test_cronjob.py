@@ -13,8 +13,8 @@ from ingestion_operator.plan import parse_quantity
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.render.pod import RUNNABLE_PIPELINE_TYPES
 from ingestion_operator.settings import Settings
-from tests.support.golden import GOLDEN, rendered
-from tests.support.objects import NOW, Body, at, pipeline, refingerprint, settings
+from testing.golden import GOLDEN, rendered
+from testing.objects import NOW, Body, at, pipeline, refingerprint, settings
 
 WORD = st.from_regex("[A-Z][A-Z]{0,5}", fullmatch=True).filter(lambda word: word != "HOME")
 LIMITS = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.sampled_from(["100m", "1", "1Gi"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.golden import GOLDEN, rendered
+from testing.golden import GOLDEN, rendered
 
 FOLDER = Path(__file__).parent / "golden"
 

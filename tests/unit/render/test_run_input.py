@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ingestion_operator.constants import RUN_INPUT_LIMIT_BYTES
 from ingestion_operator.errors import Rejected
 from ingestion_operator.render.run_input import run_input
-from tests.support.objects import pipeline
+from testing.objects import pipeline
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),

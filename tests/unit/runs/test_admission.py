@@ -13,7 +13,7 @@ from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.runs import admission
 from ingestion_operator.runs.actions import PatchJob
 from ingestion_operator.runs.admission import HOLD_LIMIT, Limits, admissible
-from tests.support.objects import NOW, Body, at, job, job_records, pod, run_of
+from testing.objects import NOW, Body, at, job, job_records, pod, run_of
 
 LATER = NOW + timedelta(seconds=30)
 LATER_HOLD = NOW + timedelta(seconds=9) + HOLD_LIMIT

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator.runs.causes import cause_in_events, cause_in_pod
-from tests.support.objects import event
+from testing.objects import event
 
 PULL = 'failed to pull and unpack image "x:1": not found'
 

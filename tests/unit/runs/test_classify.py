@@ -11,7 +11,7 @@ from ingestion_operator import constants
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.runs.classify import trigger
-from tests.support.objects import Body, at, job, job_record, pod, run_of
+from testing.objects import Body, at, job, job_record, pod, run_of
 
 
 def said(state: str, reason: str = "WorkflowFailed", **more: Any) -> str:

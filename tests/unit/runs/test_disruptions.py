@@ -10,7 +10,7 @@ from ingestion_operator import constants
 from ingestion_operator.models.status import Run
 from ingestion_operator.runs import disruptions, history
 from ingestion_operator.runs.actions import PatchJob
-from tests.support.objects import NOW, Body, at, growing, job, job_records, pod, pod_records, run_of
+from testing.objects import NOW, Body, at, growing, job, job_records, pod, pod_records, run_of
 
 LIMIT = 5
 LOW = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "

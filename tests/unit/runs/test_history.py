@@ -14,7 +14,7 @@ from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run, RunT
 from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.runs import history
 from ingestion_operator.runs.history import missing_jobs, owned, recorded
-from tests.support.objects import NOW, Body, at, job, job_record, job_records, pod, pod_records
+from testing.objects import NOW, Body, at, job, job_record, job_records, pod, pod_records
 
 
 def runs_of(

@@ -17,7 +17,7 @@ from ingestion_operator.models.pipeline import History
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.runs import admission, history, retention, stopping
 from ingestion_operator.runs.actions import PatchJob
-from tests.support.objects import NOW, UID, Body, at, job, job_records
+from testing.objects import NOW, UID, Body, at, job, job_records
 
 
 @dataclass

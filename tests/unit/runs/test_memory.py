@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from tests.support.objects import Body, at, growing, job, pod, run_of
+from testing.objects import Body, at, growing, job, pod, run_of
 
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
 OWN_ACCOUNT = json.dumps({"version": 1, "state": "failed", "reason": "OutOfMemory", "message": "killed (SIGKILL)"})

@@ -12,7 +12,7 @@ from ingestion_operator.k8s.objects import CronJob, Job, read_cronjob, read_job
 from ingestion_operator.models.status import Run
 from ingestion_operator.runs.missed import judged_at, last_miss
 from ingestion_operator.schedule import last_tick, next_tick
-from tests.support.objects import NAMESPACE, NOW, at, job, job_record
+from testing.objects import NAMESPACE, NOW, at, job, job_record
 
 HOUR = 3600
 

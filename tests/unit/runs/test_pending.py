@@ -18,7 +18,7 @@ from ingestion_operator.runs.pending import (
     with_known_causes,
     with_waiting_since,
 )
-from tests.support.objects import NOW, Body, at, job, job_records, pod, pod_records, run_of
+from testing.objects import NOW, Body, at, job, job_records, pod, pod_records, run_of
 
 LIMIT = timedelta(minutes=10)
 PULL = ("ImagePullBackOff", "no such image")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ingestion_operator.runs.pods import read_pod
-from tests.support.objects import Body, pod
+from testing.objects import Body, pod
 
 OUTCOME = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed"})
 

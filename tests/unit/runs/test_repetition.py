@@ -11,7 +11,7 @@ from ingestion_operator.models.status import Run
 from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
 from ingestion_operator.runs.repetition import continued, decide, refused
 from ingestion_operator.runs.successor import successor, successor_name
-from tests.support.objects import Body, at, growing, job, pod, run_of
+from testing.objects import Body, at, growing, job, pod, run_of
 
 OUT_OF_MEMORY = [pod(exit_code=137, terminated_reason="OOMKilled", memory="512Mi")]
 LET_FAIL = {"suspend": False, "backoffLimit": 0}

@@ -12,7 +12,7 @@ from ingestion_operator.models.pipeline import History
 from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.runs.actions import DeleteJob
 from ingestion_operator.runs.retention import expired
-from tests.support import objects
+from testing import objects
 
 HISTORY = History(successful=2, failed=1)
 

@@ -7,7 +7,7 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.runs.classify import stop_time
-from tests.support.objects import NOW, Body, at, job, pod, run_of
+from testing.objects import NOW, Body, at, job, pod, run_of
 
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})
 SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "reportedBy": "workflow"})

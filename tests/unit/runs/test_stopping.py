@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingestion_operator import constants
 from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.runs.stopping import not_understood, stop, to_kill
-from tests.support.objects import NOW, Body, at, job, job_record
+from testing.objects import NOW, Body, at, job, job_record
 
 RUN = "0d9d4c1e-6a5e-4c5b-9b7e-0b1f0f1d2c3b"
 JOBS = [

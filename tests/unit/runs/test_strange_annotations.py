@@ -22,7 +22,7 @@ from ingestion_operator.runs import (
     trace,
 )
 from ingestion_operator.runs.successor import successor_name
-from tests.support.objects import NAMESPACE, NOW, Body, at, growing, manifest, pod, pod_records
+from testing.objects import NAMESPACE, NOW, Body, at, growing, manifest, pod, pod_records
 
 ANNOTATIONS = [
     constants.ANNOTATION_SCHEDULED_AT,

@@ -18,7 +18,7 @@ from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.models.status import Attempt, Condition, PipelineStatus, Run
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.runs.trace import Span, new_spans, run_spans, run_trace_id
-from tests.support.objects import NAME, NAMESPACE, NOW, UID, Body, at, job, manifest, pod, run_of
+from testing.objects import NAME, NAMESPACE, NOW, UID, Body, at, job, manifest, pod, run_of
 
 SUCCEEDED = json.dumps({"version": 1, "state": "success", "reason": "Succeeded", "message": "m"})
 FAILED = json.dumps({"version": 1, "state": "failed", "reason": "WorkflowFailed", "message": "m"})

@@ -14,8 +14,8 @@ from ingestion_operator.errors import Conflict, Unavailable
 from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import Priority, WorkQueue
-from tests.support.fake_clock import FakeClock
-from tests.support.waiting import until
+from testing.fake_clock import FakeClock
+from testing.waiting import until
 
 KEYS = [PipelineKey("data", name) for name in "abcd"]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

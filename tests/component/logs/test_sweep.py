@@ -1,0 +1,74 @@
+"""Logs that are older than `logArchive.retention`."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ingestion_operator import archiving
+from ingestion_operator.ports import StoredObject
+from testing import objects
+from testing.archive_bed import ENDED, Bed, play, pod, write
+from testing.fake_clock import FakeClock
+from testing.memory_store import MemoryStore
+from testing.waiting import until
+
+
+def test_old_logs_go_and_the_log_tells_how_much(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        store = MemoryStore(FakeClock(objects.NOW))
+        bed = Bed(store)
+        write(bed.starts(), 0, 3)
+        bed.follower.logs["nightly-1-a"].is_running = False
+        async with bed.archiver() as archiver:
+            archiver.observe(pod(**ENDED))
+            await until("the log is complete", bed.is_complete)
+            await archiver._sweep()
+            assert store.objects
+            bed.clock.forward(days=31)
+            await archiver._sweep()
+            assert not store.objects
+
+    with caplog.at_level("INFO"):
+        play(scene())
+    assert "deleted: 1 runs, 1 objects" in caplog.text
+
+
+def test_a_store_that_is_away_is_swept_another_day(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        store = MemoryStore()
+        store.is_away = True
+        async with Bed(store).archiver() as archiver:
+            await archiver._sweep()
+
+    play(scene())
+    assert "Old logs stay until tomorrow" in caplog.text
+
+
+class EndlessStore(MemoryStore):
+    """A store with more objects than can be listed in a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_listed = threading.Event()
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        for number in range(6000):
+            self.is_listed.set()
+            time.sleep(0.01)
+            yield StoredObject(f"{prefix}{number}", 1, objects.NOW)
+
+
+def test_a_process_that_ends_does_not_wait_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "_FIRST_SWEEP_SECONDS", 0.0)
+    store = EndlessStore()
+
+    async def scene() -> None:
+        async with Bed(store).archiver():
+            await asyncio.to_thread(store.is_listed.wait)
+
+    begun = time.monotonic()
+    play(scene())
+    assert time.monotonic() - begun < 5

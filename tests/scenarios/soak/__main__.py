@@ -1,0 +1,56 @@
+"""Hours of random use with faults: `make soak DURATION=120 SEED=1`.
+
+The real operator and gateway run as processes beside the test bed's API server, with the Roles of manifests/, and
+reach it through proxies that fail. Pipelines are created, changed, run, killed, paused and deleted at random, through
+the gateway and with kubectl. Prints a table and, as its last line, one JSON object. Exits with 1 if a run was lost or
+doubled, something leaked, or a process grew.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict
+
+from testcluster import cluster as testbed
+from testcluster.errors import TestBedError
+from testcluster.locations import CHECKOUT
+from testcluster.progress import say
+from testing.installation import install_definition
+from tests.scenarios.soak import report
+from tests.scenarios.soak.play import LONG, soak
+
+
+def main() -> int:
+    """Soak; 0 only if nothing was amiss."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.scenarios.soak", description="Hours of random use with faults."
+    )
+    parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    folder = CHECKOUT / "benchmarks" / "results" / f"soak-{arguments.seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    begin = time.monotonic()
+    try:
+        bed = testbed.up()
+        install_definition(bed)
+        result = soak(bed, folder, seed=arguments.seed, seconds=60 * arguments.minutes, scale=LONG)
+    except (TestBedError, AssertionError) as error:
+        say(f"soak: {error}")
+        say(f"seed {arguments.seed}; steps and logs: {folder}")
+        return 1
+    (folder / "result.json").write_text(json.dumps(asdict(result)))
+    violations = report.violations(result)
+    print(report.table(result))
+    for violation in violations:
+        print(f"VIOLATION: {violation}")
+    print(f"steps, logs and samples: {folder.relative_to(CHECKOUT)}; it took {time.monotonic() - begin:.0f} s")
+    print(report.last_line(result), flush=True)
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""One soak: everything started, used and disturbed for a time, brought to rest, removed, and judged."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from ingestion_operator import constants
+from ingestion_operator.archive.layout import Segment
+from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from testcluster.handle import Cluster
+from testcluster.progress import say
+from testing.fake_openmetadata_client import FakeServerClient, start_fake_openmetadata
+from testing.fault_proxy import FaultProxy
+from testing.gateway import write_credentials
+from testing.gateway_process import GatewayProcess, start_gateway, write_account_kubeconfig
+from testing.operator_process import start_operator
+from testing.site import OWN
+from testing.waiting import wait_for
+from tests.scenarios.soak.acting import Actor
+from tests.scenarios.soak.faults import Faults
+from tests.scenarios.soak.flatness import Lives
+from tests.scenarios.soak.kubelet import PlayedKubelet
+from tests.scenarios.soak.observer import Observer
+from tests.scenarios.soak.plan import names, steps
+from tests.scenarios.soak.program_logs import problems
+from tests.scenarios.soak.programs import Program, Sampling
+from tests.scenarios.soak.told import not_as_told
+
+OPERATOR: Final = "ingestion-operator"
+_SETTLE_SECONDS: Final = 150
+_REMOVAL_SECONDS: Final = 60
+_SAY_SECONDS: Final = 60
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done at a time."""
+
+    pipelines: int
+    seconds_between_steps: float
+    mean_seconds_between_faults: float
+    ends_of_programs: float
+    """How often each way to end a program comes, beside 1 for each other fault: growth needs long lives."""
+
+
+LONG: Final = Scale(pipelines=24, seconds_between_steps=0.5, mean_seconds_between_faults=20, ends_of_programs=0.02)
+SHORT: Final = Scale(pipelines=6, seconds_between_steps=0.1, mean_seconds_between_faults=3, ends_of_programs=1)
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    seed: int
+    seconds: float
+    steps: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    runs: int = 0
+    containers: int = 0
+    lives: dict[str, dict[str, Lives]] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Stage:
+    operator: Program[Any]
+    gateway: Program[GatewayProcess]
+    proxies: dict[str, FaultProxy]
+    fake_server: FakeServerClient
+    cluster: KubernetesCluster
+    observer: Observer
+    kubelet: PlayedKubelet
+    archive: Path
+
+
+def soak(bed: Cluster, folder: Path, *, seed: int, seconds: float, scale: Scale) -> Result:
+    """Play it in a namespace of its own, with all files in `folder`; the namespace is gone afterwards."""
+    namespace = f"soak-{seed}"
+    result = Result(seed, seconds)
+    bed.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s", timeout=130)
+    bed.kubectl("create", "namespace", namespace)
+    bed.kubectl("label", "namespace", namespace, f"{OWN}=soak")
+    try:
+        with _open_stage(bed, namespace, folder, seed, scale) as stage, (folder / "steps.jsonl").open("w") as log:
+            with Sampling(stage.operator, stage.gateway) as sampling:
+                _play(bed, namespace, stage, result, scale, log)
+            result.lives = sampling.lives
+            result.violations += _logged(folder)
+            result.runs, result.containers = len(stage.observer.run_ids()), stage.kubelet.ended
+    finally:
+        bed.kubectl("delete", "namespace", namespace, "--wait=false")
+    return result
+
+
+def _play(bed: Cluster, namespace: str, stage: _Stage, result: Result, scale: Scale, log: Any) -> None:
+    faults = Faults(
+        stage.operator, stage.gateway, stage.proxies, stage.fake_server,
+        seed=result.seed, mean_pause_seconds=scale.mean_seconds_between_faults, ends_of_programs=scale.ends_of_programs,
+    )  # fmt: skip
+    actor = Actor(
+        bed, stage.cluster, namespace, host_port=stage.fake_server.host_port,
+        gateway_port=lambda: stage.gateway.running.port, is_disturbed=faults.is_disturbed, log=log,
+    )  # fmt: skip
+    begin = said = time.monotonic()
+    with faults:
+        for step in steps(result.seed, scale.pipelines):
+            actor.carry_out(step)
+            if time.monotonic() - begin > result.seconds or faults.failure is not None:
+                break
+            if time.monotonic() - said > _SAY_SECONDS:
+                said = time.monotonic()
+                say(f"  {said - begin:.0f} s, {step.number} steps, {sum(faults.injected.values())} faults")
+            time.sleep(scale.seconds_between_steps)  # the pace, nothing is waited for
+    if faults.failure is not None:
+        raise faults.failure
+    result.steps, result.faults, result.refused = dict(actor.done), dict(faults.injected), dict(actor.refused)
+    result.violations += actor.violations + _settled(stage, actor) + _removed(stage, actor)
+    result.violations += stage.observer.violations() + _archive_problems(stage)
+
+
+def _settled(stage: _Stage, actor: Actor) -> list[str]:
+    """Wait until every run of a pipeline that is there has ended and OpenMetadata was told; return what is missing."""
+    try:
+        wait_for("the last runs", lambda: not stage.observer.unfinished(actor.accepted), timeout=_SETTLE_SECONDS)
+    except AssertionError:
+        return stage.observer.unfinished(actor.accepted)
+    return not_as_told(stage.observer.records(), stage.fake_server.runs())
+
+
+def _removed(stage: _Stage, actor: Actor) -> list[str]:
+    """Delete all pipelines; return what has not gone with them."""
+    actor.remove_all()
+    try:
+        wait_for("all to be gone", lambda: not stage.observer.left(), timeout=_REMOVAL_SECONDS)
+    except AssertionError:
+        return [f"{name} is left, after all pipelines were deleted" for name in stage.observer.left()]
+    return []
+
+
+def _archive_problems(stage: _Stage) -> list[str]:
+    """Return the files of the archive that are no segments, or belong to no run that there ever was."""
+    known = stage.observer.run_ids()
+    files = [path.relative_to(stage.archive) for path in stage.archive.rglob("*") if path.is_file()]
+    return [
+        f"the archive has {path}, of no run"
+        for path in files
+        if len(path.parts) != 5 or path.parts[2] not in known or Segment.parse(path.name) is None
+    ]
+
+
+def _logged(folder: Path) -> list[str]:
+    """Return what the programs have logged, in all their lives, that must not be."""
+    logs = [(path.parent.name, path.read_text().splitlines()) for path in sorted(folder.glob("*-*/*.log"))]
+    return [problem for program, lines in logs for problem in problems(program, lines)]
+
+
+@contextmanager
+def _open_stage(bed: Cluster, namespace: str, folder: Path, seed: int, scale: Scale) -> Iterator[_Stage]:
+    settings, archive = folder / "settings.yaml", folder / "archive"
+    archive.mkdir()
+    settings.write_text(yaml.safe_dump(_settings(archive)))
+    token = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ingestion-bot", "namespace": namespace}}
+    with ExitStack() as stack:
+        cluster = KubernetesCluster(connect(read_configuration(str(bed.kubeconfig))))
+        bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(token | {"stringData": {"token": "eyJ.eyJ.x"}}))
+        fake_server = stack.enter_context(start_fake_openmetadata())
+        fake_server.register_service("shop", "Postgres")
+        for name in names(scale.pipelines):
+            fake_server.register_pipeline(f"shop.{name}")
+        accounts = {
+            "operator": write_account_kubeconfig(
+                bed, namespace, folder / "operator-account", manifest="rbac.yaml", account=OPERATOR
+            ),
+            "gateway": write_account_kubeconfig(bed, namespace, folder / "gateway-account"),
+        }
+        proxies = {name: stack.enter_context(FaultProxy(account)) for name, account in accounts.items()}
+        through = {name: proxy.write_kubeconfig(folder / f"{name}-proxied") for name, proxy in proxies.items()}
+        credentials = write_credentials(folder / "credentials", plain=("admin", "secret"))
+        observer = stack.enter_context(Observer(lambda: connect(read_configuration(str(bed.kubeconfig))), namespace))
+        kubelet = stack.enter_context(PlayedKubelet(cluster, namespace, seed))
+        operator = Program(
+            "operator",
+            folder,
+            lambda life: start_operator(
+                life,
+                kubeconfig=through["operator"],
+                namespace=namespace,
+                settings=settings,
+                observer=bed.kubeconfig,
+                pod="operator-0",
+            ),
+            lambda process: process.pid,
+        )
+        gateway = Program(
+            "gateway",
+            folder,
+            lambda life: start_gateway(
+                life,
+                kubeconfig=through["gateway"],
+                namespace=namespace,
+                settings=settings,
+                credentials=credentials,
+            ),
+            lambda running: running.process.pid,
+        )
+        stack.enter_context(operator)
+        stack.enter_context(gateway)
+        yield _Stage(operator, gateway, proxies, fake_server, cluster, observer, kubelet, archive)
+
+
+def _settings(archive: Path) -> dict[str, Any]:
+    return {
+        "runnerImages": {"2.0": {"image": "localhost/none:1", "version": "2.0.6.0"}},
+        "defaultServerVersion": "2.0",
+        # The played kubelet speaks for the pods: no node may take them.
+        "podTemplate": {"spec": {"nodeSelector": {f"{constants.GROUP}/soak": "nowhere"}}},
+        "pendingLimit": "1h",
+        "logArchive": {"url": f"file://{archive}"},
+    }
