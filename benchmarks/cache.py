@@ -21,11 +21,11 @@ import yaml
 from aiohttp import web
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.api_session import ApiSession
+from ingestion_operator.adapters.kube.client import connect, read_configuration
 from ingestion_operator.cache import Cache
-from ingestion_operator.kube.api_session import ApiSession
-from ingestion_operator.kube.client import connect, read_configuration
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.starting import loading
+from ingestion_operator.runtime.gc_tuning import loading
 
 _COUNTS: Final = {JOBS: 20_000, PODS: 20_000, PIPELINES: 5_000}
 _KINDS: Final = {kind.plural: kind for kind in _COUNTS}

@@ -21,8 +21,8 @@ import yaml
 from benchmarks.admissions import Admissions
 from benchmarks.measuring import Measuring
 from benchmarks.population import Population
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.settings import Settings
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.api.settings import Settings
 from testcluster import cluster as testbed
 from testcluster.errors import TestBedError
 from testcluster.handle import Cluster

@@ -10,7 +10,7 @@ from typing import Final
 
 from benchmarks.admissions import Admissions
 from benchmarks.population import on_demand
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
 from testcluster.progress import say, step

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.pipeline_service.desired import Desired, desired, without_none
 from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeline_owner
 from ingestion_operator.ports import PIPELINES, SECRETS
-from ingestion_operator.settings import Settings
-from ingestion_operator.system_clock import SystemClock
 from testcluster.progress import say, step, wait_until
 from testing.entities import airflow, entity
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from ingestion_operator import constants
-from ingestion_operator.archive.layout import AttemptKey, attempt_of
-from ingestion_operator.archive.reader import ArchiveReader
-from ingestion_operator.archiving import LogArchiver
+from ingestion_operator.logs.archiver import LogArchiver
+from ingestion_operator.logs.layout import AttemptKey, attempt_of
+from ingestion_operator.logs.reader import ArchiveReader
 from ingestion_operator.ports import LogStore
 from ingestion_operator.runs.pods import Pod, read_pod
 from testing import objects

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from ingestion_operator.models.pipeline import PipelineSpec
+from ingestion_operator.api.pipeline import PipelineSpec
 from testing.objects import Body, spec
 from testing.schema_walk import nodes, replaced, value_at, violations
 from tools.generate_crds import structural_schema

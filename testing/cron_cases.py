@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from ingestion_operator.cron import MONTHS, WEEKDAYS
+from ingestion_operator.k8s.cron import MONTHS, WEEKDAYS
 
 ZONES: Final = sorted(
     name for name in zoneinfo.available_timezones() if name not in {"localtime", "Factory", "posixrules"}

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from ingestion_operator.log_tails import RunLogTails
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.logs.run_tails import RunLogTails
 from ingestion_operator.ports import Clock, ClusterApi, ServerAccess
 from ingestion_operator.reporting.circuit_breaker import Breakers
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.settings import Settings
 from testing.fake_logs import FakeLogs
 
 Row = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.render.cronjob import cronjob
-from ingestion_operator.settings import Settings
 from testing.objects import NOW, Body, pipeline, settings
 
 _LAYERED: Final[Body] = {

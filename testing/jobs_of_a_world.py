@@ -3,9 +3,9 @@
 from typing import Any
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
+from ingestion_operator.runs.jobs import read_job
 from testing.objects import NAMESPACE, Body, at
 from testing.world import World
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ingestion_operator import constants
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi
 from ingestion_operator.reconcile.reconciler import PipelineReconciler
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import PipelineKey
 
 
 class LiveReconciling:

@@ -1,11 +1,11 @@
 """One run whose memory does not suffice; Kubernetes and the operator work when a test says so."""
 
-from ingestion_operator.k8s.objects import PipelineKey, read_job
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import PipelineStatus, Run
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES
+from ingestion_operator.runs.jobs import PipelineKey, read_job
 from testing.fake_clock import FakeClock
 from testing.fake_sink import FakeSink, reporter_over
 from testing.job_controller import JobCluster, JobController

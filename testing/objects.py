@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job, read_job
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Run
-from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.naming import cronjob_name
-from ingestion_operator.plan import fingerprint
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import Run
+from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.diff import fingerprint
+from ingestion_operator.k8s.naming import cronjob_name
 from ingestion_operator.runs.classify import classify
+from ingestion_operator.runs.jobs import Job, read_job
 from ingestion_operator.runs.pods import Pod, read_pod
-from ingestion_operator.settings import Settings
 
 Body = dict[str, Any]
 

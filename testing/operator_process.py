@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.api.types import parse_timestamp
 from ingestion_operator.constants import LEASE_NAME
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.ports import LEASES
 from testcluster.locations import CHECKOUT
 from testing.waiting import wait_for

@@ -6,7 +6,7 @@ import time
 from base64 import b64decode
 from typing import Any
 
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.names import resource_name, token_secret_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
 from testing.entities import entity, token

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import Reconcile, WorkQueue
 from testing.fake_clock import FakeClock

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.cache.projections import Record
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import PipelineKey, read_cronjob
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.naming import cronjob_name
+from ingestion_operator.k8s.naming import cronjob_name
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, Kind, StatusObserver
 from ingestion_operator.reconcile.children import Children
 from ingestion_operator.reconcile.observed import Observed
@@ -17,8 +18,7 @@ from ingestion_operator.reconcile.reconciler import RESYNC, PipelineReconciler
 from ingestion_operator.reconcile.secrets import SecretChecks
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
-from ingestion_operator.settings import Settings
-from ingestion_operator.system_clock import SystemClock
+from ingestion_operator.runs.jobs import PipelineKey, read_cronjob
 from testing.fake_cluster import FakeCluster
 from testing.objects import Body
 

@@ -4,11 +4,11 @@ import base64
 from datetime import datetime
 from typing import Any
 
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.status import Condition, PipelineStatus, Run
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.ports import EVENTS, PIPELINES
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_cluster import Call, FakeCluster
 from testing.fake_sink import Row
 from testing.objects import NAME, NAMESPACE, NOW, Body

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingestion_operator.kube.client import KubernetesCluster, _path
+from ingestion_operator.adapters.kube.client import KubernetesCluster, _path
 from ingestion_operator.ports import Kind
 
 Body = dict[str, Any]

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from copy import deepcopy
 from datetime import datetime
 
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import Condition, PipelineStatus, Run
 from ingestion_operator.errors import Rejected
-from ingestion_operator.k8s.objects import CronJob, read_cronjob
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Condition, PipelineStatus, Run
 from ingestion_operator.reconcile.observed import ChildrenResult, Observed
 from ingestion_operator.reconcile.status import pipeline_status
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.jobs import CronJob, read_cronjob
 from testing.objects import NOW, Body, at, job, job_records, pod_records, settings
 
 REFUSED = Rejected("UnknownTimeZone", "spec.schedule.timeZone 'Mars' is not in the IANA database")

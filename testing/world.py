@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.ports import LogStore
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import PipelineKey
 from testing import objects
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from ingestion_operator.settings import Settings
+from ingestion_operator.api.settings import Settings
 from tools.generate_crds import TARGET as DEFINITION
 
 ROOT = Path(__file__).parent.parent

@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 
 from ingestion_operator import constants
-from ingestion_operator.models.pipeline import PipelineSpec
-from ingestion_operator.models.status import PipelineStatus
+from ingestion_operator.api.pipeline import PipelineSpec
+from ingestion_operator.api.status import PipelineStatus
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "crds" / f"{constants.GROUP}_{constants.PLURAL}.yaml"
-HEADER = "# Generated from the models in operator/ingestion_operator/models by `make crds`: do not edit.\n"
+HEADER = "# Generated from the models in operator/ingestion_operator/api by `make crds`: do not edit.\n"
 _KEPT = (
     "type", "format", "description", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum",
     "minItems", "maxItems", "minProperties", "maxProperties", "required", "anyOf",

@@ -29,8 +29,8 @@ from benchmarks.measuring import Measuring
 from benchmarks.population import Population
 from benchmarks.process_start import Start, start_gateway_once, start_operator_once
 from benchmarks.profiling.folded import package_of, profile
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.settings import Settings
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.api.settings import Settings
 from testcluster import cluster as testbed
 from testcluster.errors import TestBedError
 from testcluster.handle import Cluster

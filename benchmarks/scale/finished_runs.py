@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from benchmarks.scale.pod_status import ended
 from ingestion_operator import constants
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.ports import JOBS, PODS
 
 _NOBODY: Final = "ingestion.openmetadata.org/benchmark"

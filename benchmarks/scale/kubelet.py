@@ -18,9 +18,9 @@ import urllib3
 from kubernetes import client
 
 from benchmarks.scale.pod_status import ended, running
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError, Conflict, NotFound
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import PODS
 from testing.watching import events
 

@@ -20,7 +20,7 @@ from benchmarks.scale.scene import watching_client
 from benchmarks.scale.timeline import Timeline
 from benchmarks.scale.work import per_run
 from ingestion_operator import constants
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES
 from testcluster.progress import say
 from testing.process import idle_seconds, processor_seconds, resident_mib

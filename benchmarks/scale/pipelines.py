@@ -6,11 +6,11 @@ from typing import Any, Final, TypeVar
 
 from benchmarks.scale.scene import Scene
 from ingestion_operator import constants
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, PIPELINES
 from ingestion_operator.render.cronjob import cronjob
-from ingestion_operator.system_clock import SystemClock
 
 _THREADS: Final = 8
 _ON_DEMAND_SHARE: Final = 5

@@ -16,8 +16,8 @@ from benchmarks.scale.observed import Observed
 from benchmarks.scale.relay import Relay
 from benchmarks.scale.subject import Subject
 from ingestion_operator import constants
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.settings import Settings
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.api.settings import Settings
 from testcluster.handle import Cluster
 from testing.gateway_process import write_account_kubeconfig
 

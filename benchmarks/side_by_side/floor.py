@@ -15,7 +15,7 @@ from benchmarks.side_by_side.journeys import ACCEPT_PAUSE, CALLS, HANG, WORK_SEC
 from benchmarks.side_by_side.judging import TERMINAL, first_request
 from benchmarks.side_by_side.ours import Ours, image_megabytes, kubernetes_megabytes, runner_processes
 from ingestion_operator import constants
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from testcluster.progress import say

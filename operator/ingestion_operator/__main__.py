@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ingestion_operator import __version__
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.log_lines import configure_logging
-from ingestion_operator.starting import loading
+from ingestion_operator.runtime.gc_tuning import loading
+from ingestion_operator.runtime.json_logging import configure_logging
 
 with loading():
     from ingestion_operator.controller.app import run_operator

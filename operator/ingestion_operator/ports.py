@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.pipeline import SslVerification
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus, Run
+from ingestion_operator.api.pipeline import SslVerification
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import PipelineStatus, Run
+from ingestion_operator.runs.jobs import Job
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 import pytest
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.settings import Settings
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_logs import FakeLogs

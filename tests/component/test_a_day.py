@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingestion_operator.cron import parse
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus
+from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.cron import parse
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink, reporter_over

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS, ServerAccess
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink

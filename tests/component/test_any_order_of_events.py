@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from ingestion_operator.api.status import FINISHED_STATES
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.models.status import FINISHED_STATES
 from testing.lives import LIVES, Operator
 
 ACTIONS: Final = st.lists(

@@ -3,8 +3,8 @@
 import pytest
 from kubernetes import client
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster, _path, _resource
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.kube.client import KubernetesCluster, _path, _resource
 from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, Kind
 from testing.raw_server import raw_server
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.status import Condition
 from ingestion_operator.errors import Invalid
-from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
 from ingestion_operator.reporting.reporter import Reporter
 from testing.fake_clock import FakeClock

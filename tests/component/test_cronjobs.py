@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.errors import Conflict, Forbidden, Invalid, Rejected
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.plan import contains
+from ingestion_operator.k8s.diff import contains
 from ingestion_operator.ports import CRONJOBS, PIPELINES, SECRETS
 from ingestion_operator.render.cronjob import cronjob
 from testing.fake_clock import FakeClock

@@ -10,8 +10,8 @@ from prometheus_client import make_wsgi_app
 from ingestion_operator.constants import ANNOTATION_ADMITTED_AT
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.gateway.metrics import Metrics
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_logs import FakeLogs

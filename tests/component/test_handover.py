@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator import handover
-from ingestion_operator.handover import TlsHandOver
+from ingestion_operator.adapters import warm_pod_tls
+from ingestion_operator.adapters.warm_pod_tls import TlsHandOver
 from runner_testing.child import PASSWORD
 from runner_testing.pod import RUN_ID, WORKFLOW_ID, Pod, RunningParent, automation_document, server_connection
 from runner_testing.server import RecordingServer
@@ -163,7 +163,7 @@ def test_the_certificate_of_another_pod_of_the_pool_is_not_accepted(
 def test_a_pod_that_is_not_told_to_go_does_nothing_and_waits_on(
     gateway: TlsHandOver, credentials: dict[str, str], pod: Pod, server: RecordingServer, port: int
 ) -> None:
-    trusting = handover._trusting(credentials["certificate"])
+    trusting = warm_pod_tls._trusting(credentials["certificate"])
     with waiting(pod, CRASH, port) as parent:
         with (
             socket.create_connection((HERE, port), 5) as plain,
@@ -225,8 +225,8 @@ def test_a_pod_counts_as_begun_only_from_the_word_go_on(
     result: str,
     stays: bool,
 ) -> None:
-    monkeypatch.setattr(handover, "_READY_SECONDS", 0.5)
-    monkeypatch.setattr(handover, "_TAKEN_SECONDS", 0.3)
+    monkeypatch.setattr(warm_pod_tls, "_READY_SECONDS", 0.5)
+    monkeypatch.setattr(warm_pod_tls, "_TAKEN_SECONDS", 0.3)
     certificate = tmp_path / "certificate"
     certificate.write_text(credentials["certificate"])
     impostor = Impostor(port, certificate, answers, stays=stays)

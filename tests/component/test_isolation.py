@@ -3,8 +3,8 @@
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.status import Condition
 from ingestion_operator.errors import ActionsFailed, Forbidden, Unavailable
-from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster

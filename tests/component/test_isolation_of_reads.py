@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import PipelineStatus
 from ingestion_operator.errors import ClusterError, Forbidden, Unavailable
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.runs.jobs import Job
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink

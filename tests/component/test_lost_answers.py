@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.controller.tracing import TraceExporter
 from ingestion_operator.errors import ClusterError, Conflict, Unavailable
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, StatusObserver
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.settings import Settings
 from testing.collector import Collector, start_collector
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster

@@ -8,8 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
+from ingestion_operator.api.status import FINISHED_STATES
 from ingestion_operator.controller.metrics import OperatorMetrics
-from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from ingestion_operator.api.status import FINISHED_STATES
 from ingestion_operator.errors import ClusterError
-from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.ports import JOBS
 from testing.memory_scene import Scene, written
 

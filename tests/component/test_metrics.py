@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.constants import ANNOTATION_ADMITTED_AT, ANNOTATION_SCHEDULED_AT
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES, SECRETS
 from ingestion_operator.reconcile import secrets
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.objects import NAME, NAMESPACE, NOW, manifest

@@ -9,9 +9,9 @@ from datetime import datetime
 import pytest
 
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.log_lines import JsonLines
 from ingestion_operator.ports import PIPELINES, SECRETS
+from ingestion_operator.runs.jobs import PipelineKey
+from ingestion_operator.runtime.json_logging import JsonLines
 from ingestion_operator.runtime.workqueue import Reconcile
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import Run
 from ingestion_operator.errors import ActionsFailed, Conflict, Forbidden, Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import Run
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import Call, FakeCluster
 from testing.fake_sink import FakeSink, reporter_over

@@ -5,9 +5,9 @@ import json
 import pytest
 from kubernetes import client
 
+from ingestion_operator.adapters.kube.client import connect
+from ingestion_operator.adapters.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.errors import Invalid, NotFound, Unavailable
-from ingestion_operator.kube.client import connect
-from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from testing.raw_server import RawServer, raw_server
 
 

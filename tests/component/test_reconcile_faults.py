@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import parse_status
 from ingestion_operator.errors import ClusterError, Conflict, Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.models.resource import parse_status
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink, reporter_over

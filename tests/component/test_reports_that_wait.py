@@ -7,9 +7,9 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Forbidden, Invalid, NotFound
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import EVENTS, JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_logs import FakeLogs

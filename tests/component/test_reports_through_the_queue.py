@@ -7,9 +7,9 @@ import pytest
 
 from ingestion_operator.controller import app
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.ports import CRONJOBS, PIPELINES
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import Call, FakeCluster

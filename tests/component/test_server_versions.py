@@ -5,13 +5,13 @@ from threading import Event
 
 import pytest
 
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.status import Condition
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import Condition
 from ingestion_operator.ports import EVENTS, PIPELINES, ServerAccess
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import MAX_REQUESTS, VALID_SECONDS, ServerVersions
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.objects import NAME, NAMESPACE, manifest, settings

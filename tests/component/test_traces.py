@@ -8,13 +8,13 @@ from contextlib import suppress
 
 import pytest
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.controller.tracing import TraceExporter
 from ingestion_operator.errors import Conflict, OperatorError
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.collector import Collector, start_collector
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster

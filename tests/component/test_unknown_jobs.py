@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.objects import NAME, NAMESPACE, Body, at, job, manifest

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import Condition
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.status import Condition
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, Kind
 from testing.fake_cluster import FakeCluster
 from testing.fake_sink import FakeSink

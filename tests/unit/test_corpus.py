@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from ingestion_operator.models.pipeline import PipelineSpec
-from ingestion_operator.models.validation import describe_error
+from ingestion_operator.api.pipeline import PipelineSpec
+from ingestion_operator.api.validation import describe_error
 from testing.corpus import Case, accepted, refused
 
 

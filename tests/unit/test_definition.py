@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ingestion_operator.models.pipeline import PipelineSpec
+from ingestion_operator.api.pipeline import PipelineSpec
 from testing.corpus import Case, accepted, refused, schema
 from tools.generate_crds import custom_resource_definition
 

@@ -1,7 +1,7 @@
 import json
 import logging
 
-from ingestion_operator.log_lines import JsonLines, about
+from ingestion_operator.runtime.json_logging import JsonLines, about
 
 
 def line(message: str, *arguments: object, **extra: object) -> dict[str, object]:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion_operator.api.types import QUANTITY_PATTERN
 from ingestion_operator.constants import RUNNER_CONTAINER
-from ingestion_operator.memory_sizes import is_less, sizes_above, with_memory
-from ingestion_operator.models.types import QUANTITY_PATTERN
-from ingestion_operator.plan import LARGEST_QUANTITY, parse_quantity
+from ingestion_operator.k8s.diff import LARGEST_QUANTITY, parse_quantity
+from ingestion_operator.k8s.memory import is_less, sizes_above, with_memory
 from testing.objects import Body
 
 QUANTITIES = st.from_regex(QUANTITY_PATTERN, fullmatch=True).filter(lambda text: len(text) <= 32 and text.isascii())

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingestion_operator.api.pipeline import PipelineSpec
+from ingestion_operator.api.pod_template import PodTemplate
+from ingestion_operator.api.resource import Pipeline, parse_status
+from ingestion_operator.api.status import PipelineStatus
+from ingestion_operator.api.types import format_timestamp, parse_timestamp
+from ingestion_operator.api.validation import describe_error
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.pipeline import PipelineSpec
-from ingestion_operator.models.pod_template import PodTemplate
-from ingestion_operator.models.resource import Pipeline, parse_status
-from ingestion_operator.models.status import PipelineStatus
-from ingestion_operator.models.types import format_timestamp, parse_timestamp
-from ingestion_operator.models.validation import describe_error
 from testing.corpus import full
 from testing.objects import manifest, pipeline, spec
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingestion_operator.starting import loading
+from ingestion_operator.runtime.gc_tuning import loading
 from testcluster.locations import CHECKOUT
 
 

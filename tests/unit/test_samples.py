@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestion_operator.models.pipeline import PipelineSpec
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus
+from ingestion_operator.api.pipeline import PipelineSpec
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import PipelineStatus
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.render.pod import RUNNABLE_PIPELINE_TYPES
 from testing.objects import NAMESPACE, NOW, settings

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestion_operator import cron
 from ingestion_operator.errors import Rejected
-from ingestion_operator.schedule import (
+from ingestion_operator.k8s import cron
+from ingestion_operator.k8s.schedule import (
     CRON_PATTERN,
     PRESETS,
     Window,

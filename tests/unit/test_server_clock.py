@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from ingestion_operator.kube.server_clock import ServerClock
+from ingestion_operator.adapters.kube.server_clock import ServerClock
 from testing.fake_clock import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from urllib3.util import parse_url
 from yarl import URL
 
-from ingestion_operator.models.validation import describe_error
+from ingestion_operator.api.validation import describe_error
 from testing.objects import settings
 
 HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,8}(\.[a-z][a-z0-9-]{0,8}){0,3}", fullmatch=True).filter(

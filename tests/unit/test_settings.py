@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ingestion_operator.api.settings import load_settings
 from ingestion_operator.errors import Rejected
-from ingestion_operator.settings import load_settings
 from testing.objects import SETTINGS, settings
 
 GOOD = yaml.safe_dump(SETTINGS)

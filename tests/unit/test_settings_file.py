@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ingestion_operator.settings import load_settings
-from ingestion_operator.settings_file import SettingsFile
+from ingestion_operator.api.settings import load_settings
+from ingestion_operator.runtime.settings_file import SettingsFile
 from testing.objects import SETTINGS
 
 
@@ -44,7 +44,7 @@ def test_a_file_changed_in_place_is_reread(file: SettingsFile, path: Path) -> No
 
 def test_the_file_is_not_looked_at_for_each_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [100.0]
-    monkeypatch.setattr("ingestion_operator.settings_file.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr("ingestion_operator.runtime.settings_file.time.monotonic", lambda: moment[0])
     file = SettingsFile(path, load_settings(path))
     file.current()
     _write(path, defaultServerVersion="1.13")

@@ -9,9 +9,9 @@ from sys import intern
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import CronJob, Job, PipelineKey, created_at, read_cronjob, read_job, read_time
-from ingestion_operator.naming import last_part, quoted_part
+from ingestion_operator.k8s.naming import last_part, quoted_part
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.runs.jobs import CronJob, Job, PipelineKey, created_at, read_cronjob, read_job, read_time
 from ingestion_operator.runs.pods import Pod, read_pod
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"

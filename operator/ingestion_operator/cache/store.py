@@ -17,8 +17,8 @@ from ingestion_operator.cache.projections import READERS, PipelineRecord, Record
 from ingestion_operator.cache.reading import RecordReader
 from ingestion_operator.cache.table import Name, OwnWrites, Table, is_older
 from ingestion_operator.constants import LABEL_PIPELINE
-from ingestion_operator.k8s.objects import CronJob, Job, PipelineKey
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.runs.jobs import CronJob, Job, PipelineKey
 from ingestion_operator.runs.pods import Pod
 
 _logger = logging.getLogger(__name__)

@@ -10,33 +10,33 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from ingestion_operator.archiving import LogArchiver
+from ingestion_operator.adapters.kube.api_session import ApiSession
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.adapters.kube.log_follower import KubernetesLogFollower
+from ingestion_operator.adapters.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.adapters.kube.server_clock import ServerClock
+from ingestion_operator.adapters.object_store import ObjectStore
+from ingestion_operator.adapters.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.settings import load_settings
 from ingestion_operator.cache import Cache
 from ingestion_operator.controller.handlers import CacheEvents, SyncedScopes
 from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.controller.kopf_thread import KopfThread
 from ingestion_operator.controller.metrics import OperatorMetrics
 from ingestion_operator.controller.tracing import HEADERS_VARIABLE, TraceExporter
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.kube.api_session import ApiSession
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.kube.log_follower import KubernetesLogFollower
-from ingestion_operator.kube.pod_logs import KubernetesPodLogs
-from ingestion_operator.kube.server_clock import ServerClock
-from ingestion_operator.log_tails import RunLogTails
-from ingestion_operator.object_store import ObjectStore
-from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.k8s.schedule import duration_seconds
+from ingestion_operator.logs.archiver import LogArchiver
+from ingestion_operator.logs.run_tails import RunLogTails
 from ingestion_operator.reconcile.reconciler import PipelineReconciler
 from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.health import Health, TaskSupervisor
 from ingestion_operator.runtime.heartbeat import renew_heartbeats
 from ingestion_operator.runtime.leader_election import LeaderElector, end_at_once, identity
+from ingestion_operator.runtime.settings_file import SettingsFile
 from ingestion_operator.runtime.workqueue import WORKERS, WorkQueue
-from ingestion_operator.schedule import duration_seconds
-from ingestion_operator.settings import load_settings
-from ingestion_operator.settings_file import SettingsFile
-from ingestion_operator.system_clock import SystemClock
 
 _logger = logging.getLogger(__name__)
 

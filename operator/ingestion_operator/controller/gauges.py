@@ -8,9 +8,9 @@ from threading import Lock
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.models.status import PipelineStatus
+from ingestion_operator.api.status import PipelineStatus
 from ingestion_operator.ports import Kind
+from ingestion_operator.runs.jobs import PipelineKey
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 import kopf
 
 from ingestion_operator import constants
-from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.cache.projections import PipelineRecord, Record
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import CronJob, Job, PipelineKey
-from ingestion_operator.naming import cronjob_name
+from ingestion_operator.k8s.naming import cronjob_name
+from ingestion_operator.logs.archiver import LogArchiver
 from ingestion_operator.ports import PIPELINES, PODS, Kind
+from ingestion_operator.runs.jobs import CronJob, Job, PipelineKey
 from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runtime.workqueue import Priority, WorkQueue
 

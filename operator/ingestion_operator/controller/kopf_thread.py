@@ -16,10 +16,10 @@ from typing import Any, Final, cast
 import kopf
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.credentials import read_login
+from ingestion_operator.adapters.kube.kopf_session import kopf_session
 from ingestion_operator.controller.handlers import register
 from ingestion_operator.controller.kopf_overrides import NoDifferences, NoMemories
-from ingestion_operator.kube.kopf_session import kopf_session
-from ingestion_operator.kube.login import read_login
 from ingestion_operator.runtime.workqueue import WorkQueue
 
 _logger = logging.getLogger(__name__)

@@ -11,6 +11,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from ingestion_operator import __version__, constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.controller.gauges import PipelineGauges, WatchAges
 from ingestion_operator.errors import (
     ActionsFailed,
@@ -21,12 +23,10 @@ from ingestion_operator.errors import (
     NotFound,
     Unavailable,
 )
-from ingestion_operator.k8s.objects import Job, PipelineKey
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.ports import Kind
 from ingestion_operator.reconcile.events import missed_schedule
 from ingestion_operator.runs import transitions
+from ingestion_operator.runs.jobs import Job, PipelineKey
 
 _RUN_SECONDS: Final = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 _WAIT_SECONDS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400)

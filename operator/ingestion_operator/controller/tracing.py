@@ -18,14 +18,14 @@ from urllib.parse import unquote
 import urllib3
 
 from ingestion_operator import __version__, constants
+from ingestion_operator.adapters.openmetadata.tls import tls_context
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import PipelineStatus
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus
-from ingestion_operator.openmetadata.tls import tls_context
 from ingestion_operator.ports import Clock
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.trace import Span, SpanId, new_spans
-from ingestion_operator.settings import Settings
 
 _logger = logging.getLogger(__name__)
 

@@ -11,26 +11,26 @@ from typing import Final
 
 from ingestion_operator import __version__
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.log_lines import configure_logging
-from ingestion_operator.starting import loading
+from ingestion_operator.runtime.gc_tuning import loading
+from ingestion_operator.runtime.json_logging import configure_logging
 
 with loading():
+    from ingestion_operator.adapters.kube.api_session import ApiSession
+    from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+    from ingestion_operator.adapters.kube.pod_logs import KubernetesPodLogs
+    from ingestion_operator.adapters.kube.server_clock import ServerClock
+    from ingestion_operator.adapters.object_store import ObjectStore
+    from ingestion_operator.adapters.system_clock import SystemClock
+    from ingestion_operator.adapters.warm_pod_tls import TlsHandOver
+    from ingestion_operator.api.settings import Settings, load_settings
     from ingestion_operator.cache import Cache
+    from ingestion_operator.gateway.bounded_executor import THREADS
     from ingestion_operator.gateway.certificate import Certificate
     from ingestion_operator.gateway.credentials import Credentials
     from ingestion_operator.gateway.server import Gateway, listen, serve
-    from ingestion_operator.gateway.work import THREADS
-    from ingestion_operator.handover import TlsHandOver
-    from ingestion_operator.kube.api_session import ApiSession
-    from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-    from ingestion_operator.kube.pod_logs import KubernetesPodLogs
-    from ingestion_operator.kube.server_clock import ServerClock
-    from ingestion_operator.object_store import ObjectStore
     from ingestion_operator.pipeline_service import K8sPipelineServiceClient
     from ingestion_operator.pipeline_service.warm_pool import WarmPool
-    from ingestion_operator.settings import Settings, load_settings
-    from ingestion_operator.settings_file import SettingsFile
-    from ingestion_operator.system_clock import SystemClock
+    from ingestion_operator.runtime.settings_file import SettingsFile
 
 _logger = logging.getLogger("ingestion_operator.gateway")
 

@@ -9,18 +9,18 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from ingestion_operator import __version__
-from ingestion_operator.gateway.access import AccessLog
-from ingestion_operator.gateway.answers import translate_errors
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.gateway.access_log import AccessLog
 from ingestion_operator.gateway.authentication import BasicAuthentication
+from ingestion_operator.gateway.bounded_executor import Work
 from ingestion_operator.gateway.credentials import Credentials
-from ingestion_operator.gateway.description import SECURITY, operation
 from ingestion_operator.gateway.metrics import Metrics
-from ingestion_operator.gateway.observing import Observing
-from ingestion_operator.gateway.operating import Operating
+from ingestion_operator.gateway.openapi import SECURITY, operation
 from ingestion_operator.gateway.paths import ROOTS, CollapsedSlashes
+from ingestion_operator.gateway.read_endpoints import Observing
+from ingestion_operator.gateway.responses import translate_errors
 from ingestion_operator.gateway.service import PipelineService
-from ingestion_operator.gateway.work import Work
-from ingestion_operator.settings import Settings
+from ingestion_operator.gateway.write_endpoints import Operating
 
 _TITLE = "ingestion gateway"
 

@@ -6,9 +6,9 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ingestion_operator.gateway.answers import error
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.paths import is_open
+from ingestion_operator.gateway.responses import error
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="ingestion", charset="UTF-8"'}
 

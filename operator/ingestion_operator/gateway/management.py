@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ingestion_operator.errors import ClusterError
+from ingestion_operator.gateway.bounded_executor import READ_SECONDS, Work
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.service import PipelineService
-from ingestion_operator.gateway.work import READ_SECONDS, Work
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

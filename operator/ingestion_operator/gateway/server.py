@@ -11,17 +11,17 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.cache import Cache
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.gateway.app import public_app
+from ingestion_operator.gateway.bounded_executor import WRITE_SECONDS, Work
 from ingestion_operator.gateway.certificate import Certificate
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.management import management_app
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.service import PipelineService
-from ingestion_operator.gateway.warming import Pool, Warming
-from ingestion_operator.gateway.work import WRITE_SECONDS, Work
-from ingestion_operator.settings import Settings
+from ingestion_operator.gateway.warm_pool_loop import Pool, Warming
 
 _logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ingestion_operator.models.service import LogPage, Response, RunStatus, ServiceStatus
+from ingestion_operator.api.service import LogPage, Response, RunStatus, ServiceStatus
 
 
 class PipelineService(Protocol):

@@ -1,1 +1,1 @@
-"""Kubernetes objects as this program reads them; pure functions."""
+"""Schedules, clock changes, names, quantities and differences, as Kubernetes has them; pure functions."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from ingestion_operator.api.types import LONGEST_DURATION, format_timestamp
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.types import LONGEST_DURATION, format_timestamp
+from ingestion_operator.k8s.schedule import PRESETS, SECONDS_PER_UNIT, duration_seconds, normalise_cron, zone
 from ingestion_operator.pipeline_service.entity import AirflowConfig, invalid
-from ingestion_operator.schedule import PRESETS, SECONDS_PER_UNIT, duration_seconds, normalise_cron, zone
 
 _MORE_PRESETS: Final = {"@quarterly": "0 0 1 */3 *"}
 _RETRIES_LIMIT: Final = 10

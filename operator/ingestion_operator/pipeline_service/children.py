@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.cache.projections import Record
 from ingestion_operator.cache.reading import RecordReader
-from ingestion_operator.k8s.objects import CronJob, Job
-from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.ports import CRONJOBS, JOBS, PODS, ClusterApi, Kind
 from ingestion_operator.runs.history import owned
+from ingestion_operator.runs.jobs import CronJob, Job
 from ingestion_operator.runs.pods import Pod
 
 _R = TypeVar("_R", bound=Record)

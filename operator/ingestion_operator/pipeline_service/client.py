@@ -8,22 +8,22 @@ from functools import partial
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.service import LogPage, Response, RunStatus, ServiceStatus
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import FINISHED_STATES, Run
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import NotFound, Rejected
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.service import LogPage, Response, RunStatus, ServiceStatus
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.logs.paging import LogReader
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.children import ChildReader
 from ingestion_operator.pipeline_service.deploy import Deployer
-from ingestion_operator.pipeline_service.directory import Directory
 from ingestion_operator.pipeline_service.health import Health
-from ingestion_operator.pipeline_service.identity import manager_of
-from ingestion_operator.pipeline_service.log_reader import LogReader
+from ingestion_operator.pipeline_service.lookup import Directory
 from ingestion_operator.pipeline_service.names import resource_name, source_config_secret_name
 from ingestion_operator.pipeline_service.one_off_documents import application_job, automation_job, check_is_test
 from ingestion_operator.pipeline_service.one_off_starter import OneOffStarter
+from ingestion_operator.pipeline_service.ownership import manager_of
 from ingestion_operator.pipeline_service.run_reports import run_status
 from ingestion_operator.pipeline_service.run_starter import RunStarter
 from ingestion_operator.pipeline_service.run_stopper import RunStopper
@@ -31,9 +31,9 @@ from ingestion_operator.pipeline_service.secret_store import SecretStore
 from ingestion_operator.pipeline_service.warm_pool import WarmPool
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, LogStore, PodLogs
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.pending import with_known_causes
 from ingestion_operator.runs.pods import Pod
-from ingestion_operator.settings import Settings
 
 DEFAULT_STATUS_LIMIT: Final = 10
 

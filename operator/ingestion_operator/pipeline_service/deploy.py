@@ -12,17 +12,17 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
-from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.desired import Desired, check_renderable, desired, without_none
-from ingestion_operator.pipeline_service.directory import Directory
-from ingestion_operator.pipeline_service.identity import check_same_pipeline, check_unchanged
+from ingestion_operator.pipeline_service.lookup import Directory
 from ingestion_operator.pipeline_service.merge_patch import changes, patched
+from ingestion_operator.pipeline_service.ownership import check_same_pipeline, check_unchanged
 from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeline_owner
 from ingestion_operator.pipeline_service.source_configs import effective_source_config
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi
-from ingestion_operator.settings import Settings
 
 BOUND: Final = timedelta(seconds=10)
 """How long a deploy waits for an earlier pipeline of the name to go, or for others to stop writing."""

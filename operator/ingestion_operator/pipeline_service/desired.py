@@ -12,11 +12,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ingestion_operator import constants
+from ingestion_operator.api.pipeline import PipelineSpec
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import PipelineStatus
+from ingestion_operator.api.validation import describe_error
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.pipeline import PipelineSpec
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus
-from ingestion_operator.models.validation import describe_error
 from ingestion_operator.pipeline_service.airflow_config import Timing, timing
 from ingestion_operator.pipeline_service.entity import Entity, ServerConnection, invalid, read_entity
 from ingestion_operator.pipeline_service.names import (
@@ -26,7 +27,6 @@ from ingestion_operator.pipeline_service.names import (
     token_secret_name,
 )
 from ingestion_operator.render.cronjob import cronjob
-from ingestion_operator.settings import Settings
 
 _SECRET_LIMIT_BYTES: Final = 1_000_000
 """A Secret may have 1 MiB."""

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from ingestion_operator.api.base import KubernetesModel
+from ingestion_operator.api.pipeline import LoggerLevel, PipelineType, SecretsManagerProvider, ServiceType
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.base import KubernetesModel
-from ingestion_operator.models.pipeline import LoggerLevel, PipelineType, SecretsManagerProvider, ServiceType
 
 _MILLISECONDS: Final = 1000
 _FIRST_YEAR: Final = 1970

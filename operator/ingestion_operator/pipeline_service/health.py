@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.types import parse_timestamp
 from ingestion_operator.errors import ClusterError, Forbidden, NotFound
-from ingestion_operator.models.types import parse_timestamp
 from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, SECRETS, Clock, ClusterApi, Kind
-from ingestion_operator.settings import Settings
 
 PERMISSIONS: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
     (PIPELINES, "", ("get", "list", "watch", "create", "patch", "delete")),

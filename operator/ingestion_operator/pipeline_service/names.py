@@ -10,7 +10,7 @@ from typing import Final
 
 from ingestion_operator.constants import CRONJOB_NAME_LIMIT
 from ingestion_operator.errors import Rejected
-from ingestion_operator.naming import last_part as last_part  # noqa: PLC0414  for its importers here
+from ingestion_operator.k8s.naming import last_part as last_part  # noqa: PLC0414  for its importers here
 
 NAME_LIMIT: Final = 256
 _HASH_LENGTH: Final = 12

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, TypeVar, get_args
 from pydantic import Field, ValidationError
 
 from ingestion_operator import constants
+from ingestion_operator.api.base import KubernetesModel
+from ingestion_operator.api.pipeline import LoggerLevel, Server, ServiceType
+from ingestion_operator.api.references import KeyReference
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.base import KubernetesModel
-from ingestion_operator.models.pipeline import LoggerLevel, Server, ServiceType
-from ingestion_operator.models.references import KeyReference
 from ingestion_operator.pipeline_service.desired import source_config_text
 from ingestion_operator.pipeline_service.entity import ServerConnection, describe, invalid
 from ingestion_operator.render.one_off import OneOff

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import ClusterError, Unavailable
 from ingestion_operator.pipeline_service.secret_store import SecretStore, job_owner
 from ingestion_operator.ports import JOBS, ClusterApi
 from ingestion_operator.render.one_off import OneOff, one_off_job
-from ingestion_operator.settings import Settings
 
 _ATTEMPTS: Final = 3
 

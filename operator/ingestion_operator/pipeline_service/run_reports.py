@@ -1,8 +1,8 @@
 """Runs as OpenMetadata's pipeline service client returns them; pure functions."""
 
-from ingestion_operator.models.service import RunStatus
-from ingestion_operator.models.status import Run
-from ingestion_operator.runs.server_terms import epoch, start_of, state_for
+from ingestion_operator.api.service import RunStatus
+from ingestion_operator.api.status import Run
+from ingestion_operator.runs.openmetadata_states import epoch, start_of, state_for
 
 
 def run_status(run: Run, server_version: str) -> RunStatus:

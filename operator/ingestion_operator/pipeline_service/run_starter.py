@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.references import KeyReference
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import FINISHED_STATES
 from ingestion_operator.cache.projections import PipelineRecord
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.references import KeyReference
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.children import ChildReader
 from ingestion_operator.pipeline_service.desired import source_config_text
@@ -25,8 +25,8 @@ from ingestion_operator.pipeline_service.secret_store import SecretStore, job_ow
 from ingestion_operator.pipeline_service.source_configs import overridden
 from ingestion_operator.ports import JOBS, Clock, ClusterApi
 from ingestion_operator.render.job import RunRequest, run_job
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.stopping import is_ending
-from ingestion_operator.settings import Settings
 
 _ATTEMPTS: Final = 3
 

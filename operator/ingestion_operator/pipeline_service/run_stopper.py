@@ -4,9 +4,9 @@ from typing import Final
 
 from ingestion_operator import constants
 from ingestion_operator.errors import Conflict, NotFound, Unavailable
-from ingestion_operator.k8s.objects import Job, read_job
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.ports import JOBS, Clock, ClusterApi
+from ingestion_operator.runs.jobs import Job, read_job
 from ingestion_operator.runs.stopping import stop
 
 _ATTEMPTS: Final = 5

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.errors import Conflict, Rejected
-from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.pipeline_service.merge_patch import changes
 from ingestion_operator.ports import SECRETS, ClusterApi
 from ingestion_operator.render.cronjob import owner_reference

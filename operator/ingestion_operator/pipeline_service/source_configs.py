@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ingestion_operator.documents import parse_document
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.k8s.yaml_documents import parse_document
 from ingestion_operator.pipeline_service.secret_store import SecretStore
 
 

@@ -16,15 +16,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import ClusterError, Conflict, NotFound
+from ingestion_operator.k8s.schedule import duration_seconds
 from ingestion_operator.pipeline_service import warm_slots
 from ingestion_operator.pipeline_service.one_off_documents import AUTOMATION_SECONDS, automation_job
 from ingestion_operator.pipeline_service.one_off_starter import create_with_secret
 from ingestion_operator.pipeline_service.warm_slots import WarmJob
 from ingestion_operator.ports import JOBS, PODS, SECRETS, Clock, ClusterApi, HandOver
 from ingestion_operator.render.warm import WARM_POOL_LABELS, is_for, warm_fingerprint, warm_job
-from ingestion_operator.schedule import duration_seconds
-from ingestion_operator.settings import Settings
 
 _logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.models.types import parse_timestamp
+from ingestion_operator.api.types import parse_timestamp
 from ingestion_operator.render.warm import IDLE_SECONDS
 
 _LEAVING: Final = timedelta(seconds=60)

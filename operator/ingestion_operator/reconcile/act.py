@@ -9,13 +9,13 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.memory_sizes import with_memory
+from ingestion_operator.k8s.memory import with_memory
 from ingestion_operator.ports import JOBS, Clock, ClusterApi
 from ingestion_operator.reconcile.observed import ActionFailure
 from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
-from ingestion_operator.runs.repetition import continued, refused
-from ingestion_operator.runs.successor import successor
+from ingestion_operator.runs.jobs import Job
+from ingestion_operator.runs.retry.repetition import continued, refused
+from ingestion_operator.runs.retry.replacement import successor
 
 _logger = logging.getLogger(__name__)
 

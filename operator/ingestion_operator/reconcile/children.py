@@ -7,11 +7,11 @@ from threading import Lock
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Rejected
-from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import CRONJOBS, ClusterApi
 from ingestion_operator.reconcile.cronjob import (
     ApplyCronJob,
@@ -27,7 +27,7 @@ from ingestion_operator.reconcile.cronjob import (
 )
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed, permission_missing
 from ingestion_operator.reconcile.secrets import SecretChecks
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import CronJob, PipelineKey, read_cronjob
 
 _logger = logging.getLogger(__name__)
 

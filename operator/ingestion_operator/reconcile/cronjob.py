@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import Rejected
-from ingestion_operator.k8s.objects import CronJob
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.plan import same_quantity
+from ingestion_operator.k8s.diff import same_quantity
 from ingestion_operator.render.cronjob import cronjob, is_paused
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import CronJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.naming import short_hash
+from ingestion_operator.k8s.naming import short_hash
 from ingestion_operator.ports import EVENTS, Clock, ClusterApi
 from ingestion_operator.reconcile.observed import EventRecord
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
+from ingestion_operator.api.status import FINISHED_STATES, Condition, PipelineStatus, Run
 from ingestion_operator.reconcile.observed import EventRecord
 from ingestion_operator.reconcile.status import (
     ACTIONS_FAILED,
@@ -17,7 +17,7 @@ from ingestion_operator.reconcile.status import (
     condition,
 )
 from ingestion_operator.reporting.results import ReportBlocker
-from ingestion_operator.runs.memory import OUT_OF_MEMORY
+from ingestion_operator.runs.retry.memory import OUT_OF_MEMORY
 from ingestion_operator.runs.transitions import changes
 
 _TICK: Final = "The tick of 2026-01-01T00:00:00Z"

@@ -5,21 +5,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import Run
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ClusterError, Forbidden
-from ingestion_operator.k8s.objects import CronJob, PipelineKey, read_cronjob
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Run
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
 from ingestion_operator.reconcile.observed import Observed, permission_missing
 from ingestion_operator.reporting.server_versions import ServerVersions
-from ingestion_operator.runs.causes import Cause, cause_in_events
 from ingestion_operator.runs.history import missing_jobs, owned
+from ingestion_operator.runs.jobs import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.runs.pending import Waiting
+from ingestion_operator.runs.pod_start_failures import Cause, cause_in_events
 from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding, compared
-from ingestion_operator.settings import Settings
 
 _logger = logging.getLogger(__name__)
 

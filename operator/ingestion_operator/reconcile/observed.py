@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import Run
 from ingestion_operator.errors import Forbidden, Rejected
-from ingestion_operator.k8s.objects import CronJob, Job
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Run
+from ingestion_operator.runs.jobs import CronJob, Job
 from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.versions import VersionFinding
 

@@ -10,20 +10,21 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.clock_change import clock_change
-from ingestion_operator.k8s.objects import CronJob
-from ingestion_operator.models.status import PipelineStatus, Run
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import PipelineStatus, Run
+from ingestion_operator.k8s.clock_change import clock_change
+from ingestion_operator.k8s.schedule import duration_seconds, next_boundary
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed
 from ingestion_operator.reconcile.status import pipeline_status, with_reports, with_results
 from ingestion_operator.reporting.results import ReportResult
-from ingestion_operator.runs import admission, disruptions, pending, repetition, retention, stopping
+from ingestion_operator.runs import admission, pending, retention, stopping
 from ingestion_operator.runs.actions import DeleteJob, JobAction
-from ingestion_operator.runs.causes import Cause
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.jobs import CronJob
 from ingestion_operator.runs.missed import judged_at
+from ingestion_operator.runs.pod_start_failures import Cause
 from ingestion_operator.runs.pods import count_leftovers
-from ingestion_operator.schedule import duration_seconds, next_boundary
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.retry import disruptions, repetition
 
 _KILL_CALLER: Final = f"the annotation {constants.ANNOTATION_KILL}"
 _JOB_GRACE: Final = timedelta(seconds=10)

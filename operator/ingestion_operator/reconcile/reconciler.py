@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ActionsFailed, Conflict
-from ingestion_operator.k8s.objects import Job, PipelineKey
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.ports import Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.act import Actor
 from ingestion_operator.reconcile.children import Children
@@ -23,7 +23,7 @@ from ingestion_operator.reporting.reporter import Reporter
 from ingestion_operator.reporting.server_versions import ServerVersions
 from ingestion_operator.runs.admission import starts_run
 from ingestion_operator.runs.history import announced_before, is_finished
-from ingestion_operator.settings import Settings
+from ingestion_operator.runs.jobs import Job, PipelineKey
 
 RESYNC: Final = timedelta(hours=10)
 """How long a pipeline is trusted without an event, as controller-runtime does."""

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
+from ingestion_operator.api.pipeline import PipelineSpec
+from ingestion_operator.api.references import KeyReference
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.errors import Forbidden, Rejected
-from ingestion_operator.models.pipeline import PipelineSpec
-from ingestion_operator.models.references import KeyReference
-from ingestion_operator.models.resource import Pipeline
 from ingestion_operator.ports import SECRETS, Clock, ClusterApi
 from ingestion_operator.reconcile.status import condition
 

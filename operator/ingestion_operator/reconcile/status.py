@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ingestion_operator import constants
-from ingestion_operator.clock_change import clock_change
-from ingestion_operator.k8s.objects import CronJob
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import FINISHED_STATES, Condition, PipelineStatus, Run
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import FINISHED_STATES, Condition, PipelineStatus, Run
+from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.clock_change import clock_change
+from ingestion_operator.k8s.schedule import next_tick
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
 from ingestion_operator.runs.history import recorded
+from ingestion_operator.runs.jobs import CronJob
 from ingestion_operator.runs.missed import Miss, last_miss
 from ingestion_operator.runs.stopping import not_understood
-from ingestion_operator.runs.texts import cut
+from ingestion_operator.runs.truncate import cut
 from ingestion_operator.runs.versions import VERSION_MISMATCH, VersionFinding
-from ingestion_operator.schedule import next_tick
 
 RECONCILED: Final = "Reconciled"
 MISSED: Final = "MissedSchedule"

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import Job, PipelineKey
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, StatusObserver
 from ingestion_operator.reconcile.event_recorder import EventRecorder
 from ingestion_operator.reconcile.events import events
 from ingestion_operator.reporting.results import ReportBlocker
+from ingestion_operator.runs.jobs import Job, PipelineKey
 
 _logger = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.memory_sizes import limit_of, sizes_above
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.types import format_timestamp
-from ingestion_operator.plan import fingerprint
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.diff import fingerprint
+from ingestion_operator.k8s.memory import limit_of, sizes_above
+from ingestion_operator.k8s.schedule import Window, duration_seconds, normalise_cron, window, zone
 from ingestion_operator.render.pod import labels, pod_template
-from ingestion_operator.schedule import Window, duration_seconds, normalise_cron, window, zone
-from ingestion_operator.settings import Settings
 
 _ON_DEMAND_SCHEDULE: Final = "0 0 1 1 *"
 """What stands in the CronJob of a pipeline without schedule; it is suspended for ever."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingestion_operator import constants
-from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.render.cronjob import job_template, owner_reference
-from ingestion_operator.settings import Settings
 
 
 @dataclass(frozen=True)

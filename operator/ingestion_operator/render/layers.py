@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
-from ingestion_operator.plan import parse_quantity
+from ingestion_operator.k8s.diff import parse_quantity
 
 Item = dict[str, Any]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from ingestion_operator import constants
-from ingestion_operator.models.pipeline import PipelineType, ServiceType
+from ingestion_operator.api.pipeline import PipelineType, ServiceType
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.render.runner_pod import Content, SecretFile, runner_pod
-from ingestion_operator.settings import Settings
 
 _KEPT_SECONDS: Final = 600
 """How long an ended Job, its pod and its Secret stay for inspection."""

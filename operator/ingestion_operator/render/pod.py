@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from ingestion_operator import constants
+from ingestion_operator.api.pipeline import PipelineType, ServiceType
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.pipeline import PipelineType, ServiceType
-from ingestion_operator.models.resource import Pipeline
+from ingestion_operator.k8s.schedule import duration_seconds
 from ingestion_operator.render.run_input import run_input
 from ingestion_operator.render.runner_pod import Content, SecretFile, runner_pod
-from ingestion_operator.schedule import duration_seconds
-from ingestion_operator.settings import Settings
 
 _DATABASE: Final[tuple[ServiceType, ...]] = ("databaseService",)
 _TEST_SUITE: Final[tuple[ServiceType, ...]] = ("testSuite",)

@@ -3,10 +3,10 @@
 import json
 from typing import Any, Final
 
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.constants import RUN_INPUT_LIMIT_BYTES
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.types import format_timestamp
 
 RUN_INPUT_VERSION: Final = 1
 """Version of the document's shape, which the runner checks."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.references import KeyReference
+from ingestion_operator.api.settings import RunnerImage, ScratchSettings, Settings
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.references import KeyReference
-from ingestion_operator.plan import parse_quantity
+from ingestion_operator.k8s.diff import parse_quantity
 from ingestion_operator.render.layers import merge_layers
-from ingestion_operator.settings import RunnerImage, ScratchSettings, Settings
 
 _TERMINATION_GRACE_SECONDS: Final = 30
 """Time for the runner to end the workflow and to report that it was interrupted."""

@@ -5,11 +5,11 @@ import json
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.models.references import KeyReference
+from ingestion_operator.api.references import KeyReference
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.render.one_off import OneOff, one_off_job
 from ingestion_operator.render.run_input import RUN_INPUT_VERSION
 from ingestion_operator.render.runner_pod import DO_NOT_DISRUPT, SAFE_TO_EVICT, SecretFile
-from ingestion_operator.settings import Settings
 
 IDLE_SECONDS: Final = 1800
 """How long a pod waits before it ends as done, for another one to wait in its place."""

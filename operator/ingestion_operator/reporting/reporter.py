@@ -13,17 +13,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from ingestion_operator.api.references import KeyReference
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
+from ingestion_operator.api.status import Report, Run, RunTarget
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Rejected
-from ingestion_operator.log_lines import about
-from ingestion_operator.models.references import KeyReference
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.models.status import Report, Run, RunTarget
 from ingestion_operator.ports import SECRETS, Clock, ClusterApi, LogTails, ServerAccess, StatusSink
 from ingestion_operator.reporting.circuit_breaker import Breakers, Caller
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
 from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.report import closed_row, is_due, needs_log
-from ingestion_operator.settings import Settings
+from ingestion_operator.runtime.json_logging import about
 
 _logger = logging.getLogger(__name__)
 

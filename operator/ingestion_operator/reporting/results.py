@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingestion_operator.models.status import Report
+from ingestion_operator.api.status import Report
 
 
 @dataclass(frozen=True, slots=True)

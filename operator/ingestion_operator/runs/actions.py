@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingestion_operator.k8s.objects import Job
+from ingestion_operator.runs.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)

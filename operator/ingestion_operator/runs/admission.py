@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.status import Run
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.status import Run
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.runs.actions import JobAction, PatchJob
 from ingestion_operator.runs.history import is_finished
-from ingestion_operator.runs.memory import is_between_sizes
+from ingestion_operator.runs.jobs import Job
+from ingestion_operator.runs.retry.memory import is_between_sizes
 from ingestion_operator.runs.stopping import REPLACED_BY, is_ending, stop
 
 HOLD_LIMIT: Final = timedelta(seconds=60)

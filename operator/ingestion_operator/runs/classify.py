@@ -30,11 +30,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Condition, Job
-from ingestion_operator.models.status import FINISHED_STATES, Report, Run, RunState, RunSummary, Trigger
-from ingestion_operator.runs.causes import SILENT, cause_in_pod
+from ingestion_operator.api.status import FINISHED_STATES, Report, Run, RunState, RunSummary, Trigger
 from ingestion_operator.runs.failures import attempts_of, has_another_attempt, is_used_up
-from ingestion_operator.runs.memory import (
+from ingestion_operator.runs.jobs import Condition, Job
+from ingestion_operator.runs.pod_start_failures import SILENT, cause_in_pod
+from ingestion_operator.runs.pods import Pod
+from ingestion_operator.runs.retry.memory import (
     OUT_OF_MEMORY,
     SUPERSEDED,
     has_grown,
@@ -43,9 +44,8 @@ from ingestion_operator.runs.memory import (
     sizes_of,
     what_to_raise,
 )
-from ingestion_operator.runs.pods import Pod
 from ingestion_operator.runs.stopping import REPLACED_BY
-from ingestion_operator.runs.texts import cut
+from ingestion_operator.runs.truncate import cut
 
 NODE_LOST = "NodeLost"
 REPLACED = "Replaced"

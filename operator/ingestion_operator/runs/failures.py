@@ -9,9 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.runs.memory import OUT_OF_MEMORY, SUPERSEDED, is_superseded, next_size, retries_left, sizes_of
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.pods import Pod
+from ingestion_operator.runs.retry.memory import (
+    OUT_OF_MEMORY,
+    SUPERSEDED,
+    is_superseded,
+    next_size,
+    retries_left,
+    sizes_of,
+)
 
 NOT_REPEATED = (constants.EXIT_CONFIGURATION, constants.EXIT_OUTSIDE_SCHEDULE)
 """Exit codes after which another attempt would fail alike."""

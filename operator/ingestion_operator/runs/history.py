@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+from ingestion_operator.api.status import FINISHED_STATES, Run
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.status import FINISHED_STATES, Run
 from ingestion_operator.runs.classify import NODE_LOST, REPLACED, classify, under_way
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.pods import Pod, own_pods
 
 

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import CronJob, Job
-from ingestion_operator.models.status import Run
-from ingestion_operator.schedule import last_tick, next_tick
+from ingestion_operator.api.status import Run
+from ingestion_operator.k8s.schedule import last_tick, next_tick
+from ingestion_operator.runs.jobs import CronJob, Job
 
 _SLACK: Final = timedelta(seconds=90)
 """For clocks that differ, and for what Kubernetes notes a moment after it has done it."""

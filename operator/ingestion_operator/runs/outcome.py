@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ingestion_operator.models.base import KubernetesModel
+from ingestion_operator.api.base import KubernetesModel
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.api.status import FINISHED_STATES, Run
+from ingestion_operator.k8s.schedule import duration_seconds
 from ingestion_operator.runs.actions import PatchJob
-from ingestion_operator.runs.causes import SILENT, Cause
 from ingestion_operator.runs.classify import NODE_LOST
+from ingestion_operator.runs.jobs import Job
+from ingestion_operator.runs.pod_start_failures import SILENT, Cause
 from ingestion_operator.runs.pods import Pod, own_pods
 from ingestion_operator.runs.stopping import fail, is_ending
-from ingestion_operator.runs.texts import cut
-from ingestion_operator.schedule import duration_seconds
+from ingestion_operator.runs.truncate import cut
 
 EXPLAIN_AFTER: Final = timedelta(seconds=10)
 """How long a pod may take to start before its Events are read for a cause."""

@@ -8,13 +8,13 @@ from sys import intern
 from typing import Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.api.status import Attempt
 from ingestion_operator.constants import RUNNER_CONTAINER
-from ingestion_operator.k8s.objects import Job, Owner, controller_of, created_at, read_time
-from ingestion_operator.memory_sizes import is_quantity, limit_of
-from ingestion_operator.models.status import Attempt
-from ingestion_operator.runs.causes import PENDING, SIDECAR_NOT_STARTED, SILENT
-from ingestion_operator.runs.memory import OUT_OF_MEMORY
+from ingestion_operator.k8s.memory import is_quantity, limit_of
+from ingestion_operator.runs.jobs import Job, Owner, controller_of, created_at, read_time
 from ingestion_operator.runs.outcome import RunnerOutcome, parse_outcome
+from ingestion_operator.runs.pod_start_failures import PENDING, SIDECAR_NOT_STARTED, SILENT
+from ingestion_operator.runs.retry.memory import OUT_OF_MEMORY
 
 _INTERRUPTED: Final = "Interrupted"
 """The runner's reason for a run that received SIGTERM."""

@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.status import FINISHED_STATES, Attempt, Run
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.runs.classify import NODE_LOST
-from ingestion_operator.runs.server_terms import epoch, start_of, state_for
+from ingestion_operator.runs.openmetadata_states import epoch, start_of, state_for
 
 Row = Mapping[str, Any]
 

@@ -9,11 +9,11 @@ it waited never ends by itself, so that no limit and no TTL applies to it: it go
 from collections.abc import Sequence
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.pipeline import History
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.api.pipeline import History
+from ingestion_operator.api.status import FINISHED_STATES, Run
 from ingestion_operator.runs.actions import DeleteJob
-from ingestion_operator.runs.memory import is_between_sizes
+from ingestion_operator.runs.jobs import Job
+from ingestion_operator.runs.retry.memory import is_between_sizes
 
 
 def expired(jobs: Sequence[Job], runs: Sequence[Run], history: History) -> list[DeleteJob]:

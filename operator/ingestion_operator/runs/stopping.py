@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job, read_time
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.runs.actions import PatchJob
-from ingestion_operator.runs.texts import cut
+from ingestion_operator.runs.jobs import Job, read_time
+from ingestion_operator.runs.truncate import cut
 
 DEADLINE_SECONDS: Final = 1
 """What ends a Job at once: 0 is not allowed."""

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.status import PipelineStatus, Run
+from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.runs import transitions
+from ingestion_operator.runs.jobs import Job
 
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16

@@ -6,8 +6,8 @@ Both are as written, one after the other. So what is found here happened once, h
 from collections.abc import Iterator
 from datetime import datetime
 
-from ingestion_operator.models.status import FINISHED_STATES, PipelineStatus, Run
-from ingestion_operator.runs.memory import OUT_OF_MEMORY
+from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus, Run
+from ingestion_operator.runs.retry.memory import OUT_OF_MEMORY
 
 Change = tuple[Run | None, Run]
 """A run as it was, None if it is new, and as it is."""

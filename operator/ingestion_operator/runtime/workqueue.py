@@ -23,10 +23,10 @@ from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
 from ingestion_operator.errors import ClusterError, Conflict
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.log_lines import about
 from ingestion_operator.ports import Clock
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
+from ingestion_operator.runtime.json_logging import about
 from ingestion_operator.runtime.thread_pool import WatchedThreads
 
 _logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """How a warm pod is given its automation: over TLS, once, by whoever knows this pod's secret.
 
-The other end is the gateway (``ingestion_operator/handover.py``). Each sends lines:
+The other end is the gateway (``ingestion_operator/adapters/warm_pod_tls.py``). Each sends lines:
 
 =========================  ===========================================================
 gateway                    this pod

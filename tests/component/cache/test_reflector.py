@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube import api_session
+from ingestion_operator.adapters.kube.api_session import ApiSession
+from ingestion_operator.adapters.kube.server_clock import ServerClock
+from ingestion_operator.adapters.system_clock import SystemClock
 from ingestion_operator.cache import Cache
 from ingestion_operator.cache.reflector import Timing, lines
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.kube import api_session
-from ingestion_operator.kube.api_session import ApiSession
-from ingestion_operator.kube.server_clock import ServerClock
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.system_clock import SystemClock
 from testing.fake_api_server import FakeApiServer, Fault
 from testing.objects import NAMESPACE, Body, job, manifest, pod
 from testing.waiting import until

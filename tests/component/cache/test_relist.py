@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from ingestion_operator.adapters.kube.api_session import ApiSession
 from ingestion_operator.cache import Cache
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.kube.api_session import ApiSession
 from ingestion_operator.ports import JOBS, PIPELINES
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_api_server import FakeApiServer
 from testing.objects import NAMESPACE, job, manifest
 from testing.waiting import until

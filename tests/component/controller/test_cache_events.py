@@ -8,8 +8,8 @@ import pytest
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.controller.handlers import CacheEvents
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.workqueue import Priority
 from testing.objects import NAME, NAMESPACE, UID, Body, at, job, manifest, pod
 

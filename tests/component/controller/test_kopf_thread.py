@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ingestion_operator.adapters.kube import kopf_session
 from ingestion_operator.controller.kopf_thread import EndlessBackoffs, KopfThread
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.kube import kopf_session
 from ingestion_operator.ports import PIPELINES
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WorkQueue
 from testing.fake_api_server import FakeApiServer, Fault

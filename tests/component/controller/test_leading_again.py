@@ -12,8 +12,8 @@ import yaml
 
 from ingestion_operator.cache.reflector import DEFAULT_TIMING
 from ingestion_operator.controller.app import Operator
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import PIPELINES
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_api_server import FakeApiServer
 from testing.objects import NAMESPACE, manifest
 from testing.waiting import until

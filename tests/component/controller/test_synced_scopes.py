@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.archiving import LogArchiver
 from ingestion_operator.cache.store import Store
 from ingestion_operator.controller.handlers import CacheEvents, SyncedScopes
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.logs.archiver import LogArchiver
 from ingestion_operator.ports import PIPELINES, PODS
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.workqueue import WorkQueue
 from testing.fake_clock import FakeClock
 from testing.objects import NAMESPACE, manifest, pod

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
-from ingestion_operator.settings import Settings
 from testing.gateway import Running, run_gateway, write_credentials
 from testing.objects import settings as make_settings
 from testing.server_client import ServerClient

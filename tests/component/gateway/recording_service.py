@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ingestion_operator.models.service import LogPage, Response, RunStatus, ServiceStatus
+from ingestion_operator.api.service import LogPage, Response, RunStatus, ServiceStatus
 
 VERSION = "2.0.6.0"
 _T = TypeVar("_T")

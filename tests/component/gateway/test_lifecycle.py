@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator.api.service import ServiceStatus
 from ingestion_operator.errors import OperatorError, Unavailable
-from ingestion_operator.gateway import operating
+from ingestion_operator.gateway import write_endpoints
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.paths import ENDPOINTS
 from ingestion_operator.gateway.server import Gateway, listen
-from ingestion_operator.log_lines import JsonLines
-from ingestion_operator.models.service import ServiceStatus
+from ingestion_operator.runtime.json_logging import JsonLines
 from testing.gateway import Running, run_gateway
 from testing.server_client import Reply, ServerClient
 from testing.waiting import wait_for
@@ -73,7 +73,7 @@ class TestBounds:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(operating, "WRITE_SECONDS", 0.3)
+        monkeypatch.setattr(write_endpoints, "WRITE_SECONDS", 0.3)
         service.gates["kill_ingestion"] = gate = threading.Event()
         begin = time.monotonic()
         assert old_server.kill("nightly").code == 503

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ingestion_operator.api.service import LogPage
 from ingestion_operator.errors import LogRangeError, NotFound
-from ingestion_operator.models.service import LogPage
 from testing.server_client import ServerClient
 from tests.component.gateway.recording_service import RecordingService
 

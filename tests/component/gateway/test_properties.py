@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingestion_operator.models.service import LogPage
+from ingestion_operator.api.service import LogPage
 from testing.gateway import Running
 from testing.server_client import ServerClient
 from tests.component.gateway.recording_service import RecordingService

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator.api.service import RunStatus
 from ingestion_operator.errors import NotFound
-from ingestion_operator.models.service import RunStatus
 from testing.objects import settings as make_settings
 from testing.server_client import ServerClient
 from tests.component.gateway.conftest import SettingsInForce

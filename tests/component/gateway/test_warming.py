@@ -9,7 +9,7 @@ import pytest
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.server import Gateway
-from ingestion_operator.gateway.warming import Warming
+from ingestion_operator.gateway.warm_pool_loop import Warming
 from testing.gateway import run_gateway
 from testing.waiting import wait_for
 from tests.component.gateway.conftest import SettingsInForce

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.gateway.work import Work
+from ingestion_operator.gateway.bounded_executor import Work
 from testing.waiting import wait_for
 
 

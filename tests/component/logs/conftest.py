@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion_operator.object_store import ObjectStore
+from ingestion_operator.adapters.object_store import ObjectStore
 from testing.archive_bed import Bed
 
 

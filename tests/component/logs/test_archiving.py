@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion_operator import archiving
+from ingestion_operator.logs import archiver as archiver_module
+from ingestion_operator.logs.archiver import MAX_STREAMS
 from testing.archive_bed import BEGUN, ENDED, Bed, lines, play, pod, write
 from testing.memory_store import MemoryStore
 from testing.waiting import until
@@ -114,7 +115,7 @@ def test_what_has_been_read_is_written_when_the_operator_ends(bed: Bed) -> None:
 
 
 def test_the_end_of_the_operator_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiving, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(archiver_module, "STOP_SECONDS", 0.2)
     go_on = threading.Event()
 
     class HangingStore(MemoryStore):
@@ -270,7 +271,7 @@ def test_two_hundred_streams_at_once_stay_within_the_memory_that_is_promised() -
     async def scene() -> None:
         store = MemoryStore()
         bed = Bed(store, flush_seconds=3600)
-        names = [f"pod-{number:03}" for number in range(archiving.MAX_STREAMS + 20)]
+        names = [f"pod-{number:03}" for number in range(MAX_STREAMS + 20)]
         line = b"x" * 15_999 + b"\n"
         for name in names:
             log = bed.starts(name)
@@ -280,15 +281,15 @@ def test_two_hundred_streams_at_once_stay_within_the_memory_that_is_promised() -
             async with bed.archiver() as archiver:
                 for name in names:
                     archiver.observe(pod(name))
-                await until("all slots are taken", lambda: len(bed.follower.open) == archiving.MAX_STREAMS)
+                await until("all slots are taken", lambda: len(bed.follower.open) == MAX_STREAMS)
                 store.is_away = True
                 await until("all have stopped", lambda: bed.follower.sent >= 200 * 240_000, seconds=30)
                 await asyncio.sleep(0.2)
-                assert bed.follower.most_open == archiving.MAX_STREAMS
+                assert bed.follower.most_open == MAX_STREAMS
                 _, peak = tracemalloc.get_traced_memory()
                 stored = sum(len(data) for data, _ in store.objects.values())
         finally:
             tracemalloc.stop()
-        assert peak - stored < archiving.MAX_STREAMS * 400_000, peak
+        assert peak - stored < MAX_STREAMS * 400_000, peak
 
     play(scene())

@@ -13,9 +13,9 @@ import trustme
 import yaml
 from aiohttp import web
 
+from ingestion_operator.adapters.kube import log_follower
+from ingestion_operator.adapters.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Unavailable
-from ingestion_operator.kube import log_follower
-from ingestion_operator.kube.log_follower import KubernetesLogFollower
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATH = "/api/v1/namespaces/data/pods/nightly-1-a/log"

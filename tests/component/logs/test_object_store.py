@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ingestion_operator.archive.cursor import Position
-from ingestion_operator.archive.layout import AttemptKey, RunKey, Segment
-from ingestion_operator.archive.retention import sweep
+from ingestion_operator.adapters.object_store import ObjectStore
 from ingestion_operator.errors import NotFound, StoreError
-from ingestion_operator.object_store import ObjectStore
+from ingestion_operator.logs.cursor import Position
+from ingestion_operator.logs.layout import AttemptKey, RunKey, Segment
+from ingestion_operator.logs.retention import sweep
 from testing.raw_server import raw_server
 
 ATTEMPT = AttemptKey(RunKey("data", "nightly", "0c6f3a3e-1a2b-4c3d-8e4f-5a6b7c8d9e0f"), "nightly-1-a")
@@ -209,8 +209,8 @@ def test_the_sweep_leaves_no_empty_folders(store: ObjectStore, folder: Path) -> 
 _READ_PAGES = r"""
 import hashlib, re, sys
 from pathlib import Path
-from ingestion_operator.archive.reader import ArchiveReader
-from ingestion_operator.object_store import ObjectStore
+from ingestion_operator.logs.reader import ArchiveReader
+from ingestion_operator.adapters.object_store import ObjectStore
 from tests.component.logs.test_object_store import ATTEMPT
 
 reader = ArchiveReader(ObjectStore(sys.argv[1], create=False))

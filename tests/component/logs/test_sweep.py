@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingestion_operator import archiving
+from ingestion_operator.logs import archiver
 from ingestion_operator.ports import StoredObject
 from testing import objects
 from testing.archive_bed import ENDED, Bed, play, pod, write
@@ -62,7 +62,7 @@ class EndlessStore(MemoryStore):
 
 
 def test_a_process_that_ends_does_not_wait_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiving, "_FIRST_SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(archiver, "_FIRST_SWEEP_SECONDS", 0.0)
     store = EndlessStore()
 
     async def scene() -> None:

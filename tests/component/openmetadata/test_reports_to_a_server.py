@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.log_tails import RunLogTails
-from ingestion_operator.models.resource import Pipeline, parse_status
-from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.adapters.openmetadata.status_sink import OpenMetadataStatusSink
+from ingestion_operator.api.resource import Pipeline, parse_status
+from ingestion_operator.logs.run_tails import RunLogTails
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.reporting.circuit_breaker import Breakers
 from ingestion_operator.reporting.reporter import Reporter
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.fake_logs import FakeLogs

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 import trustme
 
+from ingestion_operator.adapters.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Unavailable
-from ingestion_operator.openmetadata.status_sink import OpenMetadataStatusSink
 from ingestion_operator.ports import ServerAccess
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.raw_server import raw_server

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingestion_operator.errors import NotFound
-from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
+from ingestion_operator.runs.jobs import read_job
 from testing.entities import airflow, entity
 from testing.objects import Body
 from testing.world import World

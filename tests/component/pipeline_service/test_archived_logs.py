@@ -2,11 +2,11 @@
 
 import pytest
 
-from ingestion_operator.archive.layout import AttemptKey, RunKey
-from ingestion_operator.archive.reader import ArchiveReader
-from ingestion_operator.archive.tail import TAIL_BYTES, LogTail
-from ingestion_operator.archive.writer import SegmentWriter
 from ingestion_operator.errors import LogRangeError, NotFound, StoreError
+from ingestion_operator.logs.layout import AttemptKey, RunKey
+from ingestion_operator.logs.reader import ArchiveReader
+from ingestion_operator.logs.tail import TAIL_BYTES, LogTail
+from ingestion_operator.logs.writer import SegmentWriter
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS

@@ -6,7 +6,7 @@ from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import NotFound, Rejected, Unavailable
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
-from ingestion_operator.pipeline_service.directory import LIST_PAUSE, Directory
+from ingestion_operator.pipeline_service.lookup import LIST_PAUSE, Directory
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
 from testing.fake_clock import FakeClock

@@ -1,7 +1,7 @@
 import pytest
 
+from ingestion_operator.api.service import ServiceStatus
 from ingestion_operator.errors import Forbidden, NotFound, Unavailable
-from ingestion_operator.models.service import ServiceStatus
 from ingestion_operator.pipeline_service.health import PERMISSIONS
 from ingestion_operator.ports import LEASES, NODES
 from ingestion_operator.runtime.heartbeat import lease_body

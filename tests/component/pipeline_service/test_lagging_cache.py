@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ingestion_operator import constants
 from ingestion_operator.errors import NotFound, Rejected, Unavailable
-from ingestion_operator.k8s.objects import Job, read_job
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.runs.jobs import Job, read_job
 from testing.entities import entity
 from testing.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs
 from testing.objects import NAMESPACE, Body

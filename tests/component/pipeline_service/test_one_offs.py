@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.pod_template import PodTemplate
+from ingestion_operator.api.settings import ServiceLayer
 from ingestion_operator.errors import Rejected, Unavailable
-from ingestion_operator.models.pod_template import PodTemplate
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
-from ingestion_operator.settings import ServiceLayer
 from testing import objects
 from testing.entities import application, automation, token
 from testing.objects import Body

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.pod_template import PodTemplate
+from ingestion_operator.api.settings import ServiceLayer
 from ingestion_operator.errors import Conflict, NotFound, Rejected, Unavailable
-from ingestion_operator.models.pod_template import PodTemplate
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.warm_pool import WarmPool
 from ingestion_operator.ports import JOBS, PODS, SECRETS, HandedOver
-from ingestion_operator.settings import ServiceLayer
 from testing import objects
 from testing.entities import automation, token
 from testing.objects import Body

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.log_lines import about
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.health import CALL_SECONDS, LOOP_SECONDS, Health, TaskSupervisor
+from ingestion_operator.runtime.json_logging import about
 from ingestion_operator.runtime.thread_pool import WatchedThreads
 from testing.reconciles import running
 from testing.waiting import until, wait_for
@@ -86,7 +86,7 @@ def test_a_thread_may_take_as_long_as_its_calls() -> None:
 
 
 def test_work_in_a_thread_has_the_log_fields_of_its_submitter() -> None:
-    from ingestion_operator.log_lines import _about  # noqa: PLC0415  what a formatter reads there
+    from ingestion_operator.runtime.json_logging import _about  # noqa: PLC0415  what a formatter reads there
 
     threads = WatchedThreads(1, "reconcile")
     with about(pipeline="a"):

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator.adapters.system_clock import SystemClock
 from ingestion_operator.constants import LEASE_NAME
 from ingestion_operator.errors import Forbidden, NotFound, Unavailable
 from ingestion_operator.ports import LEASES
 from ingestion_operator.runtime.heartbeat import DURATION_SECONDS, RENEW_SECONDS, lease_body, renew_heartbeats
-from ingestion_operator.system_clock import SystemClock
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.waiting import until

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import pytest
 
+from ingestion_operator.adapters.system_clock import SystemClock
 from ingestion_operator.constants import LEASE_NAME
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Unavailable
 from ingestion_operator.ports import LEASES
 from ingestion_operator.runtime.health import Health
 from ingestion_operator.runtime.leader_election import ElectionTiming, LeaderElector
-from ingestion_operator.system_clock import SystemClock
 from testing.fake_cluster import Call, FakeCluster
 from testing.waiting import until
 

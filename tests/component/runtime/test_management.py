@@ -11,7 +11,7 @@ import pytest
 
 from ingestion_operator.controller.http_server import serve_management
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.health import Health
 from testing.reconciles import running
 from testing.waiting import until

@@ -10,9 +10,9 @@ from functools import partial
 import pytest
 
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.log_lines import JsonLines
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
+from ingestion_operator.runtime.json_logging import JsonLines
 from ingestion_operator.runtime.workqueue import WORKERS, WorkQueue
 from testing.fake_clock import FakeClock
 from testing.objects import NOW

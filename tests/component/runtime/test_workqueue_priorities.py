@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WORKERS, Priority, WorkQueue
 from testing.fake_clock import FakeClock

@@ -5,7 +5,7 @@ import threading
 from datetime import datetime
 
 from ingestion_operator.errors import Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.workqueue import WorkQueue
 from testing.fake_clock import FakeClock
 from testing.reconciles import BOUND_SECONDS, Reconciles

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from ingestion_operator.adapters.object_store import ObjectStore
 from ingestion_operator.constants import LABEL_WARM_POOL
-from ingestion_operator.object_store import ObjectStore
 from testcluster.handle import Cluster
 from testing import s3_pod
 from testing.first_run import run_a_pipeline

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from testcluster import cluster
 from testcluster.handle import Cluster
 from testing.installation import install_definition

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator.adapters.kube import client as module
+from ingestion_operator.adapters.kube.client import KubernetesCluster, read_configuration
+from ingestion_operator.adapters.kube.credentials import read_login
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.constants import FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
 from ingestion_operator.errors import ClusterError, Conflict, Invalid, NotFound
-from ingestion_operator.kube import client as module
-from ingestion_operator.kube.client import KubernetesCluster, read_configuration
-from ingestion_operator.kube.login import read_login
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.plan import contains
+from ingestion_operator.k8s.diff import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS, ClusterApi, Kind
 from testcluster.handle import Cluster
 from testing.config_maps import CONFIG_MAPS, config_map, fresh

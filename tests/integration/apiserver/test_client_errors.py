@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from kubernetes.client import Configuration
 
+from ingestion_operator.adapters.kube import client as module
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.errors import ClusterError, Forbidden, Unavailable
-from ingestion_operator.kube import client as module
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.ports import JOBS, PODS, SECRETS
 from testcluster.handle import Cluster
 from testing.config_maps import CONFIG_MAPS, config_map, fresh

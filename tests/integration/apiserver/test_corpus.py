@@ -2,8 +2,8 @@
 
 import pytest
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.errors import Invalid
-from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import PIPELINES
 from testing import requests
 from testing.corpus import Case, accepted, refused

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.api.pipeline import PipelineSpec
 from ingestion_operator.constants import STATUS_FIELD_MANAGER
 from ingestion_operator.errors import Invalid
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.pipeline import PipelineSpec
 from ingestion_operator.ports import PIPELINES
 from testcluster.errors import CommandError
 from testcluster.handle import Cluster

@@ -11,15 +11,15 @@ from typing import Final
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.resource import parse_status
+from ingestion_operator.api.status import Run
 from ingestion_operator.errors import Conflict
-from ingestion_operator.k8s.objects import read_job
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.memory_sizes import limit_of
-from ingestion_operator.models.resource import parse_status
-from ingestion_operator.models.status import Run
+from ingestion_operator.k8s.memory import limit_of
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
+from ingestion_operator.runs.jobs import read_job
 from ingestion_operator.runs.stopping import stop
-from ingestion_operator.system_clock import SystemClock
 from testcluster.errors import CommandError
 from testcluster.handle import Cluster
 from testing.fake_sink import FakeSink, reporter_over

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.adapters.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import NotFound, OperatorError, Rejected
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.kube.pod_logs import KubernetesPodLogs
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, LEASES, PIPELINES, PODS, SECRETS
 from ingestion_operator.runtime.heartbeat import lease_body
-from ingestion_operator.settings import Settings
-from ingestion_operator.system_clock import SystemClock
 from testcluster.handle import Cluster
 from testing import objects
 from testing.entities import OTHER_ID, airflow, entity, token

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Document, KubernetesCluster
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import Conflict, Rejected
-from ingestion_operator.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Document, KubernetesCluster
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.plan import contains
+from ingestion_operator.k8s.diff import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
 from ingestion_operator.render.cronjob import cronjob
-from ingestion_operator.settings import Settings
 from testing import requests
 from testing.corpus import full
 from testing.fake_sink import FakeSink, reporter_over

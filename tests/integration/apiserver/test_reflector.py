@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.api_session import ApiSession
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.cache import Cache
-from ingestion_operator.k8s.objects import PipelineKey
-from ingestion_operator.kube.api_session import ApiSession
-from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS
+from ingestion_operator.runs.jobs import PipelineKey
 from testcluster.handle import Cluster
 from testing.objects import Body, job_to_create, manifest
 from testing.waiting import until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.ports import JOBS, PIPELINES
 from testcluster.handle import Cluster
 from testing import objects

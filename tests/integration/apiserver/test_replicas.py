@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.constants import LEASE_NAME
-from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, LEASES, PIPELINES
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT

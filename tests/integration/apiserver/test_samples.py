@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.adapters.system_clock import SystemClock
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from ingestion_operator.system_clock import SystemClock
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
 from testing.fake_sink import FakeSink, reporter_over

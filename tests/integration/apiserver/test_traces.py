@@ -4,12 +4,12 @@ from pathlib import Path
 
 import yaml
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.constants import ANNOTATION_REQUESTED_AT, ANNOTATION_STOP
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.runs.trace import run_trace_id
-from ingestion_operator.system_clock import SystemClock
 from testcluster.handle import Cluster
 from testing import objects
 from testing.collector import start_collector

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestion_operator.settings import Settings
+from ingestion_operator.api.settings import Settings
 from testcluster.commands import run
 from testcluster.errors import CommandError
 from testing.helm import CHART, MAXIMAL, program, template

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.handover import TlsHandOver
+from ingestion_operator.adapters.warm_pod_tls import TlsHandOver
 from runner_testing.pod import TOKEN, Pod, server_connection
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.postgres.process import Postgres, connection

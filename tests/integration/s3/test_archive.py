@@ -3,9 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from ingestion_operator.archive.retention import sweep
+from ingestion_operator.adapters.object_store import ObjectStore
 from ingestion_operator.errors import StoreError
-from ingestion_operator.object_store import ObjectStore
+from ingestion_operator.logs.retention import sweep
 from testing.archive_bed import ENDED, Bed, attempt, lines, play, pod, write
 from testing.s3_server import S3Server
 from testing.waiting import until

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from ingestion_operator.adapters.object_store import ObjectStore
 from ingestion_operator.errors import NotFound, StoreError
-from ingestion_operator.object_store import ObjectStore
 from testing.raw_server import raw_server
 from testing.s3_server import S3Server
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingestion_operator.errors import Rejected
-from ingestion_operator.schedule import CRON_PATTERN, PRESETS, last_tick, next_tick, normalise_cron
+from ingestion_operator.k8s.schedule import CRON_PATTERN, PRESETS, last_tick, next_tick, normalise_cron
 from testing.cron_cases import EXPRESSIONS, places_and_instants
 from testing.cron_oracle import Robfig
 

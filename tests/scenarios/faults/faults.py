@@ -22,7 +22,7 @@ _CLOCK_OFF: Final = """
 import sys
 from datetime import timedelta
 
-from ingestion_operator.system_clock import SystemClock
+from ingestion_operator.adapters.system_clock import SystemClock
 
 right = SystemClock.now
 SystemClock.now = lambda clock: right(clock) + timedelta(seconds={seconds})

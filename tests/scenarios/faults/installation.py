@@ -14,11 +14,11 @@ import yaml
 from kubernetes import client
 
 from ingestion_operator import constants
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.adapters.kube.pod_logs import KubernetesPodLogs
+from ingestion_operator.adapters.system_clock import SystemClock
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.pipeline_service import K8sPipelineServiceClient
-from ingestion_operator.settings import Settings
-from ingestion_operator.system_clock import SystemClock
 from testcluster.handle import Cluster
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.fault_proxy import FaultProxy

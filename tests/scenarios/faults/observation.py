@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.api.status import FINISHED_STATES
 
 Json = Mapping[str, Any]
 Interval = tuple[float, float]

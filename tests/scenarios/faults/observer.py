@@ -12,7 +12,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.api.status import FINISHED_STATES
 from testing.watching import events
 
 _LABEL_JOB: Final = "batch.kubernetes.io/controller-uid"

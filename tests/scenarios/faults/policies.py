@@ -8,7 +8,7 @@ from typing import Any, Final
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from ingestion_operator.kube.client import connect, read_configuration
+from ingestion_operator.adapters.kube.client import connect, read_configuration
 from testing.installation import OPERATOR, apply
 from testing.waiting import wait_for
 from tests.scenarios.faults.trial import Trial

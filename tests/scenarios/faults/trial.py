@@ -10,7 +10,7 @@ from typing import Any, Final
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.api.status import FINISHED_STATES
 from testcluster.errors import CommandError
 from testing import site as sites
 from testing.fault_proxy import Rule

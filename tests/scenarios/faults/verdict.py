@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.api.status import FINISHED_STATES
 from tests.scenarios.faults.observation import Observation
 
 

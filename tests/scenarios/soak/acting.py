@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
 from testcluster.errors import CommandError

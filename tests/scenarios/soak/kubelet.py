@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from ingestion_operator import constants
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError
-from ingestion_operator.kube.client import KubernetesCluster
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.ports import PODS
 from tests.scenarios.soak.ledger import is_alive
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import FINISHED_STATES
+from ingestion_operator.api.status import FINISHED_STATES
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
 
 Body = dict[str, Any]

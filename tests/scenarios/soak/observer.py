@@ -9,8 +9,8 @@ import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.errors import ClusterError
-from ingestion_operator.kube.client import KubernetesCluster
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS, Kind
 from testing.watching import events
 from tests.scenarios.soak.ledger import WATCHED, Ledger, Run, orphans

@@ -10,8 +10,8 @@ from typing import Any, Final
 import yaml
 
 from ingestion_operator import constants
-from ingestion_operator.archive.layout import Segment
-from ingestion_operator.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
+from ingestion_operator.logs.layout import Segment
 from testcluster.handle import Cluster
 from testcluster.progress import say
 from testing.fake_openmetadata_client import FakeServerClient, start_fake_openmetadata

@@ -26,7 +26,7 @@ def test_time_is_counted_by_function_and_package() -> None:
 @pytest.mark.parametrize(
     ("file", "package"),
     [
-        ("ingestion_operator/kube/client.py", "ingestion_operator.kube.client"),
+        ("ingestion_operator/adapters/kube/client.py", "ingestion_operator.adapters.kube.client"),
         ("/checkout/operator/ingestion_operator/gateway/__init__.py", "ingestion_operator.gateway"),
         ("/venv/lib/python3.11/site-packages/kopf/_core/reactor/queueing.py", "kopf"),
         ("pydantic/main.py", "pydantic"),

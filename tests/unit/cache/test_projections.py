@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.cache.projections import read_pipeline
-from ingestion_operator.models.resource import Pipeline
 from testing.objects import NAMESPACE, UID, Body, at, manifest
 
 

@@ -3,7 +3,7 @@
 import json
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
+from ingestion_operator.runs.jobs import read_job
 from testing.objects import Body, job
 
 RUN_INPUT = {

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ingestion_operator.k8s import objects
-from ingestion_operator.k8s.objects import read_job
-from ingestion_operator.models.status import RunTarget
+from ingestion_operator.api.status import RunTarget
+from ingestion_operator.runs import jobs
+from ingestion_operator.runs.jobs import read_job
 from testing.objects import job
 
 
@@ -21,5 +21,5 @@ def test_a_job_is_read_while_the_table_is_cleared(monkeypatch: pytest.MonkeyPatc
     """A Job that could not be read would be absent from the cache, and its run hidden."""
     body = job()
     body["metadata"]["resourceVersion"] = "1"
-    monkeypatch.setattr(objects, "_targets", ClearedMeanwhile())
+    monkeypatch.setattr(jobs, "_targets", ClearedMeanwhile())
     assert [read_job(body).name for _ in range(3)] == [body["metadata"]["name"]] * 3

@@ -7,8 +7,8 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
-from ingestion_operator.k8s.objects import PipelineKey
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
+from ingestion_operator.runs.jobs import PipelineKey
 from testing.objects import NAMESPACE, Body, at, job, manifest, pod
 
 LABEL = "nightly"

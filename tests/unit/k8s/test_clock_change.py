@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.clock_change import Kind, clock_change
-from ingestion_operator.schedule import next_tick
+from ingestion_operator.k8s.clock_change import Kind, clock_change
+from ingestion_operator.k8s.schedule import next_tick
 from testing.cron_cases import EXPRESSIONS
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingestion_operator.cron import parse
+from ingestion_operator.k8s.cron import parse
 
 
 def ticks(cron: str, zone: str, after: str, count: int) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.plan import contains, fingerprint, parse_quantity, same_quantity
+from ingestion_operator.k8s.diff import contains, fingerprint, parse_quantity, same_quantity
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 KEYS = st.text("abcdrequestslimits", min_size=1, max_size=8) | st.sampled_from(["requests", "limits", "sizeLimit"])

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.archive import writer as writer_module
-from ingestion_operator.archive.layout import AttemptKey, RunKey
-from ingestion_operator.archive.pages import decode
-from ingestion_operator.archive.reader import ArchiveReader
-from ingestion_operator.archive.retention import Swept, sweep
-from ingestion_operator.archive.writer import SegmentWriter
 from ingestion_operator.errors import LogRangeError, NotFound, StoreError
+from ingestion_operator.logs import writer as writer_module
+from ingestion_operator.logs.layout import AttemptKey, RunKey
+from ingestion_operator.logs.pages import decode
+from ingestion_operator.logs.reader import ArchiveReader
+from ingestion_operator.logs.retention import Swept, sweep
+from ingestion_operator.logs.writer import SegmentWriter
 from testing.fake_clock import FakeClock
 from testing.kubelet_log import NANOSECONDS, KubeletLog
 from testing.log_strategies import T0, logs, pieces

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.archive.cursor import START, LogCursor, Position
+from ingestion_operator.logs.cursor import START, LogCursor, Position
 from testing.kubelet_log import NANOSECONDS, KubeletLog, stamp
 from testing.log_strategies import T0, logs, pieces
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.archive.cursor import START, Position
-from ingestion_operator.archive.layout import AttemptKey, RunKey, Segment, attempt_of, run_folder_of, stored_log
+from ingestion_operator.logs.cursor import START, Position
+from ingestion_operator.logs.layout import AttemptKey, RunKey, Segment, attempt_of, run_folder_of, stored_log
 from ingestion_operator.runs.pods import Pod, read_pod
 from testing import objects
 

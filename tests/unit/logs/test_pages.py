@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.archive.pages import page_of
 from ingestion_operator.errors import LogRangeError
+from ingestion_operator.logs.pages import page_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 

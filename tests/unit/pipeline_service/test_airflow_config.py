@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion_operator.api.pipeline import PipelineSpec
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.pipeline import PipelineSpec
+from ingestion_operator.k8s.schedule import duration_seconds
 from ingestion_operator.pipeline_service.airflow_config import Timing, timing
 from ingestion_operator.pipeline_service.entity import AirflowConfig
-from ingestion_operator.schedule import duration_seconds
 from testing.entities import airflow
 from testing.objects import NOW, spec
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator.errors import Rejected
-from ingestion_operator.naming import cronjob_name
+from ingestion_operator.k8s.naming import cronjob_name
 from ingestion_operator.pipeline_service.names import (
     check_name,
     job_name,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion_operator.documents import parse_document
+from ingestion_operator.k8s.yaml_documents import parse_document
 from ingestion_operator.pipeline_service.health import PERMISSIONS
 
 MANIFEST = Path(__file__).parents[3] / "manifests" / "gateway.yaml"

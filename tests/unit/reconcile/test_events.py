@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.status import PipelineStatus, Run
 from ingestion_operator.reconcile.events import events
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult
 from ingestion_operator.reconcile.status import with_results

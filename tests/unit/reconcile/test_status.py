@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
+from ingestion_operator.api.status import PipelineStatus, Run
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.status import PipelineStatus, Run
-from ingestion_operator.models.types import format_timestamp
 from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult
 from ingestion_operator.reconcile.status import with_reports, with_results
 from ingestion_operator.render.cronjob import cronjob

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
+from ingestion_operator.api.resource import Pipeline
+from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import Rejected
-from ingestion_operator.models.resource import Pipeline
-from ingestion_operator.plan import parse_quantity
+from ingestion_operator.k8s.diff import parse_quantity
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.render.pod import RUNNABLE_PIPELINE_TYPES
-from ingestion_operator.settings import Settings
 from testing.golden import GOLDEN, rendered
 from testing.objects import NOW, Body, at, pipeline, refingerprint, settings
 

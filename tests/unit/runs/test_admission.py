@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.api.status import FINISHED_STATES, Run
 from ingestion_operator.runs import admission
 from ingestion_operator.runs.actions import PatchJob
 from ingestion_operator.runs.admission import HOLD_LIMIT, Limits, admissible

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.runs.causes import cause_in_events, cause_in_pod
+from ingestion_operator.runs.pod_start_failures import cause_in_events, cause_in_pod
 from testing.objects import event
 
 PULL = 'failed to pull and unpack image "x:1": not found'

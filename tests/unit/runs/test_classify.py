@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import FINISHED_STATES, Run
-from ingestion_operator.models.types import format_timestamp
+from ingestion_operator.api.status import FINISHED_STATES, Run
+from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.runs.classify import trigger
 from testing.objects import Body, at, job, job_record, pod, run_of
 

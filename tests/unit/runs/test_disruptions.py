@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.models.status import Run
-from ingestion_operator.runs import disruptions, history
+from ingestion_operator.api.status import Run
+from ingestion_operator.runs import history
 from ingestion_operator.runs.actions import PatchJob
+from ingestion_operator.runs.retry import disruptions
 from testing.objects import NOW, Body, at, growing, job, job_records, pod, pod_records, run_of
 
 LIMIT = 5

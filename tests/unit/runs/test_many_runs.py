@@ -12,11 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
-from ingestion_operator.models.pipeline import History
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.api.pipeline import History
+from ingestion_operator.api.status import FINISHED_STATES, Run
 from ingestion_operator.runs import admission, history, retention, stopping
 from ingestion_operator.runs.actions import PatchJob
+from ingestion_operator.runs.jobs import read_job
 from testing.objects import NOW, UID, Body, at, job, job_records
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import CronJob, Job, read_cronjob, read_job
-from ingestion_operator.models.status import Run
+from ingestion_operator.api.status import Run
+from ingestion_operator.k8s.schedule import last_tick, next_tick
+from ingestion_operator.runs.jobs import CronJob, Job, read_cronjob, read_job
 from ingestion_operator.runs.missed import judged_at, last_miss
-from ingestion_operator.schedule import last_tick, next_tick
 from testing.objects import NAMESPACE, NOW, at, job, job_record
 
 HOUR = 3600

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job, read_time
-from ingestion_operator.models.status import Run
+from ingestion_operator.api.status import Run
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.jobs import read_job, read_time
 from ingestion_operator.runs.pending import (
     Waiting,
     expired,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
-from ingestion_operator.models.status import Run
+from ingestion_operator.api.status import Run
 from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
-from ingestion_operator.runs.repetition import continued, decide, refused
-from ingestion_operator.runs.successor import successor, successor_name
+from ingestion_operator.runs.jobs import read_job
+from ingestion_operator.runs.retry.repetition import continued, decide, refused
+from ingestion_operator.runs.retry.replacement import successor, successor_name
 from testing.objects import Body, at, growing, job, pod, run_of
 
 OUT_OF_MEMORY = [pod(exit_code=137, terminated_reason="OOMKilled", memory="512Mi")]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.models.status import FINISHED_STATES, Attempt, Run, RunSummary
+from ingestion_operator.api.status import FINISHED_STATES, Attempt, Run, RunSummary
+from ingestion_operator.runs.openmetadata_states import epoch
 from ingestion_operator.runs.report import LOG_TAIL_CHARACTERS, ROW_FIELDS, closed_row, is_due, is_provisional
-from ingestion_operator.runs.server_terms import epoch
 from testing.objects import NOW
 
 RUN_ID = "4f1f6bd4-0000-4000-8000-000000000001"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import Job
-from ingestion_operator.models.pipeline import History
-from ingestion_operator.models.status import FINISHED_STATES, Run
+from ingestion_operator.api.pipeline import History
+from ingestion_operator.api.status import FINISHED_STATES, Run
 from ingestion_operator.runs.actions import DeleteJob
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.retention import expired
 from testing import objects
 

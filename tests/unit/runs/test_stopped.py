@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
 from ingestion_operator.runs.classify import stop_time
+from ingestion_operator.runs.jobs import read_job
 from testing.objects import NOW, Body, at, job, pod, run_of
 
 INTERRUPTED = json.dumps({"version": 1, "state": "failed", "reason": "Interrupted", "provisional": True})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_job
+from ingestion_operator.runs.jobs import read_job
 from ingestion_operator.runs.stopping import not_understood, stop, to_kill
 from testing.objects import NOW, Body, at, job, job_record
 

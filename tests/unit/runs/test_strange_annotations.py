@@ -7,21 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator import constants
-from ingestion_operator.k8s.objects import read_cronjob, read_job
-from ingestion_operator.models.pipeline import History
-from ingestion_operator.models.status import PipelineStatus
+from ingestion_operator.api.pipeline import History
+from ingestion_operator.api.status import PipelineStatus
 from ingestion_operator.runs import (
     admission,
-    disruptions,
     history,
     missed,
     pending,
-    repetition,
     retention,
     stopping,
     trace,
 )
-from ingestion_operator.runs.successor import successor_name
+from ingestion_operator.runs.jobs import read_cronjob, read_job
+from ingestion_operator.runs.retry import disruptions, repetition
+from ingestion_operator.runs.retry.replacement import successor_name
 from testing.objects import NAMESPACE, NOW, Body, at, growing, manifest, pod, pod_records
 
 ANNOTATIONS = [

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.runs.texts import cut
+from ingestion_operator.runs.truncate import cut
 
 
 @given(st.text(max_size=200), st.integers(3, 100))

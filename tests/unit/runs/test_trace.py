@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion_operator.api.status import Attempt, Condition, PipelineStatus, Run
 from ingestion_operator.constants import (
     ANNOTATION_ADMITTED_AT,
     ANNOTATION_REQUESTED_AT,
     ANNOTATION_SCHEDULED_AT,
 )
-from ingestion_operator.k8s.objects import read_job
-from ingestion_operator.models.status import Attempt, Condition, PipelineStatus, Run
 from ingestion_operator.runs.history import runs_of
+from ingestion_operator.runs.jobs import read_job
 from ingestion_operator.runs.trace import Span, new_spans, run_spans, run_trace_id
 from testing.objects import NAME, NAMESPACE, NOW, UID, Body, at, job, manifest, pod, run_of
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator.errors import Conflict, Unavailable
-from ingestion_operator.k8s.objects import PipelineKey
+from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import Priority, WorkQueue
 from testing.fake_clock import FakeClock

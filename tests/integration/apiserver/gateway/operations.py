@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ingestion_operator import constants
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.names import resource_name, source_config_secret_name
 from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
 from testing.fault_proxy import Call

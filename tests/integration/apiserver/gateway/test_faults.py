@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.cache.projections import READERS
-from ingestion_operator.kube.client import KubernetesCluster
 from testing.fault_proxy import Fault, FaultProxy, Rule
 from testing.gateway_process import GatewayProcess
 from testing.pipeline_state import assert_becomes, names_of

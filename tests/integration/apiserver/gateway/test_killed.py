@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from testing.fault_proxy import Fault, FaultProxy, Rule
 from testing.gateway_process import GatewayProcess
 from testing.pipeline_state import assert_becomes

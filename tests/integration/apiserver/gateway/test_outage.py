@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 import yaml
 
-from ingestion_operator.gateway.work import THREADS
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
+from ingestion_operator.gateway.bounded_executor import THREADS
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
 from testing.entities import entity

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ingestion_operator.kube.client import KubernetesCluster
+from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.health import PERMISSIONS
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES

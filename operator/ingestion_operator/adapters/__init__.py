@@ -1,0 +1,1 @@
+"""Implementations of the ports: Kubernetes, OpenMetadata, object stores, certificates, the time."""

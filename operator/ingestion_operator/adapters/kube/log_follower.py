@@ -1,0 +1,43 @@
+"""LogFollower over aiohttp."""
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Final
+
+from ingestion_operator.adapters.kube.api_session import ApiSession
+from ingestion_operator.adapters.kube.errors import LOG_CODES
+from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.constants import RUNNER_CONTAINER
+
+_SILENCE_SECONDS: Final = 300.0
+"""A connection that has brought nothing for so long may be dead."""
+
+
+class KubernetesLogFollower:
+    """Streams logs through the API server. Belongs to the event loop that it is first used in."""
+
+    def __init__(self, kubeconfig: str | None = None) -> None:
+        """Log in as a kubeconfig says, else by the pod's service account."""
+        self._session = ApiSession(kubeconfig, keep_alive=False)
+
+    async def stream(
+        self, namespace: str, pod: str, *, since: datetime | None, follow: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the log of the runner's container, each line with its time."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = {"container": RUNNER_CONTAINER, "timestamps": "true"}
+        if follow:
+            query["follow"] = "true"
+        if since is not None:
+            query["sinceTime"] = format_timestamp(since)
+        pieces = self._session.stream(path, query, silence_seconds=_SILENCE_SECONDS, codes=LOG_CODES)
+        try:
+            async for piece in pieces:
+                if piece:
+                    yield piece
+        finally:
+            await pieces.aclose()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
