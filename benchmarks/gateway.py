@@ -24,7 +24,7 @@ from benchmarks.population import Population
 from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.api.settings import Settings
 from testcluster import cluster as testbed
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
 from testcluster.progress import say, step
@@ -107,7 +107,7 @@ def main() -> int:
             measured = measure(bed, sizes, sequential)
         finally:
             _remove_namespace(bed)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"bench-gateway: {error}")
         return 1
     _write(machine, measured, time.monotonic() - begin)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testing import gateway_process, operator_process
 from testing.gateway_process import free_ports, gateway_command
 from testing.operator_process import environment, operator_command
@@ -29,7 +29,7 @@ class Start(NamedTuple):
 def start_operator_once(
     *, kubeconfig: Path, namespace: str, settings: Path, program: Sequence[str] = operator_process.PROGRAM
 ) -> Start:
-    """Start an operator and end it; it is there once it holds the Lease, which must be free. Raises TestBedError."""
+    """Start an operator and end it; it is up once it holds the Lease, which must be free. Raises TestClusterError."""
     port = free_ports()[0]
     command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings, program=program)
     command.append(f"--liveness=http://127.0.0.1:{port}/healthz")
@@ -44,7 +44,7 @@ def start_gateway_once(
     credentials: Path,
     program: Sequence[str] = gateway_process.PROGRAM,
 ) -> Start:
-    """Start a gateway and end it; it is there once it says that it is ready. Raises TestBedError."""
+    """Start a gateway and end it; it is there once it says that it is ready. Raises TestClusterError."""
     ports = free_ports()
     command = gateway_command(
         ports,
@@ -64,7 +64,7 @@ def _start(command: Sequence[str], url: str, *, sign: bytes = b"") -> Start:
         try:
             while (answer := _read(url)) is None or sign not in answer:
                 if process.poll() is not None or time.perf_counter() - begin > _BOUND_SECONDS:
-                    raise TestBedError(f"{' '.join(command)} does not answer at {url}")
+                    raise TestClusterError(f"{' '.join(command)} does not answer at {url}")
                 time.sleep(_PAUSE_SECONDS)
             return Start(round(time.perf_counter() - begin, 3), processor_seconds(process.pid))
         finally:

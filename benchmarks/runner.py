@@ -20,7 +20,7 @@ from typing import Any, Final
 from benchmarks.start_up import PROBE, Start, figures, last_line, start_of, table
 from testcluster import cluster as testbed
 from testcluster import images
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.images import Image
 from testcluster.locations import CHECKOUT, cache
 from testcluster.progress import say
@@ -167,7 +167,7 @@ def main() -> int:
                         measuring.take_connection_tests(kind, server, pool, runs)
         finally:
             remove(bed, NAMESPACE)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"bench-runner: {error}")
         return 1
     sizes = {kind: _megabytes(name, built[name]) for kind, name in _NAMES.items()}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testcluster import binaries, cluster, prerequisites
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import say
 
 
@@ -35,7 +35,7 @@ def _load(arguments: argparse.Namespace) -> int:
     for image in arguments.image:
         archive = Path(image)
         if not archive.is_file():
-            raise TestBedError(
+            raise TestClusterError(
                 f"{image} is no file; for the images of this repository: python -m testcluster.images --load NAME"
             )
         bed.load(archive)
@@ -45,7 +45,7 @@ def _load(arguments: argparse.Namespace) -> int:
 def _logs(arguments: argparse.Namespace) -> int:
     log = cluster.current().log(arguments.component)
     if not log.exists():
-        raise TestBedError(f"{log} does not exist yet")
+        raise TestClusterError(f"{log} does not exist yet")
     sys.stdout.flush()
     follow = ["-F"] if arguments.follow else []
     os.execvp("tail", ["tail", "-n", str(arguments.lines), *follow, str(log)])  # noqa: S606 - tail takes over
@@ -111,7 +111,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         code: int = arguments.action(arguments)
-    except TestBedError as problem:
+    except TestClusterError as problem:
         say(f"error: {problem}")
         return 1
     return code

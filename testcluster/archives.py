@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import cache
 
 BILL_SUFFIX = ".cdx.json"
@@ -22,14 +22,14 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 def references(archive: Path) -> dict[str, str]:
     """The tags in a docker-archive, each with the digest of its image's configuration.
 
-    Raises TestBedError when the file is not a docker-archive.
+    Raises TestClusterError when the file is not a docker-archive.
     """
     try:
         with tarfile.open(archive) as content:
             manifest = content.extractfile("manifest.json")
             images = json.loads(manifest.read()) if manifest else []
     except (OSError, KeyError, tarfile.TarError, ValueError) as problem:
-        raise TestBedError(f"{archive} is not a docker-archive: {problem}") from problem
+        raise TestClusterError(f"{archive} is not a docker-archive: {problem}") from problem
     return {tag: image["Config"] for image in images for tag in image["RepoTags"] or ()}
 
 

@@ -34,7 +34,7 @@ def reference() -> str:
 def archive() -> Path:
     """A docker-archive of the base image, made on the first call (two minutes).
 
-    Raises TestBedError when no mirror is configured or debootstrap fails.
+    Raises TestClusterError when no mirror is configured or debootstrap fails.
     """
     path = cache() / "images" / f"python-{reference().rpartition(':')[2]}.tar"
     with exclusive("base-image"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testcluster import commands, prerequisites
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT, cache, exclusive
 from testcluster.progress import say, step
 
@@ -196,46 +196,46 @@ def ensure_kubectl() -> str:
 
 
 def ensure_s3_server() -> str:
-    """The path of an S3 server that keeps buckets as folders. Raises TestBedError without Go."""
+    """The path of an S3 server that keeps buckets as folders. Raises TestClusterError without Go."""
     if not _folder(S3_SERVER).is_dir():
         prerequisites.check((), go=True, root=False)
     return str(_ensure(S3_SERVER) / "versitygw")
 
 
 def ensure_kube_router() -> str:
-    """The path of what enforces NetworkPolicies on the built node. Raises TestBedError without Go."""
+    """The path of what enforces NetworkPolicies on the built node. Raises TestClusterError without Go."""
     if not _folder(KUBE_ROUTER).is_dir():
         prerequisites.check((), go=True, root=False)
     return str(_ensure(KUBE_ROUTER) / "kube-router")
 
 
 def ensure_cron_oracle() -> str:
-    """The path of the program that answers when a cron expression fires. Raises TestBedError without Go."""
+    """The path of the program that answers when a cron expression fires. Raises TestClusterError without Go."""
     if not _folder(CRON_ORACLE).is_dir():
         prerequisites.check((), go=True, root=False)
     return str(_ensure(CRON_ORACLE) / "robfig")
 
 
 def ensure_helm() -> Path:
-    """The folder with helm, helm-unittest and kubeconform. Raises TestBedError without Go."""
+    """The folder with helm, helm-unittest and kubeconform. Raises TestClusterError without Go."""
     if not _folder(HELM).is_dir():
         prerequisites.check((), go=True, root=False)
     return _ensure(HELM)
 
 
 def built_helm() -> Path:
-    """Like ``ensure_helm``, for tests, whose time is no build's. Raises TestBedError when it is not built yet."""
+    """Like ``ensure_helm``, for tests, whose time is no build's. Raises TestClusterError when it is not built yet."""
     folder = _folder(HELM)
     if not folder.is_dir():
-        raise TestBedError("helm, helm-unittest and kubeconform are not built yet; run: python -m testcluster helm")
+        raise TestClusterError("helm, helm-unittest and kubeconform are not built yet; run: python -m testcluster helm")
     return folder
 
 
 def built_kube_router() -> str:
-    """Like ``ensure_kube_router``, for tests. Raises TestBedError when it is not built yet."""
+    """Like ``ensure_kube_router``, for tests. Raises TestClusterError when it is not built yet."""
     folder = _folder(KUBE_ROUTER)
     if not folder.is_dir():
-        raise TestBedError("kube-router is not built yet; run: python -m testcluster kube-router")
+        raise TestClusterError("kube-router is not built yet; run: python -m testcluster kube-router")
     return str(folder / "kube-router")
 
 

@@ -1,7 +1,7 @@
 """Where tests, the demo and the benchmarks get their cluster from."""
 
 from testcluster import external, kind
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import layout
 from testcluster.node import cluster as node
@@ -11,7 +11,7 @@ def up() -> Cluster:
     """A running cluster: the named one, else kind's where Docker runs, else the built node.
 
     Idempotent: a running cluster is returned as it is, a damaged one is repaired. Raises
-    TestBedError with the command that helps when the machine lacks something.
+    TestClusterError with the command that helps when the machine lacks something.
     """
     named = external.up()
     if named is not None:
@@ -24,11 +24,11 @@ def up() -> Cluster:
 
 
 def current() -> Cluster:
-    """The running cluster, without starting or repairing it. Raises TestBedError if none is up."""
+    """The running cluster, without starting or repairing it. Raises TestClusterError if none is up."""
     here = layout()
     found = external.find() or node.find(here) or kind.find(here)
     if found is None:
-        raise TestBedError("no cluster is up; run: python -m testcluster up")
+        raise TestClusterError("no cluster is up; run: python -m testcluster up")
     return found
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from testcluster.errors import CommandError, TestBedError
+from testcluster.errors import CommandError, TestClusterError
 
 # A login without root's profile has no sbin folders on its PATH; Go is often installed off it.
 _EXTRA_FOLDERS = ("/usr/local/go/bin", "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
@@ -23,10 +23,10 @@ def find(program: str) -> str | None:
 
 
 def require(program: str) -> str:
-    """The full path of a program. Raises TestBedError when there is none."""
+    """The full path of a program. Raises TestClusterError when there is none."""
     path = find(program)
     if path is None:
-        raise TestBedError(f"{program} is not installed; run: python -m testcluster setup")
+        raise TestClusterError(f"{program} is not installed; run: python -m testcluster setup")
     return path
 
 
@@ -62,7 +62,7 @@ def run(
         said: bytes = slow.stderr or b""  # bytes also where text was asked for
         raise CommandError(words, None, said.decode(errors="replace")) from None
     except FileNotFoundError:
-        raise TestBedError(f"{words[0]} is not installed") from None
+        raise TestClusterError(f"{words[0]} is not installed") from None
     if done.returncode != 0:
         raise CommandError(words, done.returncode, done.stderr or done.stdout)
     return done.stdout
@@ -72,6 +72,6 @@ def succeeds(command: Sequence[str], *, timeout: float = 20) -> bool:
     """Whether a command exists, ends in time and with 0."""
     try:
         run(command, timeout=timeout)
-    except TestBedError:
+    except TestClusterError:
         return False
     return True

@@ -1,13 +1,13 @@
 """What can go wrong in the test bed. Each message says what to do next."""
 
 
-class TestBedError(Exception):
+class TestClusterError(Exception):
     """The test bed cannot go on; the message is meant for the person at the terminal."""
 
     __test__ = False  # pytest would collect a class of this name
 
 
-class CommandError(TestBedError):
+class CommandError(TestClusterError):
     """A command ended with a non-zero code or not in time.
 
     ``code`` is None when the time ran out. ``stderr`` holds the whole error output.

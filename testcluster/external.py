@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from testcluster import binaries
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster, ComponentStatus
 
 VARIABLE = "INGESTION_OPERATOR_KUBECONFIG"
@@ -14,7 +14,7 @@ class ExternalCluster(Cluster):
     """It is only used: neither started, nor stopped, nor given images."""
 
     def load(self, archive: Path) -> None:
-        raise TestBedError(
+        raise TestClusterError(
             f"{archive.name} cannot be loaded into a cluster named by {VARIABLE}: push the image to "
             "a registry that its nodes can pull from, or unset the variable"
         )
@@ -22,7 +22,7 @@ class ExternalCluster(Cluster):
     def status(self) -> list[ComponentStatus]:
         try:
             version = self.kubectl("version", "-o", "yaml", timeout=20)
-        except TestBedError as problem:
+        except TestClusterError as problem:
             return [ComponentStatus("API server", False, str(problem).splitlines()[-1])]
         served = version.partition("serverVersion:")[2]
         line = next((word for word in served.splitlines() if "gitVersion" in word), "")
@@ -36,7 +36,7 @@ def find() -> ExternalCluster | None:
         return None
     path = Path(named).expanduser().absolute()
     if not path.is_file():
-        raise TestBedError(f"{VARIABLE} names {path}, which is no file")
+        raise TestClusterError(f"{VARIABLE} names {path}, which is no file")
     return ExternalCluster(path, binaries.ensure_kubectl())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from testcluster.commands import environment, run
-from testcluster.errors import CommandError, TestBedError
+from testcluster.errors import CommandError, TestClusterError
 
 # A proxy of the machine must not stand between kubectl and an API server on this machine.
 _DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
@@ -63,7 +63,7 @@ class Cluster(ABC):
         """A port on 127.0.0.1 that reaches a Service as long as the context is open.
 
         The connection goes to one pod behind the Service, chosen at the start. Raises
-        TestBedError when nothing listens within 30 seconds.
+        TestClusterError when nothing listens within 30 seconds.
         """
         target = service if "/" in service else f"service/{service}"
         return self._listening("port-forward", "--namespace", namespace, target, f":{port}")
@@ -72,7 +72,7 @@ class Cluster(ABC):
         """A port on 127.0.0.1 that passes HTTP on to the API server, as the administrator.
 
         For programs that know nothing of certificates; pods are reached through it too, whichever
-        there are. Raises TestBedError when nothing listens within 30 seconds.
+        there are. Raises TestClusterError when nothing listens within 30 seconds.
         """
         return self._listening("proxy", "--port=0")
 
@@ -131,15 +131,15 @@ class Cluster(ABC):
         raise self._unsupported(f"reading the log of {component}")
 
     def pid(self, component: str) -> int:
-        """Return the id of a component's process. Raises TestBedError where it does not run, or cannot be known."""
+        """Return the id of a component's process. Raises TestClusterError where it does not run, or cannot be known."""
         raise self._unsupported(f"measuring {component}")
 
     def nsenter_prefix(self) -> list[str]:
         """Words before a command that must reach pods' and Services' addresses directly."""
         raise self._unsupported("entering the node's network")
 
-    def _unsupported(self, what: str) -> TestBedError:
-        return TestBedError(f"{what} needs the cluster that the test bed builds itself")
+    def _unsupported(self, what: str) -> TestClusterError:
+        return TestClusterError(f"{what} needs the cluster that the test bed builds itself")
 
 
 def _copy_lines(process: "subprocess.Popen[str]", lines: "Queue[str]") -> None:

@@ -101,7 +101,7 @@ class Buildah(Builder):
 
 
 def choose() -> Builder:
-    """Docker where an engine answers, else buildah. Raises TestBedError when that is missing."""
+    """Docker where an engine answers, else buildah. Raises TestClusterError when that is missing."""
     return Docker() if kind.docker_runs() else Buildah()
 
 

@@ -25,7 +25,7 @@ from typing import Final
 
 from testcluster import cluster, image_builders, sbom
 from testcluster.archives import BILL_SUFFIX, forget_old
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT, cache, exclusive
 from testcluster.progress import say, step
@@ -54,7 +54,7 @@ def openmetadata_versions() -> dict[str, str]:
     for file in sorted((CHECKOUT / RUNNER / "locks").glob("[0-9]*.in")):
         match = re.search(r"^openmetadata-ingestion\[.*\]==(\S+)$", file.read_text(), re.MULTILINE)
         if match is None:
-            raise TestBedError(f"{file} names no release of openmetadata-ingestion")
+            raise TestClusterError(f"{file} names no release of openmetadata-ingestion")
         found[file.stem] = match[1]
     return found
 
@@ -105,7 +105,7 @@ _DEFAULT_IMAGES: Final = ["operator", "runner", "fake-openmetadata", "postgres"]
 def ensure(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, str]:
     """The references of images, built unless an archive of the same content is in the cache.
 
-    Raises TestBedError for an unknown name, a missing prerequisite or a failed build.
+    Raises TestClusterError for an unknown name, a missing prerequisite or a failed build.
     """
     return {name: reference for name, (reference, _) in archives(names, images).items()}
 
@@ -132,14 +132,14 @@ def write_bills(names: Iterable[str], folder: Path) -> list[Path]:
 def copied_files(image: Image, checkout: Path = CHECKOUT) -> list[Path]:
     """The files that the Dockerfile copies, relative to the context, as git sees them.
 
-    Untracked files count, ignored ones do not. Raises TestBedError when a COPY finds nothing.
+    Untracked files count, ignored ones do not. Raises TestClusterError when a COPY finds nothing.
     """
     context = checkout / image.context
     found: set[Path] = set()
     for source in _copy_sources((checkout / image.dockerfile).read_text()):
         files = _listed(context, source)
         if not files:
-            raise TestBedError(f"{image.dockerfile} copies {source}, which {context} does not have")
+            raise TestClusterError(f"{image.dockerfile} copies {source}, which {context} does not have")
         found.update(files)
     return sorted(found)
 
@@ -150,10 +150,10 @@ def archives(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict
     result = {}
     for name in names:
         if name not in images:
-            raise TestBedError(f"there is no image {name!r}; there are: {', '.join(images)}")
+            raise TestClusterError(f"there is no image {name!r}; there are: {', '.join(images)}")
         image = images[name]
         if not (CHECKOUT / image.dockerfile).is_file():
-            raise TestBedError(f"{image.dockerfile} does not exist")
+            raise TestClusterError(f"{image.dockerfile} does not exist")
         tag = key(image, builder.base)
         archive = cache() / "images" / f"{name}-{tag}.tar"
         reference = f"{image.repository}:{tag}"
@@ -202,7 +202,7 @@ def _build(
             _copy(CHECKOUT / image.context / file, context / file)
         _copy(CHECKOUT / image.dockerfile, context / "Dockerfile")
         if not reference.endswith(key(image, builder.base)):
-            raise TestBedError(f"files of {reference} were edited while it was built; run it again")
+            raise TestClusterError(f"files of {reference} were edited while it was built; run it again")
         for path in [context, *context.rglob("*")]:
             os.utime(path, (_FILE_TIME, _FILE_TIME))
         with step(f"building {reference}"):
@@ -247,7 +247,7 @@ def _listed(context: Path, source: str) -> list[Path]:
         check=False,
     )
     if listing.returncode != 0:
-        raise TestBedError(f"git cannot list {context}: {listing.stderr.strip()}")
+        raise TestClusterError(f"git cannot list {context}: {listing.stderr.strip()}")
     files = [Path(name) for name in listing.stdout.split("\0") if name]
     return [file for file in files if (context / file).is_file()]
 
@@ -280,7 +280,7 @@ def main() -> int:
         found = load(cluster.current(), names) if arguments.load else ensure(names)
         for file in write_bills(names, arguments.sbom) if arguments.sbom else []:
             say(f"wrote {file}")
-    except TestBedError as problem:
+    except TestClusterError as problem:
         say(f"error: {problem}")
         return 1
     print("\n".join(found.values()))

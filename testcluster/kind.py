@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from testcluster import binaries, commands
-from testcluster.errors import CommandError, TestBedError
+from testcluster.errors import CommandError, TestClusterError
 from testcluster.handle import Cluster, ComponentStatus
 from testcluster.locations import Layout, exclusive
 from testcluster.progress import step
@@ -43,9 +43,9 @@ def find(layout: Layout) -> KindCluster | None:
 
 
 def up(layout: Layout) -> KindCluster:
-    """The checkout's kind cluster, made if needed. Raises TestBedError without kind."""
+    """The checkout's kind cluster, made if needed. Raises TestClusterError without kind."""
     if commands.find("kind") is None:
-        raise TestBedError(f"Docker runs here, but kind is not installed; run: {_INSTALL}")
+        raise TestClusterError(f"Docker runs here, but kind is not installed; run: {_INSTALL}")
     with exclusive(layout.identifier):
         found = find(layout)
         if found is not None and all(part.running for part in found.status()):

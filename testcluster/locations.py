@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import step
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -102,9 +102,9 @@ class Layout:
         return self.logs / "audit.log"
 
     def check(self) -> None:
-        """Raises TestBedError when the checkout's path is too long for the kubelet's sockets."""
+        """Raises TestClusterError when the checkout's path is too long for the kubelet's sockets."""
         if len(str(self.checkout)) > _LONGEST_CHECKOUT:
-            raise TestBedError(
+            raise TestClusterError(
                 f"the path {self.checkout} is longer than {_LONGEST_CHECKOUT} characters: "
                 "the kubelet's unix sockets do not fit; clone the repository to a shorter path"
             )

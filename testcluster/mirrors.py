@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 _APT = Path("/etc/apt")
 
@@ -12,12 +12,12 @@ _APT = Path("/etc/apt")
 def find(suite: str, apt: Path = _APT) -> str:
     """The first mirror that the machine is configured to use for a Debian release.
 
-    Raises TestBedError when no line of apt's configuration names the release.
+    Raises TestClusterError when no line of apt's configuration names the release.
     """
     for mirror, suites in _entries(apt):
         if suite in suites:
             return mirror
-    raise TestBedError(
+    raise TestClusterError(
         f"no Debian mirror with the suite {suite} is configured in {apt}/sources.list*: add one, "
         "or start Docker, which needs no mirror"
     )

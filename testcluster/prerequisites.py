@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testcluster import commands
-from testcluster.errors import CommandError, TestBedError
+from testcluster.errors import CommandError, TestClusterError
 from testcluster.progress import step
 
 GO_VERSION = (1, 26, 6)
@@ -77,7 +77,7 @@ def install_command(names: Iterable[str]) -> str:
 
 
 def check(packages: Iterable[Package], *, go: bool = False, root: bool = True) -> None:
-    """Raises one TestBedError that lists everything missing and the command that brings it."""
+    """Raises one TestClusterError that lists everything missing and the command that brings it."""
     problems = []
     if root and os.geteuid() != 0:
         problems.append("root is needed: sudo -E python -m testcluster up (or start Docker)")
@@ -87,19 +87,19 @@ def check(packages: Iterable[Package], *, go: bool = False, root: bool = True) -
         problems.append(f"packages are missing; as root: {install_command(names)}")
         problems.append("  (the same in one word: python -m testcluster setup)")
     if problems:
-        raise TestBedError("this machine is not ready:\n  " + "\n  ".join(problems))
+        raise TestClusterError("this machine is not ready:\n  " + "\n  ".join(problems))
 
 
 def setup() -> list[str]:
     """Installs the missing Debian packages and returns their names; does nothing if all is there.
 
-    Raises TestBedError without root, without apt-get, or when apt-get fails.
+    Raises TestClusterError without root, without apt-get, or when apt-get fails.
     """
     names = missing((*CLUSTER, *POLICIES, *IMAGES, *TESTS))
     if not names:
         return []
     if os.geteuid() != 0 or commands.find("apt-get") is None:
-        raise TestBedError(f"packages are missing; as root: {install_command(names)}")
+        raise TestClusterError(f"packages are missing; as root: {install_command(names)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     options = ["-y", "-q", "--no-install-recommends"]
     try:
@@ -108,7 +108,7 @@ def setup() -> list[str]:
         with step(f"installing {', '.join(names)}"):
             commands.run(["apt-get", "install", *options, *names], env=quiet, timeout=1800)
     except CommandError as failure:
-        raise TestBedError(f"{failure}\nby hand: {install_command(names)}") from failure
+        raise TestClusterError(f"{failure}\nby hand: {install_command(names)}") from failure
     if "prometheus" in names and commands.find("systemctl") is not None:
         # Debian starts it. Where no systemd runs there is nothing to stop.
         commands.succeeds(["systemctl", "disable", "--now", "prometheus", "prometheus-node-exporter"])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 _SILENT_SECONDS = 2.0
 _REPEAT_SECONDS = 15.0
@@ -49,10 +49,10 @@ def wait_until(
     pause: float = 0.1,
     hint: str = "",
 ) -> None:
-    """Waits for a condition. Raises TestBedError, with the hint's text, after ``timeout`` seconds."""
+    """Waits for a condition. Raises TestClusterError, with the hint's text, after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     with step(f"waiting for {what}"):
         while not condition():
             if time.monotonic() > deadline:
-                raise TestBedError(f"{what}: not after {timeout:.0f} s. {hint}".rstrip())
+                raise TestClusterError(f"{what}: not after {timeout:.0f} s. {hint}".rstrip())
             time.sleep(pause)

@@ -25,7 +25,7 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 SCHEMA_VERSION = SchemaVersion.V1_6
 """Of the document; newer ones are still unknown to many readers."""
@@ -52,7 +52,7 @@ class Contents:
 
 
 def read(archive: Path) -> Contents:
-    """Read the only image of a docker-archive. Raises TestBedError if it is none."""
+    """Read the only image of a docker-archive. Raises TestClusterError if it is none."""
     with tarfile.open(archive) as outer:
         (image,) = json.loads(_content(outer, "manifest.json"))
         configuration = json.loads(_content(outer, image["Config"]))
@@ -185,5 +185,5 @@ def _pypi(name: str, version: str) -> PackageURL:
 def _content(archive: tarfile.TarFile, name: str) -> bytes:
     found = archive.extractfile(name)
     if found is None:
-        raise TestBedError(f"{archive.name!s} is not a docker-archive: {name} is not a file")
+        raise TestClusterError(f"{archive.name!s} is not a docker-archive: {name} is not a file")
     return found.read()

@@ -96,7 +96,7 @@ def ready_pods(site: Site) -> list[str]:
     waiting = {
         job["metadata"]["name"]
         for job in site.list("jobs", WARM)
-        if "ingestion.openmetadata.org/taken-at" not in job["metadata"]["annotations"]
+        if "ingestion.openmetadata.org/claimed-at" not in job["metadata"]["annotations"]
     }
     return [
         pod["metadata"]["name"]

@@ -17,7 +17,7 @@ _DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 def program(name: str) -> str:
-    """The path of helm, helm-unittest or kubeconform. Raises TestBedError with the command that builds them."""
+    """The path of helm, helm-unittest or kubeconform. Raises TestClusterError with the command that builds them."""
     return str(built_helm() / name)
 
 

@@ -151,10 +151,10 @@ def job_to_create(
 def growing(*sizes: str, memory: str = "512Mi", retries: int = 0, step: str = "", failed: int = 0, **more: Any) -> Body:
     """A Job whose run is repeated with `sizes` after `memory`; with a `step` it is suspended and gets that next."""
     body = job(backoff_limit=retries + len(sizes), suspended=bool(step), **more)
-    body["metadata"]["annotations"][constants.ANNOTATION_MEMORY_SIZES] = ",".join(sizes)
+    body["metadata"]["annotations"][constants.ANNOTATION_MEMORY_LIMITS] = ",".join(sizes)
     body["spec"]["template"]["spec"] = _containers(memory)
     if step:
-        body["metadata"]["annotations"][constants.ANNOTATION_MEMORY_STEP] = step
+        body["metadata"]["annotations"][constants.ANNOTATION_NEXT_MEMORY_LIMIT] = step
         body["status"]["conditions"] = [{"type": "Suspended", "status": "True", "lastTransitionTime": at(55)}]
     if failed:
         body["status"]["failed"] = failed

@@ -54,7 +54,7 @@ class S3Server:
         return folder
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises TestBedError when it has to be built and there is no Go."""
+        """Start it and wait until it answers. Raises TestClusterError when it has to be built and there is no Go."""
         # Without the files beside objects that it would keep for what no test here asks for, such as tags.
         options = ["--port", f"127.0.0.1:{self._port}", "--region", REGION, "--keep-alive", "--quiet"]
         command = [binaries.ensure_s3_server(), *options, "posix", "--nometa", str(self._buckets)]

@@ -17,7 +17,7 @@ import yaml
 
 from testcluster import cluster as testbed
 from testcluster import images
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
 from testing.postgres.expected import differences
 from testing.site import SERVICE, Credentials, Site, open_site, pipeline, remove
@@ -130,7 +130,7 @@ def main() -> int:
         remove(bed, NAMESPACE)
         with open_site(bed, NAMESPACE, built, Credentials.random()) as site:
             succeeded = demonstrate(site)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     say(f"The demo took {time.monotonic() - started:.0f} s. Try next:")

@@ -28,11 +28,11 @@ _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str
 
 RULES: list[dict[str, Any]] = [
     {
-        "if": {"properties": {"watch": {"properties": {"scope": {"const": "list"}}}}},
+        "if": {"properties": {"watch": {"properties": {"scope": {"const": "namespaces"}}}}},
         "then": {"properties": {"watch": {"properties": {"namespaces": {"minItems": 1}}}}},
     },
     {
-        "if": {"properties": {"watch": {"properties": {"scope": {"const": "release"}}}}},
+        "if": {"properties": {"watch": {"properties": {"scope": {"const": "namespace"}}}}},
         "then": {"properties": {"watch": {"properties": {"namespaces": {"maxItems": 0}}}}},
     },
     {

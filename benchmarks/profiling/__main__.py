@@ -32,7 +32,7 @@ from benchmarks.profiling.folded import package_of, profile
 from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.api.settings import Settings
 from testcluster import cluster as testbed
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
 from testcluster.progress import say, step
@@ -231,7 +231,7 @@ def main() -> int:
         started = starts(bed, int(os.environ.get("STARTS", "7")))
         figures, errors = processor_time(bed, size)
         added = memory(bed, size)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"profile: {error}")
         return 1
     shown = [f"start of the {name}, min / median / max: {_spread(found)}" for name, found in started.items()]

@@ -20,7 +20,7 @@ from benchmarks.scale.report import last_line, table
 from benchmarks.scale.scene import open_scene
 from benchmarks.scale.subject import Subject
 from testcluster import cluster as testbed
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
 from testcluster.progress import say, step
@@ -86,7 +86,7 @@ def main() -> int:
         for size in sizes:
             say(f"measuring {size:,} pipelines")
             measure(bed, subject, size, taken)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"scale: {error}")
         return 1
     if folder is document.COMMITTED and not subject.is_other:

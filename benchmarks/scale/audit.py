@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 Call = tuple[str, str]
@@ -77,7 +77,7 @@ class AuditLog:
         return AuditLog(self._path, self._user)
 
     def read(self, into: Calls) -> Calls:
-        """Add the calls since the last reading, those that are complete. Raises TestBedError where some are lost."""
+        """Add the complete calls since the last reading. Raises TestClusterError where some are lost."""
         needle = f'"{self._user}"'.encode()
         for path in self._files():
             for line in self._lines(path):
@@ -96,7 +96,9 @@ class AuditLog:
             siblings = self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}")
             rotated = next((path for path in siblings if path.stat().st_ino == self._inode), None)
             if rotated is None:
-                raise TestBedError(f"{self._path} was rotated more than once between two readings: requests are lost")
+                raise TestClusterError(
+                    f"{self._path} was rotated more than once between two readings: requests are lost"
+                )
             yield rotated
             self._inode, self._offset = now, 0
         yield self._path

@@ -21,7 +21,7 @@ from benchmarks.scale.subject import GATEWAY_MODULE, OPERATOR_MODULE
 from benchmarks.scale.timeline import Timeline
 from benchmarks.scale.work import per_reconcile
 from ingestion_operator.ports import CRONJOBS, PIPELINES
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import step
 from testing.figures import percentile
 from testing.process import processor_seconds, resident_mib
@@ -149,7 +149,7 @@ class Measuring:
         def fill(number: int) -> None:
             cronjob = scene.cluster.get(CRONJOBS, scene.namespace, name(number))
             if cronjob is None:
-                raise TestBedError(f"{name(number)} has no CronJob")
+                raise TestClusterError(f"{name(number)} has no CronJob")
             for run in range(RUNS_EACH):
                 runs.add(cronjob, run, began + timedelta(days=run), success=run > 0)
 

@@ -4,7 +4,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Final
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 RECONCILES: Final = ("ingestion_operator_reconcile_seconds_count",)
 """How often a pipeline was reconciled, whatever came of it: the names that commits have for it, newest first."""
@@ -29,12 +29,12 @@ class OperatorMetrics:
     url: str
 
     def reconciles(self) -> int:
-        """Return the number of reconciliations so far. Raises TestBedError where the operator does not count them."""
+        """Return the number of reconciliations. Raises TestClusterError where the operator does not count them."""
         text = self._text()
         found = [value for name in RECONCILES if (value := total(text, name)) is not None]
         if not found:
             names = " or ".join(RECONCILES)
-            raise TestBedError(f"{self.url} has no metric {names}: add its new name to RECONCILES in {__name__}")
+            raise TestClusterError(f"{self.url} has no metric {names}: add its new name to RECONCILES in {__name__}")
         return round(found[0])
 
     def pipelines(self) -> int:

@@ -12,7 +12,7 @@ from benchmarks.scale.metrics import OperatorMetrics
 from benchmarks.scale.scene import Scene
 from benchmarks.scale.subject import OPERATOR_MODULE
 from benchmarks.scale.work import Work
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import say, step, wait_until
 from testing.gateway_process import free_ports
 from testing.operator_process import start_operator
@@ -88,7 +88,7 @@ class Operated:
         """Wait until a condition holds; return whether it did in time, which is a problem where it did not."""
         try:
             wait_until(what, condition, timeout=timeout, pause=pause)
-        except TestBedError as error:
+        except TestClusterError as error:
             self.problem(str(error))
             return False
         return True

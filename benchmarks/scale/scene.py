@@ -27,7 +27,7 @@ SETTINGS: Final = {
     "defaultServerVersion": "2.0",
     # A run is to be started, not to run: its pod fits no node.
     "podTemplate": {"spec": {"nodeSelector": {"ingestion.openmetadata.org/benchmark": "nowhere"}}},
-    "pendingLimit": "1h",
+    "startTimeout": "1h",
 }
 _POOL: Final = 16
 

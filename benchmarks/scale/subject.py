@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from testcluster.commands import run
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
 from testing.installation import install_definition
@@ -29,13 +29,15 @@ class Subject:
 
     @classmethod
     def named(cls) -> Self:
-        """Return the checkout that OPERATOR names, else this one. Raises TestBedError where it is not a checkout."""
+        """Return the checkout named by OPERATOR, else this one. Raises TestClusterError where it is not a checkout."""
         name = os.environ.get(VARIABLE)
         if not name:
             return cls()
         checkout = Path(name).expanduser().resolve()
         if not (checkout / "operator" / OPERATOR_MODULE).is_dir() or not (checkout / _DEFINITION).is_file():
-            raise TestBedError(f"{VARIABLE}={name} is not a checkout of this project: name one, or unset {VARIABLE}")
+            raise TestClusterError(
+                f"{VARIABLE}={name} is not a checkout of this project: name one, or unset {VARIABLE}"
+            )
         return cls(checkout)
 
     @property

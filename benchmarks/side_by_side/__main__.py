@@ -22,7 +22,7 @@ from benchmarks.side_by_side.journeys import Journeys
 from benchmarks.side_by_side.versions import versions
 from testcluster import cluster as testbed
 from testcluster import images
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
 from testcluster.progress import say
 from testing.fake_openmetadata_client import FakeServerError
@@ -84,7 +84,7 @@ def main() -> int:
     runs, begin = int(os.environ.get("RUNS", "3")), time.monotonic()
     try:
         machine, samples = measure(runs)
-    except (TestBedError, AssertionError, FakeServerError, PostgresError) as error:
+    except (TestClusterError, AssertionError, FakeServerError, PostgresError) as error:
         say(f"bench: {error}")
         return 1
     found = result(machine, samples, runs, time.monotonic() - begin)

@@ -45,7 +45,7 @@ LABEL_WARM_POOL: Final = f"{GROUP}/warm-pool"
 ANNOTATION_WARM_SLOT: Final = f"{GROUP}/warm-slot"
 """On Jobs of the warm pool: which of its places they hold."""
 
-ANNOTATION_TAKEN_AT: Final = f"{GROUP}/taken-at"
+ANNOTATION_CLAIMED_AT: Final = f"{GROUP}/claimed-at"
 """On Jobs of the warm pool that have been given something to do, or were chosen for it."""
 
 ANNOTATION_PIPELINE_NAME: Final = f"{GROUP}/pipeline-name"
@@ -65,7 +65,7 @@ ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
 """On CronJobs: metadata.generation as the operator's last write left it. Another one: another client has changed the
 spec."""
 
-ANNOTATION_OPENS_AT: Final = f"{GROUP}/opens-at"
+ANNOTATION_WINDOW_OPENS_AT: Final = f"{GROUP}/window-opens-at"
 """On a CronJob that waits for its startDate: that date. Tells an opening window from somebody's un-pause."""
 
 ANNOTATION_INSTANTIATE: Final = "cronjob.kubernetes.io/instantiate"
@@ -86,7 +86,7 @@ ANNOTATION_ENTITY_NAME: Final = f"{GROUP}/entity-name"
 ANNOTATION_ENTITY_FQN: Final = f"{GROUP}/entity-fqn"
 ANNOTATION_ENTITY_ID: Final = f"{GROUP}/entity-id"
 
-ANNOTATION_INEFFECTIVE: Final = f"{GROUP}/ineffective"
+ANNOTATION_IGNORED_FIELDS: Final = f"{GROUP}/ignored-fields"
 """On pipelines that were deployed: fields of the entity that were asked for and have no effect, comma-separated."""
 
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
@@ -95,7 +95,7 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 ANNOTATION_ADMITTED_AT: Final = f"{GROUP}/admitted-at"
 """On Jobs that the operator has admitted; one that somebody suspends later is left alone."""
 
-ANNOTATION_HOLD: Final = f"{GROUP}/hold"
+ANNOTATION_ADMISSION_HOLD: Final = f"{GROUP}/admission-hold"
 """On a Job whose Secret is still to be written: it must not be admitted."""
 
 ANNOTATION_STOP: Final = f"{GROUP}/stop"
@@ -107,19 +107,19 @@ ANNOTATION_STOPPED_BY: Final = f"{GROUP}/stopped-by"
 ANNOTATION_KILL: Final = f"{GROUP}/kill"
 """On a pipeline: which of its runs must end. A moment: those asked for until then; a run id: that one."""
 
-ANNOTATION_GAVE_UP: Final = f"{GROUP}/gave-up"
+ANNOTATION_TERMINATED_REASON: Final = f"{GROUP}/terminated-reason"
 """On a Job whose pod could not start in time: `<reason>: <message>` of its run."""
 
-ANNOTATION_MEMORY_SIZES: Final = f"{GROUP}/memory-sizes"
+ANNOTATION_MEMORY_LIMITS: Final = f"{GROUP}/memory-limits"
 """On Jobs whose run is repeated with more memory: the limits that follow the first, smallest first, comma-separated."""
 
-ANNOTATION_MEMORY_STEP: Final = f"{GROUP}/memory-step"
+ANNOTATION_NEXT_MEMORY_LIMIT: Final = f"{GROUP}/next-memory-limit"
 """On a Job that is suspended because its run ran out of memory: the limit that its next attempt gets."""
 
-ANNOTATION_MEMORY_REFUSED: Final = f"{GROUP}/memory-refused"
+ANNOTATION_MEMORY_RESIZE_ERROR: Final = f"{GROUP}/memory-resize-error"
 """On a Job that could not be given more memory: why."""
 
-ANNOTATION_CONTINUED_BY: Final = f"{GROUP}/continued-by"
+ANNOTATION_REPLACED_BY: Final = f"{GROUP}/replaced-by"
 """On a suspended Job whose run goes on in another: that Job's name."""
 
 LABEL_QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"

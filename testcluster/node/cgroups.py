@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 _MOUNT = Path("/sys/fs/cgroup")
 _COMPONENTS = "components"
@@ -78,11 +78,11 @@ def processes(identifier: str) -> set[int]:
 
 
 def kill(identifier: str, *, timeout: float = 20) -> None:
-    """Ends every process of the cluster. Raises TestBedError if some survive SIGKILL."""
+    """Ends every process of the cluster. Raises TestClusterError if some survive SIGKILL."""
     deadline = time.monotonic() + timeout
     while left := processes(identifier):
         if time.monotonic() > deadline:
-            raise TestBedError(f"processes {sorted(left)} do not end; look at them with ps")
+            raise TestClusterError(f"processes {sorted(left)} do not end; look at them with ps")
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testcluster import binaries, prerequisites
 from testcluster.archives import references
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster, ComponentStatus
 from testcluster.locations import Layout, exclusive
 from testcluster.node import cgroups, network, policies, runtime, startup, teardown
@@ -73,7 +73,7 @@ class NodeCluster(Cluster):
     def pid(self, component: str) -> int:
         pid = self._processes.pid(self._component(component).name)
         if pid is None:
-            raise TestBedError(f"{component} does not run, see {self.log(component)}")
+            raise TestClusterError(f"{component} does not run, see {self.log(component)}")
         return pid
 
     def nsenter_prefix(self) -> list[str]:
@@ -93,7 +93,7 @@ class NodeCluster(Cluster):
     def _component(self, name: str) -> Component:
         if name not in self._components:
             known = ", ".join(self._components)
-            raise TestBedError(f"there is no component {name!r}; there are: {known}")
+            raise TestClusterError(f"there is no component {name!r}; there are: {known}")
         return self._components[name]
 
 
@@ -106,7 +106,7 @@ def find(layout: Layout) -> NodeCluster | None:
 def up(layout: Layout) -> NodeCluster:
     """A complete node: found as it is, repaired, or made.
 
-    Raises TestBedError when the machine lacks something or a part does not start.
+    Raises TestClusterError when the machine lacks something or a part does not start.
     """
     with exclusive(layout.identifier):
         node = find(layout)

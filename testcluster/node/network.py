@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from testcluster.commands import run
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 POD_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
@@ -60,7 +60,7 @@ def choose(identifier: str) -> Network:
         network = ipaddress.IPv4Network((int(_RANGE.network_address) + 4 * index, 30))
         if not any(network.overlaps(other) for other in used):
             return Network(identifier, str(network[1]), str(network[2]))
-    raise TestBedError(f"no free /30 found in {_RANGE}; see: ip route")
+    raise TestClusterError(f"no free /30 found in {_RANGE}; see: ip route")
 
 
 def used_networks() -> list[ipaddress.IPv4Network]:

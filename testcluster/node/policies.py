@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from testcluster import prerequisites
 from testcluster.binaries import built_kube_router
 from testcluster.commands import run, succeeds
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import Layout
 from testcluster.node.control_plane import NODE_NAME
 from testcluster.node.network import SERVICE_CIDR, Network
@@ -42,18 +42,18 @@ def kube_router(layout: Layout, program: str) -> Component:
 def enforced(layout: Layout, network: Network, processes: Processes) -> Iterator[None]:
     """Every NetworkPolicy of the cluster holds inside, none does afterwards.
 
-    Raises TestBedError when the machine lacks something or kube-router does not start.
+    Raises TestClusterError when the machine lacks something or kube-router does not start.
     """
     prerequisites.check(prerequisites.POLICIES, root=False)
     enter = ["nsenter", f"--net={network.namespace}", "--"]
     # Two pods of one bridge would talk past iptables.
     if not succeeds([*enter, "grep", "-q", "1", "/proc/sys/net/bridge/bridge-nf-call-iptables"]):
-        raise TestBedError("NetworkPolicies need the kernel's br_netfilter; run as root: modprobe br_netfilter")
+        raise TestClusterError("NetworkPolicies need the kernel's br_netfilter; run as root: modprobe br_netfilter")
     part = kube_router(layout, built_kube_router())
 
     def holds() -> bool:
         if processes.pid(part.name) is None:
-            raise TestBedError(f"{part.name} has ended. {processes.last_words(part.name)}")
+            raise TestClusterError(f"{part.name} has ended. {processes.last_words(part.name)}")
         # The last rule of its first round over all policies and pods.
         return "explicitly ACCEPT" in run([*enter, "iptables", "-S"])
 

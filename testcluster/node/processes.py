@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testcluster.commands import require
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import Layout
 from testcluster.node import cgroups
 
@@ -94,7 +94,7 @@ class Processes:
         return True
 
     def stop(self, name: str, *, sig: signal.Signals = signal.SIGTERM, timeout: float = 90) -> None:
-        """Ends a daemon and waits for it. Raises TestBedError when it is still there after that."""
+        """Ends a daemon and waits for it. Raises TestClusterError when it is still there after that."""
         pid = self.pid(name)
         if pid is None:
             return
@@ -102,14 +102,14 @@ class Processes:
         deadline = time.monotonic() + timeout
         while self.pid(name) == pid:
             if time.monotonic() > deadline:
-                raise TestBedError(f"{name} (process {pid}) did not end within {timeout:.0f} s")
+                raise TestClusterError(f"{name} (process {pid}) did not end within {timeout:.0f} s")
             time.sleep(0.05)
 
     def signal(self, name: str, sig: signal.Signals) -> None:
-        """Sends a signal to a daemon. Raises TestBedError when it does not run."""
+        """Sends a signal to a daemon. Raises TestClusterError when it does not run."""
         pid = self.pid(name)
         if pid is None:
-            raise TestBedError(f"{name} does not run: it cannot get {sig.name}")
+            raise TestClusterError(f"{name} does not run: it cannot get {sig.name}")
         os.kill(pid, sig)
 
     def last_words(self, name: str, lines: int = 15) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import Layout
 from testcluster.node import control_plane, dns, kubelet, runtime, storage
@@ -63,7 +63,7 @@ class Startup:
         return alive and self._api_is_ready() and self._dns_is_ready()
 
     def run(self) -> None:
-        """Raises TestBedError, with the end of the log, when a part ends or is not ready in time."""
+        """Raises TestClusterError, with the end of the log, when a part ends or is not ready in time."""
         layout, binaries = self._layout, self._state.binaries
         self._begin("etcd", "containerd", "kube-apiserver")
         self._wait("containerd", lambda: runtime.is_ready(layout, binaries))
@@ -89,7 +89,7 @@ class Startup:
         def holds() -> bool:
             for name in self._begun:
                 if self._processes.pid(name) is None:
-                    raise TestBedError(f"{name} has ended. {self._processes.last_words(name)}")
+                    raise TestClusterError(f"{name} has ended. {self._processes.last_words(name)}")
             return condition()
 
         hint = f"The logs are in {self._layout.logs}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testcluster.commands import environment
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import Layout
 from testcluster.node import cgroups, network
 from testcluster.progress import step
@@ -36,7 +36,7 @@ def remains(layout: Layout) -> bool:
 def remove(layout: Layout) -> None:
     """Ends the processes, then removes mounts, network, cgroups and folders. Safe to repeat.
 
-    Raises TestBedError when a process or a mount cannot be removed; no file is deleted then.
+    Raises TestClusterError when a process or a mount cannot be removed; no file is deleted then.
     """
     with step("stopping the cluster"):
         cgroups.kill(layout.identifier)
@@ -69,7 +69,7 @@ def _unmount(layout: Layout) -> None:
             return
         subprocess.run(["umount", "--lazy", *points], env=environment(), capture_output=True, check=False)
     # Deleting now could reach through a mount into a folder that is not ours.
-    raise TestBedError(f"cannot unmount {mounts(layout)}; nothing was deleted")
+    raise TestClusterError(f"cannot unmount {mounts(layout)}; nothing was deleted")
 
 
 def _tidy_shared_folders(layout: Layout) -> None:

@@ -285,4 +285,4 @@ def test_a_refused_spec_leaves_the_schedule_in_force_alone(
         clock.forward(minutes=5)
     ready = condition(cluster, "Ready")
     assert ready is not None
-    assert (ready.reason, ready.observed_generation) == ("RefusedByKubernetes", 2)
+    assert (ready.reason, ready.observed_generation) == ("CronJobRejected", 2)

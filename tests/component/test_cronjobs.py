@@ -158,7 +158,7 @@ def test_a_cronjob_of_another_controller_is_left_alone(
     for changes in ({}, {"suspend": True}):
         with pytest.raises(Rejected, match="delete or rename it, or rename the pipeline") as caught:
             cronjobs.reconcile(stored(cluster, **changes), SETTINGS, NOW)
-        assert caught.value.reason == "NameTaken"
+        assert caught.value.reason == "NameConflict"
     assert live(cluster) == foreign
     assert cluster.writes == []
 
@@ -208,7 +208,7 @@ def test_what_kubernetes_refuses_is_rejected_with_its_message(cluster: FakeClust
     cluster.fail("apply", Invalid("spec.template.spec.containers[0].resources: must be less than limit", code=422))
     with pytest.raises(Rejected, match="must be less than limit") as caught:
         cronjobs.reconcile(stored(cluster), SETTINGS, NOW)
-    assert caught.value.reason == "RefusedByKubernetes"
+    assert caught.value.reason == "CronJobRejected"
 
 
 REJECTED = {"schedule": {"cron": "0 2 * * *", "timeZone": "Mars/Olympus"}}
@@ -274,7 +274,7 @@ def test_a_secret_that_may_not_be_read_is_named_with_the_fix(
     cluster.fail("get", Forbidden("GET …/secrets/s: HTTP 403: forbidden", code=403), plural="secrets")
     with pytest.raises(Rejected, match=f"spec.{field} names Secret data/s, which the operator may not read") as caught:
         cronjobs.check_secrets(found, SETTINGS, clock.moment)
-    assert caught.value.reason == "SecretAccessMissing"
+    assert caught.value.reason == "SecretForbidden"
     assert "add data to watch.namespaces" in caught.value.message
 
 

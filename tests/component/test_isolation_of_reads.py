@@ -115,7 +115,7 @@ def test_a_cronjob_of_another_owner_holds_up_no_run(cluster: FakeCluster, reconc
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, waiting())
     reconcile(reconciling)
-    assert status(cluster).conditions[0].reason == "NameTaken"
+    assert status(cluster).conditions[0].reason == "NameConflict"
     assert not is_suspended(cluster)
 
 

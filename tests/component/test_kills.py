@@ -168,7 +168,7 @@ def test_a_kill_that_names_nothing_is_answered_with_the_fix_once(
         reconcile(reconciling)
         clock.forward(seconds=60)
     assert stopped(running) == {}
-    (found,) = [body for body in running.all(EVENTS) if body["reason"] == "KillNotUnderstood"]
+    (found,) = [body for body in running.all(EVENTS) if body["reason"] == "InvalidKillRequest"]
     assert found["type"] == "Warning"
     assert "'all'" in found["message"]
     (body,) = running.all(PIPELINES)

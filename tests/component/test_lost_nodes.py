@@ -25,7 +25,7 @@ LOST_AT = 61
 @pytest.fixture
 def lost(cluster: FakeCluster, settings_in_force: list[Settings]) -> FakeCluster:
     """A pipeline with one run whose node reported for a minute."""
-    settings_in_force.append(settings(nodeLostLimit="2m"))
+    settings_in_force.append(settings(nodeLostTimeout="2m"))
     cluster.put(PIPELINES, manifest(schedule=None))
     cluster.put(JOBS, job(scheduled=False))
     cluster.put(PODS, pod(running=True, node_lost=True))
@@ -46,7 +46,7 @@ def only_run(cluster: FakeCluster) -> Run:
 
 def is_ended(cluster: FakeCluster) -> bool:
     (body,) = cluster.all(JOBS)
-    return constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
+    return constants.ANNOTATION_TERMINATED_REASON in body["metadata"]["annotations"]
 
 
 def expire(cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:

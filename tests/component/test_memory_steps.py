@@ -37,14 +37,14 @@ def test_the_job_is_suspended_at_once_and_resumed_once_it_is_idle() -> None:
     scene.reconcile()
     suspended = scene.live()
     assert suspended["spec"]["suspend"] is True
-    assert suspended["metadata"]["annotations"][constants.ANNOTATION_MEMORY_STEP] == "1Gi"
+    assert suspended["metadata"]["annotations"][constants.ANNOTATION_NEXT_MEMORY_LIMIT] == "1Gi"
     scene.reconcile()
     assert scene.live() == suspended, "Kubernetes has not noted the suspension yet"
     scene.kubernetes.sync()
     scene.reconcile()
     resumed = scene.live()
     assert resumed["spec"]["suspend"] is False
-    assert constants.ANNOTATION_MEMORY_STEP not in resumed["metadata"]["annotations"]
+    assert constants.ANNOTATION_NEXT_MEMORY_LIMIT not in resumed["metadata"]["annotations"]
     (container,) = resumed["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["memory"] == "1Gi"
     assert container["resources"]["requests"]["memory"] == "512Mi"
@@ -243,7 +243,7 @@ def test_with_an_immutable_template_the_run_continues_in_a_new_job() -> None:
     assert annotations[constants.ANNOTATION_RUN_ID] == scene.run_id
     assert body["metadata"]["annotations"][constants.ANNOTATION_ADMITTED_AT]
     assert body["spec"]["backoffLimit"] == 2
-    assert scene.live()["metadata"]["annotations"][constants.ANNOTATION_CONTINUED_BY] == second
+    assert scene.live()["metadata"]["annotations"][constants.ANNOTATION_REPLACED_BY] == second
     assert scene.live()["spec"]["suspend"] is True, "it holds the run's Secret and the CronJob's turn until the end"
     assert (scene.run.id, scene.run.job, scene.run.trigger) == (scene.run_id, second, "scheduled")
     assert scene.run.start_time == began.runs[0].start_time

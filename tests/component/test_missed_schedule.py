@@ -45,7 +45,7 @@ def condition(cluster: FakeCluster) -> Condition:
 
 
 def told(cluster: FakeCluster) -> list[str]:
-    words = ("MissedSchedule", "SkippedWhileRunning")
+    words = ("MissedSchedule", "JobAlreadyActive")
     return [f"{body['type']} {body['reason']}" for body in cluster.all(EVENTS) if body["reason"] in words]
 
 
@@ -155,6 +155,6 @@ def test_a_tick_that_a_run_held_up_was_skipped(
     scheduled.put(PODS, pod("long-a", of="long", created=TICK + 1, running=True))
     at_second(clock, LOST + 3600)
     reconcile(reconciling)
-    assert condition(scheduled).reason == "SkippedWhileRunning"
+    assert condition(scheduled).reason == "JobAlreadyActive"
     assert "run uid-long was under way" in condition(scheduled).message
-    assert told(scheduled) == ["Normal SkippedWhileRunning"]
+    assert told(scheduled) == ["Normal JobAlreadyActive"]

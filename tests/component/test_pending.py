@@ -55,7 +55,7 @@ def the_job(cluster: FakeCluster, name: str = "nightly-1") -> Body:
 
 def is_ended(cluster: FakeCluster, name: str = "nightly-1") -> bool:
     body = the_job(cluster, name)
-    has_ended = constants.ANNOTATION_GAVE_UP in body["metadata"]["annotations"]
+    has_ended = constants.ANNOTATION_TERMINATED_REASON in body["metadata"]["annotations"]
     assert has_ended == (body["spec"].get("activeDeadlineSeconds") == 1)
     return has_ended
 
@@ -173,7 +173,7 @@ def test_the_limit_is_that_of_the_settings(
     waiting: FakeCluster, reconciling: Reconciling, settings_in_force: list[Settings], clock: FakeClock
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
-    settings_in_force.append(settings(pendingLimit="30s"))
+    settings_in_force.append(settings(startTimeout="30s"))
     assert reconcile(reconciling) == 30
     at_second(clock, 30)
     reconcile(reconciling)
@@ -209,7 +209,7 @@ def test_a_restarted_operator_ends_an_expired_job_at_once(
     at_second(clock, 7000)
     reconcile(reconciling)
     assert is_ended(waiting)
-    assert the_job(waiting)["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP].startswith(
+    assert the_job(waiting)["metadata"]["annotations"][constants.ANNOTATION_TERMINATED_REASON].startswith(
         "SecretNotFound: No pod"
     )
 

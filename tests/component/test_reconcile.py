@@ -140,7 +140,7 @@ def test_a_pipeline_with_unreadable_secrets_runs_all_the_same(cluster: FakeClust
     cluster.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "connection"}))
     cluster.fail("get", Forbidden("HTTP 403", code=403), plural="secrets")
     assert_about(reconcile(reconciling), NOW + timedelta(seconds=5))
-    assert (ready(cluster).status, ready(cluster).reason) == ("False", "SecretAccessMissing")
+    assert (ready(cluster).status, ready(cluster).reason) == ("False", "SecretForbidden")
     (cronjob,) = cluster.all(CRONJOBS)
     assert cronjob["spec"]["suspend"] is False
 
@@ -219,7 +219,7 @@ def test_a_foreign_cronjob_is_named_and_left_alone(cluster: FakeCluster, reconci
     )
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
-    assert ready(cluster).reason == "NameTaken"
+    assert ready(cluster).reason == "NameConflict"
     assert cluster.all(CRONJOBS) == [foreign]
     assert status(cluster).cron_job_name is None
     assert status(cluster).next_schedule_time is None
@@ -382,7 +382,7 @@ def test_a_cronjob_that_may_not_be_read_is_not_written_over(cluster: FakeCluster
     cluster.put(PIPELINES, manifest())
     cluster.fail("get", Forbidden("cronjobs is forbidden", code=403), plural="cronjobs", times=99)
     reconcile(reconciling)
-    assert ready(cluster).reason == "PermissionMissing"
+    assert ready(cluster).reason == "Forbidden"
     assert cluster.all(CRONJOBS) == [stored]
 
 
@@ -393,7 +393,7 @@ def test_a_missing_permission_on_cronjobs_is_in_the_status(
     cluster.put(PIPELINES, manifest())
     cluster.fail(verb, Forbidden("cronjobs is forbidden", code=403), plural="cronjobs", times=2)
     assert_about(reconcile(reconciling), NOW + timedelta(seconds=5))
-    assert (ready(cluster).status, ready(cluster).reason) == ("False", "PermissionMissing")
+    assert (ready(cluster).status, ready(cluster).reason) == ("False", "Forbidden")
     assert "cronjobs is forbidden" in ready(cluster).message
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)

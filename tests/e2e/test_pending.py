@@ -22,7 +22,7 @@ def impatient(bed: Cluster, built: dict[str, str]) -> Iterator[Site]:
     """A site that gives a pod little time to start, by a second release."""
     remove(bed, NAMESPACE)
     second = partial(release.install, first=False)
-    with open_site(bed, NAMESPACE, built, Credentials.random(), second, pendingLimit=LIMIT) as opened:
+    with open_site(bed, NAMESPACE, built, Credentials.random(), second, startTimeout=LIMIT) as opened:
         yield opened
     remove(bed, NAMESPACE)
 

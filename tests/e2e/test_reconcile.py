@@ -43,7 +43,7 @@ def test_cronjob_of_somebody_else_is_left_alone(site: Site) -> None:
     before = site.get("cronjob", "taken")
     site.apply(sites.pipeline("taken", schedule={"cron": "@daily"}))
     condition = wait_for("the condition", lambda: site.condition("taken", "Ready"), timeout=30)
-    assert (condition["status"], condition["reason"]) == ("False", "NameTaken")
+    assert (condition["status"], condition["reason"]) == ("False", "NameConflict")
     assert "delete or rename it" in condition["message"]
     assert site.get("cronjob", "taken") == before
     site.kubectl("delete", "cronjob", "taken")

@@ -67,7 +67,7 @@ def test_an_empty_section_is_an_absent_one(tmp_path: Path) -> None:
         (GOOD + "defaultTimeout: 1", "defaultTimeout: Input should be a valid string"),
         (GOOD + "defaultTimeout: false", "defaultTimeout: Input should be a valid string"),
         (GOOD + "defaultTimeout: '00'", "defaultTimeout: String should match pattern '^(0|"),
-        (GOOD + "pendingLimit: 999999d", "pendingLimit: must be at most 365d"),
+        (GOOD + "startTimeout: 999999d", "startTimeout: must be at most 365d"),
         (GOOD + "logArchive: {url: 's3://logs', retention: 3651d}", "logArchive.retention: must be at most 3650d"),
         (GOOD + "scratch: {sizeLimit: 4Gb}", "scratch.sizeLimit: '4Gb' is not a quantity: use e.g. 500m, 2 or 4Gi"),
         ("{runnerImages: {2.0: {image: x, version: 2.0.6}}, defaultServerVersion: '2.0'}", "valid string"),

@@ -55,7 +55,7 @@
 
 {{/* The namespaces that have Roles of their own, as JSON: {"namespaces": [...]}. */}}
 {{- define "ingestion.namespaces" -}}
-{{- if eq .Values.watch.scope "release" -}}
+{{- if eq .Values.watch.scope "namespace" -}}
 {{- dict "namespaces" (list .Release.Namespace) | toJson -}}
 {{- else -}}
 {{- dict "namespaces" .Values.watch.namespaces | toJson -}}

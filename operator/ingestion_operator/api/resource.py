@@ -32,7 +32,7 @@ class Pipeline:
     resource_version: str
     spec: PipelineSpec
     status: PipelineStatus
-    ineffective: str = ""
+    ignored_fields: str = ""
     """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
 
     kill: str = ""
@@ -72,7 +72,7 @@ class Pipeline:
             resource_version=metadata["resourceVersion"],
             spec=spec,
             status=parse_status(body),
-            ineffective=metadata.get("annotations", {}).get(constants.ANNOTATION_INEFFECTIVE, ""),
+            ignored_fields=metadata.get("annotations", {}).get(constants.ANNOTATION_IGNORED_FIELDS, ""),
             kill=metadata.get("annotations", {}).get(constants.ANNOTATION_KILL, ""),
             is_deleting=bool(metadata.get("deletionTimestamp")),
             changed_at=changed_at,

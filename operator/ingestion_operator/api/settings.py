@@ -87,9 +87,9 @@ class Settings(KubernetesModel):
     """Longest time of one attempt of a pipeline without spec.timeout; 0: no limit."""
     scratch: ScratchSettings = ScratchSettings()
     pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
-    pending_limit: Duration = "10m"
+    start_timeout: Duration = "10m"
     """How long the pod of a run may take to start before the run fails."""
-    node_lost_limit: Duration = "15m"
+    node_lost_timeout: Duration = "15m"
     """How long the node of a running pod may be unreachable before the run fails."""
     warm_automations: Annotated[int, Field(ge=0, le=20)] = 0
     """How many pods wait for connection tests, with openmetadata-ingestion imported. The gateway keeps them."""

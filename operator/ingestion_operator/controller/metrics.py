@@ -102,7 +102,7 @@ class OperatorMetrics:
             self._reports.labels(outcome)
         for fate in ("sent", "dropped"):
             self._spans.labels(fate)
-        for reason in ("MissedSchedule", "SkippedWhileRunning"):
+        for reason in ("MissedSchedule", "JobAlreadyActive"):
             self._missed.labels(reason)
         for error in (_UNEXPECTED, *(kind.__name__ for kind in _ERRORS)):
             self._errors.labels(error)

@@ -42,7 +42,7 @@ class Timing:
     retry_limit: int
     max_active_runs: int
     timeout: str | None
-    ineffective: list[str]
+    ignored_fields: list[str]
 
 
 def timing(config: AirflowConfig, raw: Mapping[str, Any], unit: Literal["seconds", "days"], now: datetime) -> Timing:
@@ -55,7 +55,7 @@ def timing(config: AirflowConfig, raw: Mapping[str, Any], unit: Literal["seconds
         retry_limit=min(config.retries, _RETRIES_LIMIT),
         max_active_runs=min(config.max_active_runs, config.concurrency, _RUNS_LIMIT),
         timeout=_timeout(config.workflow_timeout, unit),
-        ineffective=sorted(f"{_FIELD}.{name}" for name in _ineffective(config, raw, now)),
+        ignored_fields=sorted(f"{_FIELD}.{name}" for name in _ineffective(config, raw, now)),
     )
 
 

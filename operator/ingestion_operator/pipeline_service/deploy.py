@@ -120,7 +120,7 @@ class Deployer:
             return
         if not taken.is_deployed or taken.bare_name != wanted.entity.name:
             raise Rejected(
-                "NameTaken",
+                "NameConflict",
                 f"IngestionPipeline {self._namespace}/{wanted.resource} exists and is another pipeline's: delete or "
                 "rename it. It was left alone",
             )

@@ -83,7 +83,7 @@ def desired(body: Mapping[str, Any], settings: Settings, now: datetime) -> Desir
             constants.ANNOTATION_ENTITY_NAME: entity.name,
             constants.ANNOTATION_ENTITY_FQN: fully_qualified_name,
             constants.ANNOTATION_ENTITY_ID: entity.id or None,
-            constants.ANNOTATION_INEFFECTIVE: ", ".join([*times.ineffective, *_ineffective(body)]) or None,
+            constants.ANNOTATION_IGNORED_FIELDS: ", ".join([*times.ignored_fields, *_ineffective(body)]) or None,
         },
         token=token,
         source_config=source_config_text(entity.source_config.config),

@@ -16,7 +16,7 @@ from ingestion_operator.pipeline_service.desired import Desired, without_none
 
 
 def check_same_pipeline(live: PipelineRecord, wanted: Desired) -> None:
-    """Raise Rejected (NameHeld) when a deployed resource stands for another pipeline, naming that one."""
+    """Raise Rejected (NameConflict) when a deployed resource stands for another pipeline, naming that one."""
     annotations = live.body()["metadata"].get("annotations", {})
     held_id = annotations.get(constants.ANNOTATION_ENTITY_ID, "")
     held_name = annotations.get(constants.ANNOTATION_ENTITY_FQN, "")
@@ -28,7 +28,7 @@ def check_same_pipeline(live: PipelineRecord, wanted: Desired) -> None:
 def check_unchanged(live: PipelineRecord, live_source_config: dict[str, Any] | None, wanted: Desired) -> None:
     """Raise Rejected when a deploy would change a resource that a user applied.
 
-    NameHeld: it is another pipeline. ManagedElsewhere: it is this one, and its spec would change. What only says
+    NameConflict: it is another pipeline. ManagedElsewhere: it is this one, and its spec would change. What only says
     how a value is stored (inline or in a Secret), the display name, the pause and what an entity cannot say are no
     difference.
     """
@@ -76,7 +76,7 @@ def _timing(spec: PipelineSpec) -> object:
 
 def _held(live: PipelineRecord, wanted: Desired, holder: str) -> Rejected:
     return Rejected(
-        "NameHeld",
+        "NameConflict",
         f"The pipeline name {wanted.entity.name!r} is held by {holder}, as IngestionPipeline "
         f"{live.namespace}/{live.name}. Nothing was changed: give {wanted.fully_qualified_name} another "
         "name, or delete the other pipeline",

@@ -88,7 +88,7 @@ class RunStarter:
             is_held=secret_text is not None,
         )
         job = self._create(run_job(pipeline, self._settings(), request), pipeline)
-        if secret_text is not None and constants.ANNOTATION_HOLD in job["metadata"].get("annotations", {}):
+        if secret_text is not None and constants.ANNOTATION_ADMISSION_HOLD in job["metadata"].get("annotations", {}):
             self._secrets.ensure(name, {constants.SOURCE_CONFIG_KEY: secret_text}, job_owner(job))
             self._release(job)
         return run
@@ -137,7 +137,7 @@ class RunStarter:
         return live
 
     def _release(self, job: dict[str, Any]) -> None:
-        metadata = {"uid": job["metadata"]["uid"], "annotations": {constants.ANNOTATION_HOLD: None}}
+        metadata = {"uid": job["metadata"]["uid"], "annotations": {constants.ANNOTATION_ADMISSION_HOLD: None}}
         released = self._cluster.merge_patch(
             JOBS,
             self._namespace,

@@ -22,7 +22,7 @@ class SecretStore:
     def ensure(self, name: str, values: Mapping[str, str], owner: dict[str, Any] | None = None) -> bool:
         """Make the Secret hold `values` by key, and belong to `owner`; return whether that took a write.
 
-        Raises Conflict when another client writes it at the same time or it is being deleted, Rejected (NameTaken)
+        Raises Conflict when another client writes it at the same time or it is being deleted, Rejected (NameConflict)
         for a Secret of that name that is not this program's.
         """
         metadata: dict[str, Any] = {"labels": {constants.LABEL_DEPLOYED_BY: constants.DEPLOYED_BY}}
@@ -63,7 +63,7 @@ class SecretStore:
         name = f"{self._namespace}/{live['metadata']['name']}"
         if live["metadata"].get("labels", {}).get(constants.LABEL_DEPLOYED_BY) != constants.DEPLOYED_BY:
             raise Rejected(
-                "NameTaken",
+                "NameConflict",
                 f"Secret {name} exists and was not made by a deploy: delete or rename it. It was left alone",
             )
         if live["metadata"].get("deletionTimestamp"):

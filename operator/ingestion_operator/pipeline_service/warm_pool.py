@@ -85,7 +85,7 @@ class WarmPool:
         if not settings.warm_automations and not self._may_have_jobs:
             return
         jobs = warm_slots.read(self._cluster.list(JOBS, self._namespace, WARM_POOL_LABELS))
-        limit = timedelta(seconds=duration_seconds(settings.pending_limit))
+        limit = timedelta(seconds=duration_seconds(settings.start_timeout))
         plan = warm_slots.plan(jobs, settings.warm_automations, warm_fingerprint(settings), limit, self._now())
         for job in plan.retire:
             self._retire(job)

@@ -67,7 +67,7 @@ def read(jobs: Iterable[Mapping[str, Any]]) -> list[WarmJob]:
     return sorted((_read(job) for job in jobs), key=lambda job: (job.created, job.name))
 
 
-def plan(jobs: Sequence[WarmJob], wanted: int, fingerprint: str, pending_limit: timedelta, now: datetime) -> Plan:
+def plan(jobs: Sequence[WarmJob], wanted: int, fingerprint: str, start_timeout: timedelta, now: datetime) -> Plan:
     """Return what to do: one waiting Job for each of the first `wanted` slots, and none beside them.
 
     One that fails is made again after a pause; one that is not ready in time, at once. What is outdated or too much
@@ -82,7 +82,7 @@ def plan(jobs: Sequence[WarmJob], wanted: int, fingerprint: str, pending_limit: 
             for job in own
             if job.is_waiting
             and (job.fingerprint == fingerprint or now < job.created + _SETTLING)
-            and (job.is_ready or now < job.created + pending_limit)
+            and (job.is_ready or now < job.created + start_timeout)
         ]
         staying = [job for job in usable if not job.is_leaving(now)]
         kept |= {job.uid for job in usable if job not in staying[1:]}
@@ -118,7 +118,7 @@ def take_patch(job: WarmJob, entity_name: str, seconds: int, now: datetime) -> d
         "metadata": {
             "resourceVersion": job.resource_version,
             "annotations": {
-                constants.ANNOTATION_TAKEN_AT: f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                constants.ANNOTATION_CLAIMED_AT: f"{now:%Y-%m-%dT%H:%M:%SZ}",
                 constants.ANNOTATION_ENTITY_NAME: entity_name,
             },
         },
@@ -135,7 +135,7 @@ def _read(job: Mapping[str, Any]) -> WarmJob:
     metadata, status = job["metadata"], job.get("status", {})
     annotations = metadata.get("annotations", {})
     conditions = _conditions(job)
-    is_taken = constants.ANNOTATION_TAKEN_AT in annotations
+    is_taken = constants.ANNOTATION_CLAIMED_AT in annotations
     slot = annotations.get(constants.ANNOTATION_WARM_SLOT, "")
     created = parse_timestamp(metadata["creationTimestamp"])
     assert created is not None  # noqa: S101  the API server writes it

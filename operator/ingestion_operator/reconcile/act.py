@@ -91,7 +91,7 @@ class Actor:
             raise Conflict(f"Job {job.namespace}/{job.name} has changed", code=409)
         containers = with_memory(body["spec"]["template"]["spec"]["containers"], memory)
         spec = {"suspend": False, "template": {"spec": {"containers": containers}}}
-        resumed = PatchJob(job, "resume it", {constants.ANNOTATION_MEMORY_STEP: None}, spec)
+        resumed = PatchJob(job, "resume it", {constants.ANNOTATION_NEXT_MEMORY_LIMIT: None}, spec)
         try:
             return self._patch(job, resumed.patch)
         except Invalid:  # Kubernetes before 1.36

@@ -208,7 +208,7 @@ class Children:
                 written = self._annotate(written, expected)
         except Invalid as error:
             raise Rejected(
-                "RefusedByKubernetes", f"Kubernetes refuses the CronJob of this pipeline: {error}", is_external=True
+                "CronJobRejected", f"Kubernetes refuses the CronJob of this pipeline: {error}", is_external=True
             ) from error
         except NotFound as error:
             raise Rejected(

@@ -106,7 +106,7 @@ def _check_owner(live: CronJob, pipeline: Pipeline) -> None:
         )
     if not is_ours:
         raise Rejected(
-            "NameTaken",
+            "NameConflict",
             f"{name} exists and does not belong to this pipeline: delete or rename it, or rename the pipeline. "
             "It is left unchanged",
             is_external=True,
@@ -133,8 +133,8 @@ def schedule_floor(live: CronJob, desired: dict[str, Any], pipeline: Pipeline, n
         return None
     start = pipeline.spec.schedule.start_date if pipeline.spec.schedule else None
     floor = now
-    opens_at = live.annotation(constants.ANNOTATION_OPENS_AT)
-    if start and live.is_suspended and same_schedule and opens_at == format_timestamp(start):
+    window_opens_at = live.annotation(constants.ANNOTATION_WINDOW_OPENS_AT)
+    if start and live.is_suspended and same_schedule and window_opens_at == format_timestamp(start):
         floor = min(now, start - timedelta(seconds=1))
     last = live.last_schedule_time
     return floor if last is None or last < floor else None

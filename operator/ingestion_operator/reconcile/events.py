@@ -84,7 +84,7 @@ def _invalid_kill(before: PipelineStatus, after: PipelineStatus) -> list[EventRe
     ready, was = condition(after, "Ready"), condition(before, "Ready")
     if ready is None or not ready.message.startswith(KILL) or (was is not None and was.message == ready.message):
         return []
-    return [EventRecord("Warning", "KillNotUnderstood", ready.message)]
+    return [EventRecord("Warning", "InvalidKillRequest", ready.message)]
 
 
 def _appeared(before: PipelineStatus, after: PipelineStatus, kind: str) -> list[EventRecord]:

@@ -82,4 +82,4 @@ class EventRecord:
 
 def permission_missing(error: Forbidden) -> Rejected:
     """Return what keeps a pipeline from being ready where the operator lacks a right."""
-    return Rejected("PermissionMissing", f"The operator lacks a permission: {error}", is_external=True)
+    return Rejected("Forbidden", f"The operator lacks a permission: {error}", is_external=True)

@@ -76,7 +76,7 @@ def current_runs(observed: Observed, settings: Settings, now: datetime) -> Runs:
     replaces = observed.pipeline.spec.concurrency.policy == "Replace"
     found = runs_of(jobs, pods, known, now, gone=observed.gone_jobs, replaces=replaces)
     runs = pending.with_waiting_since(found, known, jobs, pods, now)
-    return Runs(runs, pending.waiting(runs, jobs, pods, _duration(settings.pending_limit)))
+    return Runs(runs, pending.waiting(runs, jobs, pods, _duration(settings.start_timeout)))
 
 
 def make_plan(
@@ -95,8 +95,8 @@ def make_plan(
     kills = [stopping.stop(job, _KILL_CALLER, now) for job in stopping.to_kill(pipeline.kill, jobs, now)]
     limits = admission.Limits(spec.concurrency.max_active_runs, replaces=spec.concurrency.policy == "Replace")
     admitted = admission.decide(jobs, runs, limits, now, leftovers=count_leftovers(jobs, pods))
-    expired, expires_at = pending.expired(found.waiting, runs, settings.pending_limit, now)
-    lost, lost_at = pending.lost_too_long(runs, jobs, pods, settings.node_lost_limit, now)
+    expired, expires_at = pending.expired(found.waiting, runs, settings.start_timeout, now)
+    lost, lost_at = pending.lost_too_long(runs, jobs, pods, settings.node_lost_timeout, now)
     actions: list[JobAction] = [
         *(kill for kill in kills if kill is not None),
         *repetition.decide(jobs, runs),

@@ -58,7 +58,7 @@ class SecretChecks:
     def check(self, pipeline: Pipeline) -> tuple[Rejected, datetime] | None:
         """Return why a run would wait for a Secret for ever, and when to check again; None if all are there.
 
-        Reasons: SecretNotFound, SecretKeyNotFound, SecretAccessMissing. Raises ClusterError.
+        Reasons: SecretNotFound, SecretKeyNotFound, SecretForbidden. Raises ClusterError.
         """
         ready = condition(pipeline.status, "Ready")
         is_edited = ready is None or ready.observed_generation != pipeline.generation
@@ -113,7 +113,7 @@ def _problem(namespace: str, field: str, reference: KeyReference, secret: _Secre
     name = f"Secret {namespace}/{reference.name}"
     if secret.forbidden:
         return Rejected(
-            "SecretAccessMissing",
+            "SecretForbidden",
             f"{field} names {name}, which the operator may not read: let an administrator add {namespace} to "
             f"watch.namespaces of the Helm chart, or bind a Role that may get Secrets there ({secret.forbidden})",
             is_external=True,

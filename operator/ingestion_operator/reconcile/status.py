@@ -22,7 +22,7 @@ from ingestion_operator.runs.versions import VERSION_MISMATCH, VersionFinding
 
 RECONCILED: Final = "Reconciled"
 MISSED: Final = "MissedSchedule"
-SKIPPED: Final = "SkippedWhileRunning"
+SKIPPED: Final = "JobAlreadyActive"
 CLOCK_CHANGE: Final = "ClockChange"
 VERSION: Final = "ServerVersionMatches"
 OVERRIDDEN: Final = "Overridden"
@@ -146,8 +146,8 @@ def _ready(pipeline: Pipeline, children: ChildrenResult, now: datetime) -> Condi
     message = "The CronJob is in place"
     if pipeline.spec.retry.on_out_of_memory is not None:
         message += _unused_memory_steps(pipeline.spec.retry.on_out_of_memory.max_memory, children.cronjob)
-    if pipeline.ineffective:
-        message += f"; without effect here: {pipeline.ineffective}"
+    if pipeline.ignored_fields:
+        message += f"; without effect here: {pipeline.ignored_fields}"
     return _of(pipeline, "Ready", True, RECONCILED, message, now)
 
 

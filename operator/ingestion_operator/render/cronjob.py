@@ -37,7 +37,7 @@ def job_template(pipeline: Pipeline, settings: Settings, *, grows: bool = True) 
     annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
     sizes = _sizes(pipeline, template) if grows else []
     if sizes:
-        annotations[constants.ANNOTATION_MEMORY_SIZES] = ",".join(sizes)
+        annotations[constants.ANNOTATION_MEMORY_LIMITS] = ",".join(sizes)
     return {
         "metadata": {"labels": labels(pipeline), "annotations": annotations},
         "spec": _job_spec(pipeline, template, pipeline.spec.retry.limit + len(sizes)),
@@ -111,7 +111,7 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
     if schedule is not None:
         cron, time_zone = normalise_cron(schedule.cron), zone(schedule.time_zone).key
         if schedule.start_date is not None and now < schedule.start_date and not spec.suspend:
-            annotations[constants.ANNOTATION_OPENS_AT] = format_timestamp(schedule.start_date)
+            annotations[constants.ANNOTATION_WINDOW_OPENS_AT] = format_timestamp(schedule.start_date)
     body: dict[str, Any] = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",

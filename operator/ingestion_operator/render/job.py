@@ -39,7 +39,7 @@ def run_job(pipeline: Pipeline, settings: Settings, request: RunRequest) -> dict
             | ({constants.LABEL_QUEUE_NAME: request.queue_name} if request.queue_name else {}),
             "annotations": metadata["annotations"]
             | {constants.ANNOTATION_REQUESTED_AT: request.requested_at}
-            | ({constants.ANNOTATION_HOLD: "secret"} if request.is_held else {}),
+            | ({constants.ANNOTATION_ADMISSION_HOLD: "secret"} if request.is_held else {}),
             "ownerReferences": [owner_reference(pipeline)],
         },
         "spec": spec

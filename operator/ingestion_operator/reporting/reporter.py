@@ -166,7 +166,7 @@ class Reporter:
         try:
             secret = self._cluster.get(SECRETS, namespace, reference.name)
         except Forbidden as error:
-            raise Rejected("PermissionMissing", f"The operator may not read {name}: {error}") from error
+            raise Rejected("Forbidden", f"The operator may not read {name}: {error}") from error
         except ClusterError as error:
             raise _TokenUnread(str(error)) from error
         value = (secret or {}).get("data", {}).get(reference.key)

@@ -54,7 +54,7 @@ def decide(jobs: Sequence[Job], runs: Sequence[Run], limits: Limits, now: dateti
     under_way = [job for job in jobs if not job.is_suspended or is_between_sizes(job)]
     suspended = [job for job in jobs if job not in under_way and not job.is_deleting]
     waiting = [job for job in suspended if _is_queued_here(job)]
-    held = [job for job in waiting if constants.ANNOTATION_HOLD in job.annotations]
+    held = [job for job in waiting if constants.ANNOTATION_ADMISSION_HOLD in job.annotations]
     queued = [job for job in waiting if job not in held]
     active = [job for job in under_way if not _has_ended(job, ended) and not _is_continued(job)]
     late = [job for job in held if job.created + HOLD_LIMIT <= now]
@@ -159,4 +159,4 @@ def _has_ended(job: Job, ended: set[str]) -> bool:
 
 def _is_continued(job: Job) -> bool:
     """Return whether the run continues in another Job, which has the slot."""
-    return constants.ANNOTATION_CONTINUED_BY in job.annotations
+    return constants.ANNOTATION_REPLACED_BY in job.annotations

@@ -195,9 +195,9 @@ def stop_time(job: Job) -> datetime | None:
 
 def _verdict(job: Job) -> tuple[str, str] | None:
     """Return reason and message of a run whose Job the operator ended."""
-    if constants.ANNOTATION_GAVE_UP not in job.annotations:
+    if constants.ANNOTATION_TERMINATED_REASON not in job.annotations:
         return None
-    reason, _, message = job.annotation(constants.ANNOTATION_GAVE_UP).partition(": ")
+    reason, _, message = job.annotation(constants.ANNOTATION_TERMINATED_REASON).partition(": ")
     return reason[:64], message
 
 
@@ -207,7 +207,7 @@ def _was_stopped(job: Job, last: Pod | None, job_reason: str | None) -> bool:
     if stop is None:
         return False
     end = last.end_time if last else None
-    if constants.ANNOTATION_MEMORY_STEP in job.annotations:
+    if constants.ANNOTATION_NEXT_MEMORY_LIMIT in job.annotations:
         return True  # it was suspended for more memory when its end was requested
     # The Job has no deadline but the one that ends it.
     return job_reason == "DeadlineExceeded" or (end is not None and end >= stop)
@@ -215,7 +215,7 @@ def _was_stopped(job: Job, last: Pod | None, job_reason: str | None) -> bool:
 
 def _stopped(job: Job, last: Pod | None, job_end: datetime) -> _State:
     end = (last.end_time if last else None) or job_end
-    if constants.ANNOTATION_HOLD in job.annotations:
+    if constants.ANNOTATION_ADMISSION_HOLD in job.annotations:
         return "stopped", "Abandoned", "The run's own configuration was never written: start it again", end
     has_started = (last is not None and last.start_time is not None) or has_grown(job)
     suffix = "" if has_started else " before it began"

@@ -33,15 +33,15 @@ _ANNOTATIONS: Final = frozenset(
         constants.ANNOTATION_SCHEDULED_AT,
         constants.ANNOTATION_REQUESTED_AT,
         constants.ANNOTATION_ADMITTED_AT,
-        constants.ANNOTATION_HOLD,
+        constants.ANNOTATION_ADMISSION_HOLD,
         constants.ANNOTATION_STOP,
         constants.ANNOTATION_STOPPED_BY,
-        constants.ANNOTATION_GAVE_UP,
-        constants.ANNOTATION_MEMORY_SIZES,
-        constants.ANNOTATION_MEMORY_STEP,
-        constants.ANNOTATION_MEMORY_REFUSED,
-        constants.ANNOTATION_CONTINUED_BY,
-        constants.ANNOTATION_OPENS_AT,
+        constants.ANNOTATION_TERMINATED_REASON,
+        constants.ANNOTATION_MEMORY_LIMITS,
+        constants.ANNOTATION_NEXT_MEMORY_LIMIT,
+        constants.ANNOTATION_MEMORY_RESIZE_ERROR,
+        constants.ANNOTATION_REPLACED_BY,
+        constants.ANNOTATION_WINDOW_OPENS_AT,
         constants.ANNOTATION_FINGERPRINT,
         constants.ANNOTATION_GENERATION,
     }
@@ -227,7 +227,7 @@ def read_cronjob(body: Mapping[str, Any]) -> CronJob:
         starting_deadline_seconds=spec.get("startingDeadlineSeconds"),
         last_schedule_time=read_time((body.get("status") or {}).get("lastScheduleTime")),
         memory_limit=_memory_limit(template.get("spec") or {}),
-        has_memory_steps=constants.ANNOTATION_MEMORY_SIZES in annotations,
+        has_memory_steps=constants.ANNOTATION_MEMORY_LIMITS in annotations,
     )
 
 

@@ -55,14 +55,16 @@ def fail(job: Job, reason: str, message: str) -> PatchJob:
     return PatchJob(
         job,
         f"end it ({reason})",
-        annotations={constants.ANNOTATION_GAVE_UP: f"{reason}: {cut(message, constants.MESSAGE_LIMIT_BYTES)}"},
+        annotations={
+            constants.ANNOTATION_TERMINATED_REASON: f"{reason}: {cut(message, constants.MESSAGE_LIMIT_BYTES)}"
+        },
         spec={"activeDeadlineSeconds": DEADLINE_SECONDS},
     )
 
 
 def is_ending(job: Job) -> bool:
     """Return whether the Job has ended or its end is requested."""
-    requests = {constants.ANNOTATION_STOP, constants.ANNOTATION_GAVE_UP}
+    requests = {constants.ANNOTATION_STOP, constants.ANNOTATION_TERMINATED_REASON}
     return job.has_finished or job.is_deleting or bool(job.annotations.keys() & requests)
 
 

@@ -157,7 +157,7 @@ def test_another_pipeline_of_the_same_bare_name_is_refused_and_nothing_is_writte
     before = state(world)
     with pytest.raises(Rejected) as caught:
         world.client.deploy_pipeline(entity(service="crm", id=OTHER_ID, jwt=token("other-bot")))
-    assert caught.value.reason == "NameHeld"
+    assert caught.value.reason == "NameConflict"
     assert "shop.nightly" in caught.value.message
     assert RESOURCE in caught.value.message
     assert state(world) == before
@@ -202,7 +202,7 @@ def test_two_names_with_one_hash_are_told_apart(world: World) -> None:
         world.client.run_pipeline("nightly")
     with pytest.raises(Rejected) as caught:
         world.client.deploy_pipeline(entity())
-    assert caught.value.reason == "NameTaken"
+    assert caught.value.reason == "NameConflict"
 
 
 def test_a_status_written_meanwhile_is_no_reason_to_fail(world: World) -> None:
@@ -286,16 +286,16 @@ def test_a_deploy_that_could_not_be_rendered_writes_nothing(world: World) -> Non
 def test_what_has_no_effect_is_named_on_the_resource_and_goes_with_its_cause(world: World) -> None:
     world.client.deploy_pipeline(entity(airflowConfig=airflow(email="ada@example.org", pipelineCatchup=True)))
     annotations = pipeline(world)["metadata"]["annotations"]
-    assert annotations[constants.ANNOTATION_INEFFECTIVE] == "airflowConfig.email, airflowConfig.pipelineCatchup"
+    assert annotations[constants.ANNOTATION_IGNORED_FIELDS] == "airflowConfig.email, airflowConfig.pipelineCatchup"
     world.client.deploy_pipeline(entity())
-    assert constants.ANNOTATION_INEFFECTIVE not in pipeline(world)["metadata"]["annotations"]
+    assert constants.ANNOTATION_IGNORED_FIELDS not in pipeline(world)["metadata"]["annotations"]
 
 
 def test_a_resource_that_holds_the_derived_name_without_being_the_pipeline_is_left_alone(world: World) -> None:
     world.cluster.put(PIPELINES, manifest(RESOURCE, fullyQualifiedName="shop.other"))
     with pytest.raises(Rejected) as caught:
         world.client.deploy_pipeline(entity())
-    assert caught.value.reason == "NameTaken"
+    assert caught.value.reason == "NameConflict"
 
 
 def test_a_secret_of_somebody_else_is_left_alone(world: World) -> None:

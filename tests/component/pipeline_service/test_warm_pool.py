@@ -92,7 +92,7 @@ def waiting(world: World) -> list[str]:
     return [
         job["metadata"]["name"]
         for job in warm(world)
-        if constants.ANNOTATION_TAKEN_AT not in job["metadata"]["annotations"]
+        if constants.ANNOTATION_CLAIMED_AT not in job["metadata"]["annotations"]
         and job["spec"]["activeDeadlineSeconds"] > 1
     ]
 

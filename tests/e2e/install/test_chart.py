@@ -261,7 +261,7 @@ def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
         return status, reason
 
     wait_for("the listed one", lambda: ready(NAMESPACE)[0] == "True", timeout=30)
-    wait_for("the other one", lambda: ready(elsewhere) == ("False", "SecretAccessMissing"), timeout=30)
+    wait_for("the other one", lambda: ready(elsewhere) == ("False", "SecretForbidden"), timeout=30)
     assert "CronJob" in installed.cluster.kubectl("-n", elsewhere, "get", "cronjobs", "-o", "yaml")
     wait_for("the gateway to be content", lambda: problems(installed.cluster, NAMESPACE) == [], timeout=30)
     role = f"ingestion-operator:{NAMESPACE}:{RELEASE}"

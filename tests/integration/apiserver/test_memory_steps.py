@@ -131,7 +131,7 @@ def test_the_same_job_is_suspended_gets_more_memory_and_goes_on(scene: Callable[
     pod = found.pod()
     assert limit_of(pod["spec"]) == "512Mi"
     (job,) = found.jobs()
-    assert constants.ANNOTATION_MEMORY_STEP not in job["metadata"]["annotations"]
+    assert constants.ANNOTATION_NEXT_MEMORY_LIMIT not in job["metadata"]["annotations"]
     found.end(pod, 0, "Completed")
     found.look()
     assert (found.run.id, found.run.state) == (found.run_id, "success")
@@ -209,7 +209,7 @@ def test_where_the_template_is_immutable_the_run_goes_on_in_another_job(
     assert pod["metadata"]["annotations"][constants.ANNOTATION_RUN_ID] == found.run_id
     found.look()
     old, new = found.jobs()
-    assert old["metadata"]["annotations"][constants.ANNOTATION_CONTINUED_BY] == new["metadata"]["name"]
+    assert old["metadata"]["annotations"][constants.ANNOTATION_REPLACED_BY] == new["metadata"]["name"]
     assert new["metadata"]["ownerReferences"][0]["uid"] == old["metadata"]["ownerReferences"][0]["uid"]
     assert (found.run.id, found.run.job) == (found.run_id, new["metadata"]["name"])
     found.end(pod, 0, "Completed")

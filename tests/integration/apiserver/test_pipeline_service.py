@@ -115,7 +115,7 @@ def test_what_an_entity_no_longer_says_goes_and_what_others_added_stays(
     assert "endDate" not in spec["schedule"]
     assert (spec["history"]["successful"], spec["podTemplate"]) == (9, added["podTemplate"])
     assert spec["suspend"] is True
-    assert constants.ANNOTATION_INEFFECTIVE not in body["metadata"]["annotations"]
+    assert constants.ANNOTATION_IGNORED_FIELDS not in body["metadata"]["annotations"]
 
 
 def test_many_replicas_that_deploy_two_pipelines_of_one_name_at_once_leave_one_whole(
@@ -140,7 +140,7 @@ def test_many_replicas_that_deploy_two_pipelines_of_one_name_at_once_leave_one_w
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(deploy, range(8)))
     winner = stored(api, namespace, "contested")["spec"]["service"]["name"]
-    assert sorted(answers) == sorted(["NameHeld"] * 4 + [winner] * 4)
+    assert sorted(answers) == sorted(["NameConflict"] * 4 + [winner] * 4)
     secret = api.get(SECRETS, namespace, f"{resource_name('contested')}-source-config")
     assert secret is not None
     assert "unchanged" in clients[0].deploy_pipeline(next(b for b in bodies if b["service"]["name"] == winner)).reason

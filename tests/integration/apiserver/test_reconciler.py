@@ -142,7 +142,7 @@ def test_a_cronjob_of_somebody_else_is_left_alone(cluster: CountingCluster, name
     before = cluster.create(CRONJOBS, foreign)
     with pytest.raises(Rejected) as caught:
         CronJobs(cluster).reconcile(found, SETTINGS, NOW)
-    assert caught.value.reason == "NameTaken"
+    assert caught.value.reason == "NameConflict"
     after = cluster.get(CRONJOBS, namespace, "taken")
     assert after is not None
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
@@ -176,7 +176,7 @@ def test_what_kubernetes_does_not_take_is_rejected_with_its_words(cluster: Count
     found = store(cluster, namespace, "refused", podTemplate={"container": {"resources": resources}})
     with pytest.raises(Rejected, match="must be less than or equal to memory limit") as caught:
         CronJobs(cluster).reconcile(found, SETTINGS, NOW)
-    assert caught.value.reason == "RefusedByKubernetes"
+    assert caught.value.reason == "CronJobRejected"
 
 
 @pytest.mark.parametrize("cron", ["*/15 0-6,20-22/2 1,15 jan-MAR Mon-fri", "5/10 * * * SUN", "0 2 * * 5-7", "@weekly",

@@ -67,7 +67,7 @@ def test_every_setting_is_a_value() -> None:
         (("b-c", "a"), ("c", "a-b")),
     ],
 )
-@pytest.mark.parametrize("scope", ["release", "cluster"])
+@pytest.mark.parametrize("scope", ["namespace", "cluster"])
 def test_two_releases_have_no_object_in_common(one: tuple[str, str], other: tuple[str, str], scope: str) -> None:
     names: Counter[tuple[str, str, str]] = Counter()
     for release, namespace in (one, other):

@@ -12,7 +12,7 @@ import time
 
 from testcluster import binaries
 from testcluster import cluster as clusters
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import say
 from testing.machine import facts
 from tests.scenarios.faults import document, report
@@ -47,7 +47,7 @@ def main() -> int:
         with open_environment(cluster) as environment:
             results, counts = run_all(environment, cases, arguments.rounds)
         remove_leftovers(cluster)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"chaos: {error}")
         return 1
     print(report.table(results))

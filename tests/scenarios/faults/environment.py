@@ -89,7 +89,7 @@ class Environment:
             "settings": in_force,
             "gateway": {"enabled": False},
             "crds": {"enabled": False},
-            "watch": {"scope": "list", "namespaces": watched} if watched else {"scope": "release"},
+            "watch": {"scope": "namespaces", "namespaces": watched} if watched else {"scope": "namespace"},
             "operator": {
                 "replicas": case.setup.replicas,
                 "extraEnv": [{"name": name, "value": value} for name, value in variables.items()],

@@ -9,7 +9,7 @@ from typing import Final
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.errors import ClusterError
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import say, step
 from testing.fake_openmetadata_client import FakeServerError
 from tests.scenarios.faults import report
@@ -19,7 +19,7 @@ from tests.scenarios.faults.installation import Installation
 from tests.scenarios.faults.trial import Trial
 from tests.scenarios.faults.verdict import Counts
 
-_FAILURES: Final = (AssertionError, TestBedError, ClusterError, ApiException, FakeServerError, OSError)
+_FAILURES: Final = (AssertionError, TestClusterError, ClusterError, ApiException, FakeServerError, OSError)
 
 SHARED_AT_ONCE: Final = 3
 """Cases that disturb nothing: more interpreters that start at once would slow each other down on two cores."""

@@ -34,7 +34,7 @@ PENDING_LIMIT: Final = "45s"
 NODE_LOST_LIMIT: Final = "30s"
 """How long a node may be silent; more than a kubelet needs to come back."""
 
-LIMITS: Final = {"pendingLimit": PENDING_LIMIT, "nodeLostLimit": NODE_LOST_LIMIT}
+LIMITS: Final = {"startTimeout": PENDING_LIMIT, "nodeLostTimeout": NODE_LOST_LIMIT}
 SELECTOR: Final = f"app.kubernetes.io/name={OPERATOR}"
 
 

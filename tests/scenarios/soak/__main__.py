@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict
 
 from testcluster import cluster as testbed
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
 from testcluster.progress import say
 from testing.installation import install_definition
@@ -38,7 +38,7 @@ def main() -> int:
         bed = testbed.up()
         install_definition(bed)
         result = soak(bed, folder, seed=arguments.seed, seconds=60 * arguments.minutes, scale=LONG)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"soak: {error}")
         say(f"seed {arguments.seed}; steps and logs: {folder}")
         return 1

@@ -220,6 +220,6 @@ def _settings(archive: Path) -> dict[str, Any]:
         "defaultServerVersion": "2.0",
         # The played kubelet speaks for the pods: no node may take them.
         "podTemplate": {"spec": {"nodeSelector": {f"{constants.GROUP}/soak": "nowhere"}}},
-        "pendingLimit": "1h",
+        "startTimeout": "1h",
         "logArchive": {"url": f"file://{archive}"},
     }

@@ -12,7 +12,7 @@ import time
 
 from testcluster import cluster as testbed
 from testcluster import images
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import say
 from testing.machine import facts
 from testing.site import Credentials, open_site, remove
@@ -49,7 +49,7 @@ def main() -> int:
             results = play_all(stage, cases, arguments.at_once)
             refused = bad_calls(stage)
         remove(bed, NAMESPACE)
-    except (TestBedError, AssertionError) as error:
+    except (TestClusterError, AssertionError) as error:
         say(f"test-types: {error}")
         return 1
     print(report.table(results))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.progress import say, step
 from testing.fake_openmetadata_client import FakeServerError
 from tests.scenarios.types.case import Case, Result, deviations
@@ -22,7 +22,7 @@ def play(stage: Stage, case: Case) -> Result:
                 case.check(stage)
         except (
             AssertionError,
-            TestBedError,
+            TestClusterError,
             FakeServerError,
             HTTPException,
             OSError,

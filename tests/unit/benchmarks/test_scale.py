@@ -12,7 +12,7 @@ from benchmarks.scale.audit import AuditLog, Calls
 from benchmarks.scale.growth import exponent
 from benchmarks.scale.relay import Relay
 from ingestion_operator.gateway.server import listen
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 USER = "system:serviceaccount:scale:ingestion-operator"
 
@@ -84,7 +84,7 @@ def test_a_log_that_was_rotated_twice_is_an_error(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text(_event("get", "new"))
     other.rename(path)
-    with pytest.raises(TestBedError, match="rotated more than once"):
+    with pytest.raises(TestClusterError, match="rotated more than once"):
         log.read(Calls())
 
 

@@ -17,7 +17,7 @@ from benchmarks.scale.pod_status import ended, running
 from benchmarks.scale.subject import OPERATOR_MODULE, VARIABLE, Subject
 from benchmarks.scale.work import Work, per_reconcile, per_run
 from ingestion_operator.runs.outcome import parse_outcome
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
 
 FIRST = datetime(2026, 1, 1, 23, 50, tzinfo=UTC)
@@ -127,7 +127,7 @@ def test_this_checkout_is_measured_unless_one_is_named(monkeypatch: pytest.Monke
 
 def test_a_folder_that_is_no_checkout_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(TestBedError, match="is not a checkout of this project"):
+    with pytest.raises(TestClusterError, match="is not a checkout of this project"):
         Subject.named()
 
 

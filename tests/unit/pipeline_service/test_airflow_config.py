@@ -127,7 +127,7 @@ def test_a_timeout_of_more_than_a_year_is_refused(unit: Literal["seconds", "days
     ],
 )
 def test_what_is_asked_for_in_vain_is_named_and_nothing_else(changes: dict[str, Any], named: list[str]) -> None:
-    assert read(**changes).ineffective == named
+    assert read(**changes).ignored_fields == named
 
 
 @given(

@@ -113,7 +113,7 @@ def test_tokens_of_one_bot_at_two_servers_do_not_share_a_secret() -> None:
 def test_what_has_no_effect_outside_the_schedule_is_named_too() -> None:
     connection = entity()["openMetadataServerConnection"] | {"sslConfig": {"caCertificate": "x"}, "clusterName": "blue"}
     wanted = desired(entity(openMetadataServerConnection=connection, raiseOnError=False), settings(), NOW)
-    assert wanted.annotations["ingestion.openmetadata.org/ineffective"] == (
+    assert wanted.annotations["ingestion.openmetadata.org/ignored-fields"] == (
         "openMetadataServerConnection.sslConfig, openMetadataServerConnection.clusterName, raiseOnError"
     )
 

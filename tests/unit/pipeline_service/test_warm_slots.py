@@ -12,7 +12,7 @@ from testing.objects import Body
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WANTED = "as-wanted"
 LIMIT = timedelta(minutes=10)
-TAKEN = {constants.ANNOTATION_TAKEN_AT: "2026-03-01T11:59:00Z"}
+TAKEN = {constants.ANNOTATION_CLAIMED_AT: "2026-03-01T11:59:00Z"}
 
 
 def moment(age: float) -> str:

@@ -24,11 +24,11 @@ def reasons(before: PipelineStatus, after: PipelineStatus) -> list[tuple[str, st
 def test_readiness_gets_an_event_when_it_or_its_reason_changes() -> None:
     ready = status_of(pipeline())
     refused = status_of(pipeline(), children=ChildrenResult(blocker=REFUSED))
-    other = status_of(pipeline(), children=ChildrenResult(blocker=Rejected("NameTaken", "x")))
+    other = status_of(pipeline(), children=ChildrenResult(blocker=Rejected("NameConflict", "x")))
     assert reasons(PipelineStatus(), ready) == []  # thousands may come at once
     assert reasons(PipelineStatus(), refused) == [("Warning", "UnknownTimeZone")]
     assert reasons(ready, refused) == [("Warning", "UnknownTimeZone")]
-    assert reasons(refused, other) == [("Warning", "NameTaken")]
+    assert reasons(refused, other) == [("Warning", "NameConflict")]
     assert reasons(other, ready) == [("Normal", "Reconciled")]
     assert reasons(ready, ready) == []
 

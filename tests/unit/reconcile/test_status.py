@@ -107,14 +107,14 @@ def test_readiness_says_that_a_container_has_no_memory_limit() -> None:
     found = pipeline(retry={"onOutOfMemory": {"maxMemory": "8Gi"}})
     body = deepcopy(cronjob(found, settings(), NOW))
     job_template = body["spec"]["jobTemplate"]
-    del job_template["metadata"]["annotations"][constants.ANNOTATION_MEMORY_SIZES]
+    del job_template["metadata"]["annotations"][constants.ANNOTATION_MEMORY_LIMITS]
     del job_template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
     ready = condition_of(status_of(found, children=ChildrenResult(record(body))), "Ready")
     assert ready.message.endswith("spec.retry.onOutOfMemory has no effect: there is no memory limit")
 
 
 def test_readiness_names_settings_of_the_entity_without_effect() -> None:
-    found = replace(pipeline(), ineffective="retryDelay, email")
+    found = replace(pipeline(), ignored_fields="retryDelay, email")
     ready = condition_of(status_of(found), "Ready")
     assert ready.status == "True"
     assert ready.message.endswith("without effect here: retryDelay, email")
@@ -306,7 +306,7 @@ def test_all_conditions_together_are_stable_after_one_write() -> None:
 
 
 def test_a_message_is_cut_to_what_a_status_takes() -> None:
-    children = blocked(Rejected("RefusedByKubernetes", "é" * 2000))
+    children = blocked(Rejected("CronJobRejected", "é" * 2000))
     ready = condition_of(status_of(pipeline(), children=children), "Ready")
     assert len(ready.message.encode()) <= constants.MESSAGE_LIMIT_BYTES
     assert ready.message.endswith("…")

@@ -115,7 +115,7 @@ def test_the_cronjob_is_suspended_without_schedule_when_paused_and_outside_its_d
 
 
 @pytest.mark.parametrize(
-    ("changes", "opens_at"),
+    ("changes", "window_opens_at"),
     [
         ({"schedule": {"cron": "@daily", "startDate": at(60)}}, at(60)),
         ({"schedule": {"cron": "@daily", "startDate": at(-60)}}, None),
@@ -124,9 +124,9 @@ def test_the_cronjob_is_suspended_without_schedule_when_paused_and_outside_its_d
     ],
     ids=str,
 )
-def test_a_cronjob_that_waits_for_its_start_date_says_so(changes: Body, opens_at: str | None) -> None:
+def test_a_cronjob_that_waits_for_its_start_date_says_so(changes: Body, window_opens_at: str | None) -> None:
     annotations = cronjob(pipeline(**changes), settings(), NOW)["metadata"]["annotations"]
-    assert annotations.get(constants.ANNOTATION_OPENS_AT) == opens_at
+    assert annotations.get(constants.ANNOTATION_WINDOW_OPENS_AT) == window_opens_at
 
 
 def test_only_time_passing_a_boundary_changes_the_fingerprint() -> None:

@@ -89,7 +89,7 @@ def test_a_run_keeps_its_slot_until_it_has_ended() -> None:
 
 
 def test_a_held_run_lets_others_pass_and_is_abandoned() -> None:
-    held = waiting("held", {constants.ANNOTATION_HOLD: "secret"})
+    held = waiting("held", {constants.ANNOTATION_ADMISSION_HOLD: "secret"})
     found = settle([held, waiting("next", created=1)])
     assert found.admit == ["next"]
     assert found.requeue_at == NOW + HOLD_LIMIT
@@ -134,7 +134,10 @@ OLD = job("old", scheduled=False)
         ([OLD, waiting("new", created=9)], Decided(replace=["old"])),
         ([OLD, waiting("mid", created=5), waiting("new", created=9)], Decided(replace=["old", "mid"])),
         ([waiting("mid", created=5), waiting("new", created=9)], Decided(replace=["mid"], admit=["new"])),
-        ([OLD, waiting("held", {constants.ANNOTATION_HOLD: "secret"}, created=9)], Decided(requeue_at=LATER_HOLD)),
+        (
+            [OLD, waiting("held", {constants.ANNOTATION_ADMISSION_HOLD: "secret"}, created=9)],
+            Decided(requeue_at=LATER_HOLD),
+        ),
         ([OLD, job("tick", created=9)], Decided(replace=["old"], requeue=["tick"])),
         ([job("tick"), job("by-kubectl", created=9, scheduled=False)], Decided(replace=["tick"])),
         ([waiting("late", created=5), job("new", created=9, scheduled=False)], Decided(replace=["late"])),
@@ -175,7 +178,7 @@ def test_a_run_that_continues_in_another_job_is_as_old_as_it_was() -> None:
 MARKS: list[dict[str, str]] = [
     {},
     {},
-    {constants.ANNOTATION_HOLD: "secret"},
+    {constants.ANNOTATION_ADMISSION_HOLD: "secret"},
     {constants.ANNOTATION_STOP: at(1)},
     {constants.ANNOTATION_ADMITTED_AT: at(1)},
 ]
@@ -211,7 +214,9 @@ def test_never_more_runs_are_active_than_allowed_by_an_admission(
     assert not found.admit or len(active) + len(found.admit) <= limit
     assert not found.admit or not found.requeue
     for body in jobs:
-        requests = {constants.ANNOTATION_HOLD, constants.ANNOTATION_STOP} & body["metadata"]["annotations"].keys()
+        requests = {constants.ANNOTATION_ADMISSION_HOLD, constants.ANNOTATION_STOP} & body["metadata"][
+            "annotations"
+        ].keys()
         assert not requests or body["metadata"]["name"] not in found.admit
 
 
@@ -230,7 +235,7 @@ def test_with_replace_one_run_at_most_is_not_stopped(world: tuple[list[Body], li
         for body in jobs
         if not body["status"].get("conditions")
         and body["metadata"]["name"] not in {*found.replace, *stopped, *ended}
-        and not body["metadata"]["annotations"].keys() & {constants.ANNOTATION_HOLD}
+        and not body["metadata"]["annotations"].keys() & {constants.ANNOTATION_ADMISSION_HOLD}
         and not (body["spec"]["suspend"] and constants.ANNOTATION_ADMITTED_AT in body["metadata"]["annotations"])
     ]
     assert len(left) <= 1

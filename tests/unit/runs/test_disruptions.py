@@ -47,7 +47,7 @@ def decided(body: Body, pods: list[Body], known: list[Run] | None = None, limit:
 
 
 def verdict(patch: PatchJob) -> str:
-    return str(patch.annotations[constants.ANNOTATION_GAVE_UP])
+    return str(patch.annotations[constants.ANNOTATION_TERMINATED_REASON])
 
 
 def ended_with(body: Body, patch: PatchJob) -> Body:
@@ -162,7 +162,7 @@ def test_memory_steps_are_not_taken_for_retries() -> None:
     assert decided(body, [out_of_memory, evicted(1, memory="1Gi"), evicted(2, memory="1Gi")]) != []
 
 
-@pytest.mark.parametrize("key", [constants.ANNOTATION_STOP, constants.ANNOTATION_GAVE_UP])
+@pytest.mark.parametrize("key", [constants.ANNOTATION_STOP, constants.ANNOTATION_TERMINATED_REASON])
 def test_a_job_that_is_ending_is_not_ended_again(key: str) -> None:
     body, pods = job(), [disrupted(number) for number in range(9)]
     body["metadata"]["annotations"][key] = at(0)

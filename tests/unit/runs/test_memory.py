@@ -21,7 +21,7 @@ def bad(name: str, memory: str = "512Mi", **more: Any) -> Body:
 
 
 def annotated(body: Body, **annotations: str) -> Body:
-    keys = {"stop": constants.ANNOTATION_STOP, "refused": constants.ANNOTATION_MEMORY_REFUSED}
+    keys = {"stop": constants.ANNOTATION_STOP, "refused": constants.ANNOTATION_MEMORY_RESIZE_ERROR}
     body["metadata"]["annotations"] |= {keys[name]: value for name, value in annotations.items()}
     return body
 

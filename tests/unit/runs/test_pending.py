@@ -127,7 +127,7 @@ def test_events_are_read_where_the_pod_names_no_cause(pods: list[Body], uid: str
     assert wait.events_of == uid
 
 
-@pytest.mark.parametrize("mark", [constants.ANNOTATION_STOP, constants.ANNOTATION_GAVE_UP])
+@pytest.mark.parametrize("mark", [constants.ANNOTATION_STOP, constants.ANNOTATION_TERMINATED_REASON])
 def test_a_run_that_is_being_ended_waits_for_nothing(mark: str) -> None:
     found = started(job())
     found["metadata"]["annotations"][mark] = at(30)
@@ -237,11 +237,11 @@ def test_a_run_on_a_silent_node_is_ended_after_the_limit() -> None:
     assert lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=360)) == ([], NOW + timedelta(seconds=361))
     (patch,), again_at = lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=361))
     assert again_at is None
-    assert str(patch.annotations[constants.ANNOTATION_GAVE_UP]).startswith(
+    assert str(patch.annotations[constants.ANNOTATION_TERMINATED_REASON]).startswith(
         "NodeLost: The node did not report for 5 minutes"
     )
     assert patch.spec == {"activeDeadlineSeconds": 1}
-    found["metadata"]["annotations"][constants.ANNOTATION_GAVE_UP] = "NodeLost: x"
+    found["metadata"]["annotations"][constants.ANNOTATION_TERMINATED_REASON] = "NodeLost: x"
     assert lost_too_long(runs, job_records([found]), of_job, "5m", NOW + timedelta(hours=1)) == ([], None)
 
 

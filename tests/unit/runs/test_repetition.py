@@ -19,7 +19,7 @@ SUSPENDED = growing("1Gi", step="1Gi", failed=1)
 
 
 def annotated(body: Body, **annotations: str) -> Body:
-    keys = {"continued_by": constants.ANNOTATION_CONTINUED_BY, "stop": constants.ANNOTATION_STOP}
+    keys = {"replaced_by": constants.ANNOTATION_REPLACED_BY, "stop": constants.ANNOTATION_STOP}
     return body | {
         "metadata": body["metadata"]
         | {"annotations": body["metadata"]["annotations"] | {keys[name]: value for name, value in annotations.items()}}
@@ -40,7 +40,7 @@ def patch(*bodies: Body, run: Run | None = None) -> tuple[str, dict[str, Any], d
 
 def test_a_job_that_ran_out_of_memory_is_suspended() -> None:
     name, annotations, spec = patch(growing("1Gi", retries=1))
-    assert (name, annotations) == ("nightly-1", {constants.ANNOTATION_MEMORY_STEP: "1Gi"})
+    assert (name, annotations) == ("nightly-1", {constants.ANNOTATION_NEXT_MEMORY_LIMIT: "1Gi"})
     assert spec == {"suspend": True, "backoffLimit": 2}
 
 
@@ -70,13 +70,13 @@ def test_the_first_job_names_the_one_that_continues() -> None:
     body = growing("1Gi", step="1Gi")
     name = successor_name(read_job(body))
     other = job(name, created=70, run_id="uid-nightly-1")
-    assert patch(body, other) == ("nightly-1", {constants.ANNOTATION_CONTINUED_BY: name}, {})
-    assert continued(read_job(body), name).annotations == {constants.ANNOTATION_CONTINUED_BY: name}
+    assert patch(body, other) == ("nightly-1", {constants.ANNOTATION_REPLACED_BY: name}, {})
+    assert continued(read_job(body), name).annotations == {constants.ANNOTATION_REPLACED_BY: name}
 
 
 def test_a_stop_of_the_first_job_stops_the_one_that_continues() -> None:
     name = successor_name(read_job(SUSPENDED))
-    first = annotated(SUSPENDED, continued_by=name, stop=at(60))
+    first = annotated(SUSPENDED, replaced_by=name, stop=at(60))
     first["metadata"]["annotations"][constants.ANNOTATION_STOPPED_BY] = "a person"
     other = job(name, created=70, run_id="uid-nightly-1")
     running = run_of(other, [pod(of=name, running=True)])
@@ -87,7 +87,7 @@ def test_a_stop_of_the_first_job_stops_the_one_that_continues() -> None:
 @pytest.mark.parametrize("is_there", [True, False])
 def test_the_first_job_goes_with_its_run(*, is_there: bool) -> None:
     name = successor_name(read_job(SUSPENDED))
-    first = annotated(SUSPENDED, continued_by=name)
+    first = annotated(SUSPENDED, replaced_by=name)
     ended = run_of(job(name, run_id="uid-nightly-1", condition="Failed"))
     others = [job(name, created=70, run_id="uid-nightly-1", condition="Failed")] if is_there else []
     found = action(first, *others, run=ended)
@@ -98,8 +98,8 @@ def test_the_first_job_goes_with_its_run(*, is_there: bool) -> None:
 def test_a_refusal_ends_the_job_with_its_text() -> None:
     found = refused(read_job(SUSPENDED), "policy: at most 512Mi" + "x" * 999)
     assert found.spec == LET_FAIL
-    assert str(found.annotations[constants.ANNOTATION_MEMORY_REFUSED]).startswith("policy: at most 512Mi")
-    assert len(str(found.annotations[constants.ANNOTATION_MEMORY_REFUSED]).encode()) <= 400
+    assert str(found.annotations[constants.ANNOTATION_MEMORY_RESIZE_ERROR]).startswith("policy: at most 512Mi")
+    assert len(str(found.annotations[constants.ANNOTATION_MEMORY_RESIZE_ERROR]).encode()) <= 400
 
 
 def test_kueues_jobs_and_deleting_jobs_are_left_alone() -> None:
@@ -117,7 +117,7 @@ def test_the_next_job_has_the_same_owners_and_run_id() -> None:
     assert following["metadata"]["ownerReferences"] == [owner | {"blockOwnerDeletion": False}]
     assert following["metadata"]["name"] == successor_name(read_job(body))
     assert following["spec"]["backoffLimit"] == 1
-    assert constants.ANNOTATION_MEMORY_STEP not in following["metadata"]["annotations"]
+    assert constants.ANNOTATION_NEXT_MEMORY_LIMIT not in following["metadata"]["annotations"]
     following["metadata"] |= {"uid": "n", "resourceVersion": "2", "creationTimestamp": at(70)}
     assert read_job(following).run_id == "uid-nightly-1"
     assert read_job(following).memory_limit == "1Gi"

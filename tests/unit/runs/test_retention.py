@@ -80,7 +80,7 @@ def test_a_job_stopped_in_the_queue_goes_once_reported(report: str, owner: str, 
     annotations = {constants.ANNOTATION_STOP: objects.at(5)}
     stopped = replace(job(1, owner), is_suspended=True, annotations=annotations)
     assert names(expired([stopped], [run(1, "stopped", report)], HISTORY)) == (["job-01"] if is_removed else [])
-    growing = replace(stopped, annotations=annotations | {constants.ANNOTATION_MEMORY_STEP: "1Gi"})
+    growing = replace(stopped, annotations=annotations | {constants.ANNOTATION_NEXT_MEMORY_LIMIT: "1Gi"})
     assert expired([growing], [run(1, "stopped", report)], HISTORY) == []
 
 

@@ -72,7 +72,7 @@ def test_a_stop_that_is_not_a_moment_counts_all_the_same(word: str) -> None:
 
 def test_a_run_whose_secret_never_came_is_abandoned() -> None:
     body = stopping(job(suspended=True))
-    body["metadata"]["annotations"][constants.ANNOTATION_HOLD] = "secret"
+    body["metadata"]["annotations"][constants.ANNOTATION_ADMISSION_HOLD] = "secret"
     assert run_of(body, []).reason == "Abandoned"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testcluster.archives import layer_of, references, write_image
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 
 def _write(archive: Path, source: Path) -> None:
@@ -44,7 +44,7 @@ def test_references_refuses_a_file_that_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     path.write_text("hello")
 
-    with pytest.raises(TestBedError, match="is not a docker-archive"):
+    with pytest.raises(TestClusterError, match="is not a docker-archive"):
         references(path)
 
 

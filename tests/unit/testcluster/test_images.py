@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testcluster.archives import forget_old
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.images import (
     DEFAULT_OPENMETADATA,
     IMAGES,
@@ -60,7 +60,7 @@ def test_copied_files_are_those_the_dockerfile_names_and_git_does_not_ignore(che
 def test_copied_files_refuses_a_copy_of_nothing(checkout: Path) -> None:
     (checkout / "image" / "setup.cfg").unlink()
 
-    with pytest.raises(TestBedError, match=r"copies setup\.cfg"):
+    with pytest.raises(TestClusterError, match=r"copies setup\.cfg"):
         copied_files(IMAGE, checkout)
 
 

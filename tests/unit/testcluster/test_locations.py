@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.locations import Layout, cache
 
 
@@ -19,7 +19,7 @@ def test_check_accepts_the_longest_path_whose_sockets_fit_and_refuses_a_longer_o
     assert len(str(longest.kubelet / "pod-resources" / "kubelet.sock")) == 107
     longest.check()
 
-    with pytest.raises(TestBedError, match="shorter path"):
+    with pytest.raises(TestClusterError, match="shorter path"):
         Layout(Path("/" + "x" * 63)).check()
 
 

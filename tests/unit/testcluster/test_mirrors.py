@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from testcluster import mirrors
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 
 
 def test_find_reads_a_deb822_paragraph(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_find_reads_a_deb822_paragraph(tmp_path: Path) -> None:
 
     assert mirrors.find("bookworm", tmp_path) == "http://first.example/debian"
     assert mirrors.find("bookworm-updates", tmp_path) == "http://first.example/debian"
-    with pytest.raises(TestBedError, match="no Debian mirror with the suite trixie"):
+    with pytest.raises(TestClusterError, match="no Debian mirror with the suite trixie"):
         mirrors.find("trixie", tmp_path)
 
 
@@ -39,5 +39,5 @@ def test_find_passes_over_disabled_entries_and_files_apt_ignores(tmp_path: Path)
     (folder / "a.sources").write_text("Types: deb\nEnabled: no\nURIs: http://off.example\nSuites: bookworm\n")
     (folder / "b.list.disabled").write_text("deb http://ignored.example bookworm main\n")
 
-    with pytest.raises(TestBedError):
+    with pytest.raises(TestClusterError):
         mirrors.find("bookworm", tmp_path)

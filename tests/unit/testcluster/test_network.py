@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.node import network
 from testcluster.node.network import Network
 
@@ -30,7 +30,7 @@ def test_choose_passes_over_a_network_that_the_host_uses(monkeypatch: pytest.Mon
 def test_choose_tells_when_nothing_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "used_networks", lambda: [ipaddress.IPv4Network("10.0.0.0/8")])
 
-    with pytest.raises(TestBedError, match="no free /30"):
+    with pytest.raises(TestClusterError, match="no free /30"):
         network.choose("io-12345678")
 
 

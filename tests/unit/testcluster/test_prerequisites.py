@@ -4,7 +4,7 @@ import pytest
 
 from testcluster import prerequisites
 from testcluster.commands import find
-from testcluster.errors import TestBedError
+from testcluster.errors import TestClusterError
 from testcluster.prerequisites import Package
 
 ABSENT = (
@@ -15,7 +15,7 @@ ABSENT = (
 
 
 def test_check_names_everything_missing_in_one_command() -> None:
-    with pytest.raises(TestBedError, match="apt-get install -y --no-install-recommends one three") as caught:
+    with pytest.raises(TestClusterError, match="apt-get install -y --no-install-recommends one three") as caught:
         prerequisites.check(ABSENT, root=False)
 
     assert str(caught.value).count("apt-get update") == 1
@@ -28,7 +28,7 @@ def test_check_is_silent_when_all_is_there() -> None:
 def test_check_asks_for_root_when_the_user_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    with pytest.raises(TestBedError, match="root is needed"):
+    with pytest.raises(TestClusterError, match="root is needed"):
         prerequisites.check((), root=True)
 
 

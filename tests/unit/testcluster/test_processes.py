@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testcluster.commands import run
-from testcluster.errors import CommandError, TestBedError
+from testcluster.errors import CommandError, TestClusterError
 from testcluster.locations import Layout
 from testcluster.node.processes import Processes
 from testcluster.progress import wait_until
@@ -64,5 +64,5 @@ def test_run_has_no_code_when_the_time_runs_out() -> None:
 
 
 def test_wait_until_names_what_did_not_happen_and_the_hint() -> None:
-    with pytest.raises(TestBedError, match=r"the node: not after 0 s\. Look here"):
+    with pytest.raises(TestClusterError, match=r"the node: not after 0 s\. Look here"):
         wait_until("the node", lambda: False, timeout=0.05, pause=0.01, hint="Look here")

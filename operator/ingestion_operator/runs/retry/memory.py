@@ -26,7 +26,7 @@ def sizes_of(job: Job) -> list[str]:
     """Return the sizes that may follow the run's first. Kueue's Jobs have none: it alone suspends and resumes them."""
     if job.queue_name:
         return []
-    return [size for size in job.annotation(constants.ANNOTATION_MEMORY_SIZES).split(",") if is_quantity(size)]
+    return [size for size in job.annotation(constants.ANNOTATION_MEMORY_LIMITS).split(",") if is_quantity(size)]
 
 
 def current_limit(job: Job) -> str | None:
@@ -43,7 +43,7 @@ def next_size(job: Job, limit: str | None) -> str | None:
 
 def is_between_sizes(job: Job) -> bool:
     """Return whether a Job is suspended because its run ran out of memory: the run is under way, not in the queue."""
-    return job.is_suspended and constants.ANNOTATION_MEMORY_STEP in job.annotations
+    return job.is_suspended and constants.ANNOTATION_NEXT_MEMORY_LIMIT in job.annotations
 
 
 def has_grown(job: Job) -> bool:
@@ -94,7 +94,7 @@ def next_attempt_gets_more(job: Job, attempts: Sequence[Attempt]) -> str:
     """Return the message of a run that has run out of memory and goes on."""
     numbers = [number for number, one in enumerate(attempts, 1) if one.reason == OUT_OF_MEMORY and one.memory]
     if not numbers:
-        size = job.annotation(constants.ANNOTATION_MEMORY_STEP)
+        size = job.annotation(constants.ANNOTATION_NEXT_MEMORY_LIMIT)
         return f"An attempt ran out of memory; the next one gets {size}"
     memory = attempts[numbers[-1] - 1].memory
     return f"Attempt {numbers[-1]} ran out of memory within {memory}; the next one gets {next_size(job, memory)}"
@@ -103,7 +103,7 @@ def next_attempt_gets_more(job: Job, attempts: Sequence[Attempt]) -> str:
 def what_to_raise(job: Job, last: Attempt) -> str:
     """Return what would have helped a run that ended out of memory."""
     within = f"{last.memory} was not enough" if last.memory else "It has no limit of its own: its node ran out"
-    if refusal := job.annotation(constants.ANNOTATION_MEMORY_REFUSED):
+    if refusal := job.annotation(constants.ANNOTATION_MEMORY_RESIZE_ERROR):
         return f"{within}, and Kubernetes refuses more: {refusal}"
     if next_size(job, last.memory) is not None:
         return f"{within}, and no attempt was left: they were repeated with the same size while the operator was away"

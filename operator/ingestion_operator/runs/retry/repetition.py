@@ -47,12 +47,12 @@ def decide(jobs: Sequence[Job], runs: Sequence[Run]) -> list[JobAction]:
 
 def continued(job: Job, successor: str) -> PatchJob:
     """Return what notes on a Job that its run continues in another."""
-    return PatchJob(job, f"note that {successor} continues its run", {constants.ANNOTATION_CONTINUED_BY: successor})
+    return PatchJob(job, f"note that {successor} continues its run", {constants.ANNOTATION_REPLACED_BY: successor})
 
 
 def refused(job: Job, error: str) -> PatchJob:
     """Return what ends a Job to which Kubernetes refuses more memory."""
-    refusal = {constants.ANNOTATION_MEMORY_REFUSED: cut(error, _REFUSAL_BYTES)}
+    refusal = {constants.ANNOTATION_MEMORY_RESIZE_ERROR: cut(error, _REFUSAL_BYTES)}
     return PatchJob(job, "let it fail, since more memory is refused", refusal, _LET_FAIL)
 
 
@@ -78,10 +78,10 @@ def _more_memory(job: Job, run: Run) -> JobAction | None:
     if limit is None or size is None or not is_less(limit, size):
         return None  # it has that size already
     budget = job.backoff_limit
-    if constants.ANNOTATION_MEMORY_STEP not in job.annotations:
+    if constants.ANNOTATION_NEXT_MEMORY_LIMIT not in job.annotations:
         # Makes up for attempts that ran out of memory at the same size.
         budget += max(0, out_of_memory_within(limit, run.attempts) - 1)
-    step = {constants.ANNOTATION_MEMORY_STEP: size}
+    step = {constants.ANNOTATION_NEXT_MEMORY_LIMIT: size}
     return PatchJob(job, f"suspend it, to give it {size}", step, {"suspend": True, "backoffLimit": budget})
 
 
@@ -89,7 +89,7 @@ def _between_sizes(job: Job, run: Run, by_name: Mapping[str, Job]) -> JobAction 
     has_ended = run.state in FINISHED_STATES
     name = successor_name(job)
     successor = by_name.get(name)
-    if constants.ANNOTATION_CONTINUED_BY in job.annotations:
+    if constants.ANNOTATION_REPLACED_BY in job.annotations:
         if successor is None or has_ended:
             return DeleteJob(job, "delete it, since its run continued in another Job and that has ended")
         return _stop_alike(successor, job)
@@ -99,7 +99,7 @@ def _between_sizes(job: Job, run: Run, by_name: Mapping[str, Job]) -> JobAction 
         return _let_fail(job)
     # Before Kubernetes has noted the suspension it refuses another template, as an old one does at any time.
     is_idle = job.condition("Suspended") is not None and not job.active
-    return ResumeJob(job, job.annotation(constants.ANNOTATION_MEMORY_STEP)) if is_idle else None
+    return ResumeJob(job, job.annotation(constants.ANNOTATION_NEXT_MEMORY_LIMIT)) if is_idle else None
 
 
 def _stop_alike(successor: Job, job: Job) -> PatchJob | None:

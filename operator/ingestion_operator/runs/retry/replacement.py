@@ -14,14 +14,14 @@ _OWN_LABELS: Final = frozenset({constants.LABEL_JOB_UID, "controller-uid", "batc
 """Labels that the API server gives to a Job and its pods, with the Job's own name and UID."""
 
 _OWN_ANNOTATIONS: Final = frozenset(
-    {constants.ANNOTATION_MEMORY_STEP, constants.ANNOTATION_CONTINUED_BY, constants.ANNOTATION_STOP}
+    {constants.ANNOTATION_NEXT_MEMORY_LIMIT, constants.ANNOTATION_REPLACED_BY, constants.ANNOTATION_STOP}
 )
 _OWN_FIELDS: Final = frozenset({"selector", "manualSelector", "suspend", "activeDeadlineSeconds"})
 
 
 def successor_name(job: Job) -> str:
     """Return the name of the Job that follows `job`: the same each time, so that it is created once."""
-    size = job.annotation(constants.ANNOTATION_MEMORY_STEP)
+    size = job.annotation(constants.ANNOTATION_NEXT_MEMORY_LIMIT)
     return f"{job.name[:_STEM_LENGTH].rstrip('-')}-{short_hash(job.uid + size)}"
 
 

@@ -14,7 +14,7 @@ from tests.scenarios.faults.verdict import Expected
 _ETCD_SECONDS: Final = 30
 _LOST: Final = ("failed", "NodeLost")
 _LONGER_THAN_ANY_PATIENCE: Final = 105
-"""Seconds: Kubernetes takes 50 until the node is NotReady, and nodeLostLimit follows."""
+"""Seconds: Kubernetes takes 50 until the node is NotReady, and nodeLostTimeout follows."""
 
 _SUCCESS: Final = Expected("success", ("Succeeded",), log=application.LAST_WORDS)
 
@@ -110,7 +110,7 @@ CONTROL_PLANE: Final = (
     ),
     Case(
         "node-lost",
-        f"the kubelet is stopped for longer than nodeLostLimit {NODE_LOST_LIMIT}, and back after the run's own end",
+        f"the kubelet is stopped for longer than nodeLostTimeout {NODE_LOST_LIMIT}, and back after the run's own end",
         node_lost,
         # The kubelet, once back, removes the pod of a run that was ended without it: the last lines may go with it.
         Expected("success", ("Succeeded",), most_rows=2, log=application.FIRST_WORDS, corrected=(_LOST,)),

@@ -88,7 +88,7 @@ def _clock_off(trial: Trial, by: timedelta) -> None:
         assert waited.recorded_at is not None
         limit, took = int(PENDING_LIMIT[:-1]), waited.recorded_at - _created_at(waited)
         # The API server's time is known to five seconds.
-        assert limit - 5 <= took <= limit + 15, f"ended after {took:.0f} s with pendingLimit {PENDING_LIMIT}"
+        assert limit - 5 <= took <= limit + 15, f"ended after {took:.0f} s with startTimeout {PENDING_LIMIT}"
         off = abs(time.time() - _lease_time(site))
         assert off < _LEASE_SECONDS, f"the operator's Lease is {off:.0f} s off"
 

@@ -195,7 +195,7 @@ PODS: Final = (
     ),
     Case(
         "image-missing",
-        f"the image cannot be pulled; pendingLimit {PENDING_LIMIT}",
+        f"the image cannot be pulled; startTimeout {PENDING_LIMIT}",
         image_missing,
         _never_started("ImagePullBackOff", "its image cannot be pulled"),
         is_timed=False,
@@ -203,7 +203,7 @@ PODS: Final = (
     ),
     Case(
         "unschedulable",
-        f"no node takes the pod; pendingLimit {PENDING_LIMIT}",
+        f"no node takes the pod; startTimeout {PENDING_LIMIT}",
         unschedulable,
         _never_started("Unschedulable", "no node takes it"),
         is_timed=False,
@@ -211,7 +211,7 @@ PODS: Final = (
     ),
     Case(
         "secret-missing",
-        f"a Secret that the pod mounts is missing; pendingLimit {PENDING_LIMIT}",
+        f"a Secret that the pod mounts is missing; startTimeout {PENDING_LIMIT}",
         secret_missing,
         _never_started("SecretNotFound", "Secret does-not-exist does not exist: create it"),
         is_timed=False,
@@ -219,7 +219,7 @@ PODS: Final = (
     ),
     Case(
         "quota-exceeded",
-        f"a quota refuses the pod, the Job has none; pendingLimit {PENDING_LIMIT}",
+        f"a quota refuses the pod, the Job has none; startTimeout {PENDING_LIMIT}",
         quota_exceeded,
         _never_started("QuotaExceeded", "no-devices"),
         is_timed=False,
