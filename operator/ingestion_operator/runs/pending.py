@@ -177,7 +177,8 @@ def _back_off_end(run: Run, job: Job, own: Sequence[Pod]) -> datetime | None:
     ended = own[-1].attempt if own else run.attempts[-1] if run.attempts else None
     if ended is None or ended.end_time is None or (own and not own[-1].is_finished):
         return None
-    failures = max(job.failed, sum(pod.is_finished for pod in own))
+    # The controller's back-off also counts failures that its status leaves out: disrupted pods, which may be gone.
+    failures = max(job.failed, sum(pod.is_finished for pod in own), len(run.attempts), run.disruptions or 0)
     factor: int = 2 ** min(10, max(0, failures - 1))
     pause = min(_LAST_BACK_OFF, _FIRST_BACK_OFF * factor)
     # A Job that was resumed after that may have its next pod since then.

@@ -91,6 +91,21 @@ def test_the_deadline_follows_from_the_limit() -> None:
     assert wait.subject == "Pod nightly-1-a"
 
 
+def test_the_pause_grows_when_disrupted_pods_are_gone() -> None:
+    """The eviction API deletes the pods, and an ignored failure is not counted in the Job's status."""
+    found = started(job(backoff_limit=2))
+    known: list[Run] = []
+    for name, begin in (("a", 10), ("b", 30), ("c", 60), ("d", 110)):
+        of_pods = [pod(name, exit_code=143, disrupted="EvictionByEvictionAPI", created=begin, ended=begin + 10)]
+        known = observed([found], of_pods, begin + 10, known)
+
+    (run,) = observed([found], [], 130, known)
+
+    assert len(run.attempts) == 4
+    (wait,) = waiting([run], job_records([found]), [], LIMIT)
+    assert seconds(wait.deadline) == 120 + 80 + LIMIT.total_seconds()
+
+
 @pytest.mark.parametrize(("failures", "pause"), [(1, 10), (3, 40), (7, 600), (10, 600)])
 @pytest.mark.parametrize("now", [51, 5000])
 def test_the_pause_of_the_job_controller_does_not_count(failures: int, pause: int, now: float) -> None:
