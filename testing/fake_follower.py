@@ -35,8 +35,10 @@ class FakeFollower:
         """Bytes."""
         self.cut_after: int | None = None
         """Each connection breaks after so many entries."""
+        self.is_silent = False
+        """Connections that follow a log send nothing and do not end."""
         self.last_words = b""
-        """What the kubelet says at the end of each answer."""
+        """The kubelet's text at the end of each answer."""
 
     async def stream(
         self, namespace: str, pod: str, *, since: datetime | None, follow: bool
@@ -57,6 +59,8 @@ class FakeFollower:
         log = self.logs.get(pod)
         if log is None or not log.is_there:
             raise NotFound(f"pod {namespace}/{pod} is not there", code=404)
+        if follow and self.is_silent:
+            await asyncio.Event().wait()
         seen, served = log.rotated, 0
         while True:
             was_running = log.is_running

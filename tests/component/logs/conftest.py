@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from ingestion_operator.adapters.object_store import ObjectStore
-from testing.archive_bed import Bed
+from testing.archive_harness import ArchiveHarness
 
 
 @pytest.fixture
-def bed(tmp_path: Path) -> Bed:
+def harness(tmp_path: Path) -> ArchiveHarness:
     """What surrounds an archiver, with a folder of this test alone."""
-    return Bed(ObjectStore(f"file://{tmp_path}/archive", create=True))
+    return ArchiveHarness(ObjectStore(f"file://{tmp_path}/archive", create=True))

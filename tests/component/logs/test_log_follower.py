@@ -2,11 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -17,12 +16,10 @@ from ingestion_operator.adapters.kube import log_follower
 from ingestion_operator.adapters.kube.log_follower import KubernetesLogFollower
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Unavailable
 
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATH = "/api/v1/namespaces/data/pods/nightly-1-a/log"
-
-
-def play(scene: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scene, 30))
 
 
 class ApiServer:
@@ -91,7 +88,7 @@ async def hello(_: web.Request) -> web.StreamResponse:
     return web.Response(body=b"hello\n")
 
 
-def test_a_log_is_streamed_while_it_is_written(api: ApiServer) -> None:
+async def test_a_log_is_streamed_while_it_is_written(api: ApiServer) -> None:
     go_on = asyncio.Event()
 
     async def slowly(request: web.Request) -> web.StreamResponse:
@@ -102,75 +99,57 @@ def test_a_log_is_streamed_while_it_is_written(api: ApiServer) -> None:
         await response.write(b"second\n")
         return response
 
-    async def scene() -> None:
-        async with api.serving(slowly) as follower:
-            stream = follower.stream("data", "nightly-1-a", since=None, follow=True)
-            assert await anext(stream) == b"first\n"
-            go_on.set()
-            assert [piece async for piece in stream] == [b"second\n"]
-        assert dict(api.requests[0].query) == {"container": "ingestion", "timestamps": "true", "follow": "true"}
-
-    play(scene())
+    async with api.serving(slowly) as follower:
+        stream = follower.stream("data", "nightly-1-a", since=None, follow=True)
+        assert await anext(stream) == b"first\n"
+        go_on.set()
+        assert [piece async for piece in stream] == [b"second\n"]
+    assert dict(api.requests[0].query) == {"container": "ingestion", "timestamps": "true", "follow": "true"}
 
 
-def test_a_pod_that_no_node_has_taken_has_an_empty_log(api: ApiServer) -> None:
+async def test_a_pod_that_no_node_has_taken_has_an_empty_log(api: ApiServer) -> None:
     async def nothing(_: web.Request) -> web.StreamResponse:
         return web.Response(status=204)
 
-    async def scene() -> None:
-        async with api.serving(nothing) as follower:
-            assert await read(follower, follow=False) == b""
-
-    play(scene())
+    async with api.serving(nothing) as follower:
+        assert await read(follower, follow=False) == b""
 
 
-def test_it_asks_from_a_second_on(api: ApiServer) -> None:
-    async def scene() -> None:
-        async with api.serving(hello) as follower:
-            await read(follower, since=datetime(2026, 3, 1, 12, 0, 5, 999, tzinfo=UTC), follow=False)
-        query = {"container": "ingestion", "timestamps": "true", "sinceTime": "2026-03-01T12:00:05Z"}
-        assert dict(api.requests[0].query) == query
-
-    play(scene())
+async def test_it_asks_from_a_second_on(api: ApiServer) -> None:
+    async with api.serving(hello) as follower:
+        await read(follower, since=datetime(2026, 3, 1, 12, 0, 5, 999, tzinfo=UTC), follow=False)
+    query = {"container": "ingestion", "timestamps": "true", "sinceTime": "2026-03-01T12:00:05Z"}
+    assert dict(api.requests[0].query) == query
 
 
-def test_a_token_that_was_replaced_is_read_anew(api: ApiServer) -> None:
-    async def scene() -> None:
-        async with api.serving(hello) as follower:
+async def test_a_token_that_was_replaced_is_read_again(api: ApiServer) -> None:
+    async with api.serving(hello) as follower:
+        await read(follower)
+        api.token = "second"
+        api.write_kubeconfig(api.port, "second")
+        assert await read(follower) == b"hello\n"
+        assert await read(follower) == b"hello\n"
+    assert len(api.requests) == 4  # one of them refused
+
+
+async def test_a_token_that_stays_refused_is_tried_again(api: ApiServer) -> None:
+    async with api.serving(hello) as follower:
+        api.token = "another"
+        with pytest.raises(Unavailable):
             await read(follower)
-            api.token = "second"
-            api.write_kubeconfig(api.port, "second")
-            assert await read(follower) == b"hello\n"
-            assert await read(follower) == b"hello\n"
-        assert len(api.requests) == 4  # one of them refused
-
-    play(scene())
-
-
-def test_a_token_that_stays_refused_is_tried_again(api: ApiServer) -> None:
-    async def scene() -> None:
-        async with api.serving(hello) as follower:
-            api.token = "another"
-            with pytest.raises(Unavailable):
-                await read(follower)
-
-    play(scene())
 
 
 @pytest.mark.parametrize(("code", "kind"), [(404, NotFound), (400, Invalid), (403, Forbidden), (500, Unavailable)])
-def test_refusals_are_told_apart(api: ApiServer, code: int, kind: type[ClusterError]) -> None:
+async def test_refusals_are_distinguished(api: ApiServer, code: int, kind: type[ClusterError]) -> None:
     async def refuse(_: web.Request) -> web.StreamResponse:
         return web.json_response({"message": "said the API server"}, status=code)
 
-    async def scene() -> None:
-        async with api.serving(refuse) as follower:
-            with pytest.raises(kind, match="said the API server"):
-                await read(follower)
-
-    play(scene())
+    async with api.serving(refuse) as follower:
+        with pytest.raises(kind, match="said the API server"):
+            await read(follower)
 
 
-def test_a_connection_that_breaks_is_no_end(api: ApiServer) -> None:
+async def test_a_connection_that_breaks_is_not_an_end(api: ApiServer) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -179,16 +158,16 @@ def test_a_connection_that_breaks_is_no_end(api: ApiServer) -> None:
         request.transport.abort()
         return response
 
-    async def scene() -> None:
-        async with api.serving(break_off) as follower:
-            with pytest.raises(Unavailable):
-                await read(follower)
-
-    play(scene())
+    async with api.serving(break_off) as follower:
+        with pytest.raises(Unavailable):
+            await read(follower)
 
 
-def test_a_connection_that_is_silent_for_too_long_is_no_end(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_follower, "_SILENCE_SECONDS", 0.2)
+@pytest.mark.parametrize(("follow", "bound"), [(True, "_SILENCE_SECONDS"), (False, "_READ_SILENCE_SECONDS")])
+async def test_a_connection_that_is_silent_for_too_long_is_not_an_end(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch, *, follow: bool, bound: str
+) -> None:
+    monkeypatch.setattr(log_follower, bound, 0.2)
 
     async def silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -196,21 +175,15 @@ def test_a_connection_that_is_silent_for_too_long_is_no_end(api: ApiServer, monk
         await asyncio.sleep(10)
         return response
 
-    async def scene() -> None:
-        async with api.serving(silent) as follower:
-            with pytest.raises(Unavailable):
-                await read(follower)
-
-    play(scene())
-
-
-def test_no_api_server_is_unavailable(api: ApiServer) -> None:
-    async def scene() -> None:
-        async with api.serving(hello):
-            pass
-        follower = KubernetesLogFollower(str(api.kubeconfig))
+    async with api.serving(silent) as follower:
         with pytest.raises(Unavailable):
-            await read(follower)
-        await follower.close()
+            await read(follower, follow=follow)
 
-    play(scene())
+
+async def test_no_api_server_is_unavailable(api: ApiServer) -> None:
+    async with api.serving(hello):
+        pass
+    follower = KubernetesLogFollower(str(api.kubeconfig))
+    with pytest.raises(Unavailable):
+        await read(follower)
+    await follower.close()

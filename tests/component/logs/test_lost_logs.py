@@ -2,61 +2,82 @@
 
 import asyncio
 
+import pytest
+
 from ingestion_operator.runs.pods import Pod, read_pod
-from testing.archive_bed import ENDED, Bed, lines, play, pod, pod_body, write
+from testing.archive_harness import ENDED, ArchiveHarness, lines, pod, pod_body, write
 from testing.memory_store import MemoryStore
 from testing.waiting import until
 
-
-def test_a_pod_that_is_gone_before_its_end_was_read_is_said_to_be(bed: Bed) -> None:
-    async def scene() -> None:
-        log = bed.starts()
-        bed.follower.cut_after = 3
-        async with bed.archiver() as archiver:
-            archiver.observe(pod())
-            write(log, 0, 5)
-            await until("the connection was cut", lambda: len(bed.follower.requests) > 1)
-            log.is_there = False
-            archiver.forget(pod())
-            await until("the log is closed", bed.is_complete)
-        assert "the end of this log may be missing" in bed.text()
-        assert bed.text().startswith(lines(0, 3))
-
-    play(scene())
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 
-def test_a_kubelet_that_has_just_started_and_does_not_know_its_pods_yet_costs_no_line(bed: Bed) -> None:
-    async def scene() -> None:
-        log = bed.starts()
-        bed.follower.cut_after = 3
-        async with bed.archiver() as archiver:
-            archiver.observe(pod())
-            write(log, 0, 3)
-            await until("the lines are read", lambda: bed.text() == lines(0, 3))
-            log.is_there = False
-            write(log, 3, 9)
-            log.is_running = False
-            asked = len(bed.follower.requests)
-            await until("it was asked again and again", lambda: len(bed.follower.requests) > asked + 2)
-            bed.follower.cut_after, log.is_there = None, True
-            archiver.observe(pod(exit_code=0))
-            await until("the log is complete", bed.is_complete)
-        assert bed.text() == lines(0, 9)
-
-    play(scene())
+async def test_a_pod_that_is_gone_before_its_end_was_read_is_said_to_be(harness: ArchiveHarness) -> None:
+    log = harness.starts()
+    harness.follower.cut_after = 3
+    async with harness.archiver() as archiver:
+        archiver.observe(pod())
+        write(log, 0, 5)
+        await until("the connection was cut", lambda: len(harness.follower.requests) > 1)
+        log.is_there = False
+        archiver.forget(pod())
+        await until("the log is closed", harness.is_complete)
+    assert "the end of this log may be missing" in harness.text()
+    assert harness.text().startswith(lines(0, 3))
 
 
-def test_a_log_that_is_nowhere_for_long_is_closed_though_no_watch_said_that_its_pod_is_gone() -> None:
-    bed = Bed(MemoryStore(), missing_seconds=0.05)
+async def test_a_restarted_kubelet_costs_no_line(
+    harness: ArchiveHarness,
+) -> None:
+    log = harness.starts()
+    harness.follower.cut_after = 3
+    async with harness.archiver() as archiver:
+        archiver.observe(pod())
+        write(log, 0, 3)
+        await until("the lines are read", lambda: harness.text() == lines(0, 3))
+        log.is_there = False
+        write(log, 3, 9)
+        log.is_running = False
+        asked = len(harness.follower.requests)
+        await until("it was asked again and again", lambda: len(harness.follower.requests) > asked + 2)
+        harness.follower.cut_after, log.is_there = None, True
+        archiver.observe(pod(exit_code=0))
+        await until("the log is complete", harness.is_complete)
+    assert harness.text() == lines(0, 9)
 
-    async def scene() -> None:
-        bed.starts().is_there = False
-        async with bed.archiver() as archiver:
-            archiver.observe(pod())
-            await until("the log is closed", bed.is_complete)
-        assert "the end of this log may be missing" in bed.text()
 
-    play(scene())
+async def test_a_log_that_is_missing_for_long_is_closed() -> None:
+    harness = ArchiveHarness(MemoryStore(), missing_seconds=0.05)
+    harness.starts().is_there = False
+    async with harness.archiver() as archiver:
+        archiver.observe(pod())
+        await until("the log is closed", harness.is_complete)
+    assert "the end of this log may be missing" in harness.text()
+
+
+async def test_a_silent_connection_is_left_once_the_container_ended(harness: ArchiveHarness) -> None:
+    log = harness.starts()
+    harness.follower.is_silent = True
+    async with harness.archiver() as archiver:
+        archiver.observe(pod())
+        write(log, 0, 3)
+        await until("the log is followed", lambda: bool(harness.follower.open))
+        log.is_running = False
+        archiver.observe(pod(**ENDED))
+        await until("the log is complete", harness.is_complete, seconds=5)
+    assert harness.text() == lines(0, 3)
+
+
+async def test_a_silent_connection_is_left_once_the_pod_is_gone(harness: ArchiveHarness) -> None:
+    log = harness.starts()
+    harness.follower.is_silent = True
+    async with harness.archiver() as archiver:
+        archiver.observe(pod())
+        await until("the log is followed", lambda: bool(harness.follower.open))
+        log.is_there = False
+        archiver.forget(pod())
+        await until("the log is closed", harness.is_complete, seconds=5)
+    assert "the end of this log may be missing" in harness.text()
 
 
 def lost_pod() -> Pod:
@@ -66,41 +87,32 @@ def lost_pod() -> Pod:
     return read_pod(lost)
 
 
-def test_a_container_that_is_lost_before_it_was_seen_has_no_log_to_follow(bed: Bed) -> None:
-    async def scene() -> None:
-        async with bed.archiver() as archiver:
-            archiver.observe(lost_pod())
-            await asyncio.sleep(0.05)
-        assert bed.follower.requests == []
-
-    play(scene())
+async def test_a_container_lost_before_it_was_seen_has_no_log(harness: ArchiveHarness) -> None:
+    async with harness.archiver() as archiver:
+        archiver.observe(lost_pod())
+        await asyncio.sleep(0.05)
+    assert harness.follower.requests == []
 
 
-def test_a_container_that_is_lost_while_it_is_followed_is_read_to_the_end(bed: Bed) -> None:
-    async def scene() -> None:
-        log = bed.starts()
-        async with bed.archiver() as archiver:
-            archiver.observe(pod())
-            write(log, 0, 3)
-            await until("the lines are there", lambda: bed.text() == lines(0, 3))
-            log.is_running = False
-            archiver.observe(lost_pod())
-            await until("the log is complete", bed.is_complete)
-        assert bed.text() == lines(0, 3)
-
-    play(scene())
-
-
-def test_a_log_that_the_kubelet_cannot_serve_any_more_ends_with_its_words(bed: Bed) -> None:
-    async def scene() -> None:
-        log = bed.starts()
+async def test_a_container_lost_while_followed_is_read_to_the_end(harness: ArchiveHarness) -> None:
+    log = harness.starts()
+    async with harness.archiver() as archiver:
+        archiver.observe(pod())
+        write(log, 0, 3)
+        await until("the lines are there", lambda: harness.text() == lines(0, 3))
         log.is_running = False
-        bed.follower.last_words = b"unable to retrieve container logs for containerd://0123"
-        async with bed.archiver() as archiver:
-            archiver.observe(pod(**ENDED))
-            await until("the log is closed", bed.is_complete)
-        assert bed.text() == (
-            "\n[… the end of this log cannot be read: unable to retrieve container logs for containerd://0123 …]\n"
-        )
+        archiver.observe(lost_pod())
+        await until("the log is complete", harness.is_complete)
+    assert harness.text() == lines(0, 3)
 
-    play(scene())
+
+async def test_a_log_that_is_lost_ends_with_the_kubelets_error(harness: ArchiveHarness) -> None:
+    log = harness.starts()
+    log.is_running = False
+    harness.follower.last_words = b"unable to retrieve container logs for containerd://0123"
+    async with harness.archiver() as archiver:
+        archiver.observe(pod(**ENDED))
+        await until("the log is closed", harness.is_complete)
+    assert harness.text() == (
+        "\n[… the end of this log cannot be read: unable to retrieve container logs for containerd://0123 …]\n"
+    )

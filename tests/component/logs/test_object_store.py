@@ -53,7 +53,7 @@ def test_what_was_put_can_be_got_listed_and_deleted(store: ObjectStore, folder: 
 
 
 def test_what_is_not_there_is_not_found_and_no_error_to_delete(store: ObjectStore) -> None:
-    with pytest.raises(NotFound, match=r"there is no a/b"):
+    with pytest.raises(NotFound, match=r"a/b does not exist"):
         store.get("a/b")
     store.put("a/c", b"")
     store.delete(["a/b", "a/c", "a/d"])
@@ -95,7 +95,7 @@ AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "account", "AZURE_STORAGE_ACCOUNT_KEY": B
 
 
 class TestOtherClouds:
-    """As far as it can be seen without them: what is asked for, and what is told when it cannot be had."""
+    """As far as it can be seen without them: which requests are sent, and the error when they fail."""
 
     @pytest.fixture(autouse=True)
     def environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ class TestOtherClouds:
             monkeypatch.setenv(name, "*")
 
     @pytest.mark.parametrize(
-        ("url", "told", "endpoint", "path"),
+        ("url", "reported", "endpoint", "path"),
         [
             (
                 "gs://bucket/some/prefix",
@@ -132,11 +132,11 @@ class TestOtherClouds:
             ("ContainerNotFound", StoreError),
         ],
     )
-    def test_objects_are_asked_for_below_the_prefix_and_what_is_missing_is_named(
+    def test_objects_are_read_below_the_prefix(
         self,
         monkeypatch: pytest.MonkeyPatch,
         url: str,
-        told: dict[str, str],
+        reported: dict[str, str],
         endpoint: str,
         path: str,
         code: str,
@@ -148,7 +148,7 @@ class TestOtherClouds:
         answer = f"HTTP/1.1 404 Not Found\r\nContent-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n{body}"
         with raw_server(answer.encode()) as server:
             monkeypatch.setenv(endpoint, f"http://127.0.0.1:{server.port}")
-            for name, value in told.items():
+            for name, value in reported.items():
                 monkeypatch.setenv(name, value)
             with pytest.raises(error) as caught:
                 ObjectStore(url, create=True).get("a/b")
@@ -159,7 +159,7 @@ class TestOtherClouds:
             assert str(caught.value).endswith(f"404 Not Found: {code}: Not there.")
 
     @pytest.mark.parametrize(
-        ("url", "told", "words"),
+        ("url", "reported", "words"),
         [
             ("s3://", {}, 'Unable to recognise URL "s3://"'),
             ("gs://", {}, 'Unable to recognise URL "gs://"'),
@@ -175,19 +175,19 @@ class TestOtherClouds:
             ("gs://bucket", {"GOOGLE_APPLICATION_CREDENTIALS": "{damaged}"}, "Unable to decode service account file"),
         ],
     )
-    def test_what_says_too_little_or_nonsense_is_a_fault_of_the_store(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, told: dict[str, str], words: str
+    def test_incomplete_or_wrong_variables_are_store_errors(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, reported: dict[str, str], words: str
     ) -> None:
         damaged = tmp_path / "key.json"
         damaged.write_text('{"private_key": "the-key-itself"')
-        for name, value in told.items():
+        for name, value in reported.items():
             monkeypatch.setenv(name, value.format(damaged=damaged))
         with pytest.raises(StoreError, match=f"log archive {url}: cannot write a: .*{words}") as caught:
             ObjectStore(url, create=True).put("a", b"")
         assert "\n" not in str(caught.value)
         assert "the-key-itself" not in str(caught.value)
 
-    def test_a_shared_access_signature_is_not_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_shared_access_signature_is_not_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is part of the address that is asked."""
         for name, value in {
             "AZURE_STORAGE_ACCOUNT_NAME": "account",

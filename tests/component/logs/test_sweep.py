@@ -10,41 +10,37 @@ import pytest
 from ingestion_operator.logs import archiver
 from ingestion_operator.ports import StoredObject
 from testing import objects
-from testing.archive_bed import ENDED, Bed, play, pod, write
+from testing.archive_harness import ENDED, ArchiveHarness, pod, run_async, write
 from testing.fake_clock import FakeClock
 from testing.memory_store import MemoryStore
 from testing.waiting import until
 
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-def test_old_logs_go_and_the_log_tells_how_much(caplog: pytest.LogCaptureFixture) -> None:
-    async def scene() -> None:
+
+async def test_old_logs_are_deleted_and_counted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
         store = MemoryStore(FakeClock(objects.NOW))
-        bed = Bed(store)
-        write(bed.starts(), 0, 3)
-        bed.follower.logs["nightly-1-a"].is_running = False
-        async with bed.archiver() as archiver:
+        harness = ArchiveHarness(store)
+        write(harness.starts(), 0, 3)
+        harness.follower.logs["nightly-1-a"].is_running = False
+        async with harness.archiver() as archiver:
             archiver.observe(pod(**ENDED))
-            await until("the log is complete", bed.is_complete)
+            await until("the log is complete", harness.is_complete)
             await archiver._sweep()
             assert store.objects
-            bed.clock.forward(days=31)
+            harness.clock.forward(days=31)
             await archiver._sweep()
             assert not store.objects
-
-    with caplog.at_level("INFO"):
-        play(scene())
     assert "deleted: 1 runs, 1 objects" in caplog.text
 
 
-def test_a_store_that_is_away_is_swept_another_day(caplog: pytest.LogCaptureFixture) -> None:
-    async def scene() -> None:
-        store = MemoryStore()
-        store.is_away = True
-        async with Bed(store).archiver() as archiver:
-            await archiver._sweep()
-
-    play(scene())
-    assert "Old logs stay until tomorrow" in caplog.text
+async def test_a_store_that_is_away_is_swept_another_day(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    store.is_away = True
+    async with ArchiveHarness(store).archiver() as archiver:
+        await archiver._sweep()
+    assert "Old logs were not deleted" in caplog.text
 
 
 class EndlessStore(MemoryStore):
@@ -65,10 +61,10 @@ def test_a_process_that_ends_does_not_wait_for_a_sweep(monkeypatch: pytest.Monke
     monkeypatch.setattr(archiver, "_FIRST_SWEEP_SECONDS", 0.0)
     store = EndlessStore()
 
-    async def scene() -> None:
-        async with Bed(store).archiver():
+    async def run() -> None:
+        async with ArchiveHarness(store).archiver():
             await asyncio.to_thread(store.is_listed.wait)
 
-    begun = time.monotonic()
-    play(scene())
-    assert time.monotonic() - begun < 5
+    started_at = time.monotonic()
+    run_async(run())
+    assert time.monotonic() - started_at < 5
