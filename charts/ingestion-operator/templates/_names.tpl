@@ -1,4 +1,4 @@
-{{/* Names begin with the release's name, which is unique in its namespace; what belongs to the cluster has both. */}}
+{{/* Names start with the release's name, unique in its namespace; cluster-scoped names contain the namespace too. */}}
 {{- define "ingestion.base" -}}
 {{- $base := .Values.fullnameOverride | default .Release.Name -}}
 {{- if gt (len $base) 40 -}}
@@ -16,7 +16,7 @@
 {{- if .Values.operator.serviceAccount.create -}}
 {{- .Values.operator.serviceAccount.name | default (include "ingestion.operator" .) -}}
 {{- else -}}
-{{- required "operator.serviceAccount.name is empty and create is false: name a service account that exists" .Values.operator.serviceAccount.name -}}
+{{- required "operator.serviceAccount.name is empty and create is false: name an existing service account" .Values.operator.serviceAccount.name -}}
 {{- end -}}
 {{- end }}
 
@@ -24,11 +24,11 @@
 {{- if .Values.gateway.serviceAccount.create -}}
 {{- .Values.gateway.serviceAccount.name | default (include "ingestion.gateway" .) -}}
 {{- else -}}
-{{- required "gateway.serviceAccount.name is empty and create is false: name a service account that exists" .Values.gateway.serviceAccount.name -}}
+{{- required "gateway.serviceAccount.name is empty and create is false: name an existing service account" .Values.gateway.serviceAccount.name -}}
 {{- end -}}
 {{- end }}
 
-{{/* Empty: runs use their namespace's default. */}}
+{{/* Empty: runs use the account `default` of their namespace. */}}
 {{- define "ingestion.runnerAccount" -}}
 {{- if not .Values.runner.serviceAccount.create -}}
 {{- .Values.runner.serviceAccount.name -}}
@@ -70,7 +70,7 @@
 {{- end -}}
 {{- end }}
 
-{{/* What identifies pods: never changes over an upgrade. Takes (list $ "operator"). */}}
+{{/* The labels that select pods; an upgrade must not change them. Takes (list $ "operator"). */}}
 {{- define "ingestion.selector" -}}
 app.kubernetes.io/name: ingestion-{{ index . 1 }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
@@ -89,7 +89,7 @@ app.kubernetes.io/part-of: ingestion-operator
 {{- end }}
 {{- end }}
 
-{{/* A namespace is written only where it is not the release's. Takes (list $ "namespace"). */}}
+{{/* Sets the namespace only if it is not the release's. Takes (list $ "namespace"). */}}
 {{- define "ingestion.elsewhere" -}}
 {{- if ne (index . 1) (index . 0).Release.Namespace }}
   namespace: {{ index . 1 }}

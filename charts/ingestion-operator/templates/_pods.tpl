@@ -1,11 +1,11 @@
-{{/* Whether operator and gateway share a volume of one node. */}}
+{{/* "true" if operator and gateway share a volume for one node. */}}
 {{- define "ingestion.sharesNode" -}}
 {{- if and (eq .Values.logArchive.type "volume") (eq .Values.logArchive.volume.accessMode "ReadWriteOnce") .Values.gateway.enabled -}}
 true
 {{- end -}}
 {{- end }}
 
-{{/* Where a pod may run. Takes (list $ .Values.operator). */}}
+{{/* Scheduling of a pod. Takes (list $ .Values.operator). */}}
 {{- define "ingestion.scheduling" -}}
 {{- $ := index . 0 }}{{ $workload := index . 1 -}}
 {{- with $.Values.imagePullSecrets -}}
@@ -22,7 +22,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{ end }}
 {{- end }}
 
-{{/* How replicas spread; nothing where a volume keeps the one replica on its node. Takes (list $ "operator"). */}}
+{{/* Topology spread; empty if a volume keeps the one replica on its node. Takes (list $ "operator"). */}}
 {{- define "ingestion.spread" -}}
 {{- $ := index . 0 }}{{ $workload := get $.Values (index . 1) -}}
 {{- if not (include "ingestion.sharesNode" $) -}}
@@ -36,7 +36,7 @@ topologySpreadConstraints:
 {{- end -}}
 {{- end }}
 
-{{/* How many replicas a drain may take. Takes (list $ "operator"). */}}
+{{/* PodDisruptionBudget of a workload. Takes (list $ "operator"). */}}
 {{- define "ingestion.disruptionBudget" -}}
 {{- $ := index . 0 }}{{ $workload := get $.Values (index . 1) -}}
 apiVersion: policy/v1
@@ -54,7 +54,7 @@ spec:
 runAsNonRoot: true
 runAsUser: 65532
 runAsGroup: 65532
-fsGroup: 65532  # volumes and the files of Secrets are for this group alone
+fsGroup: 65532  # only this group can access volumes and the files of Secrets
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 

@@ -1,4 +1,4 @@
-{{/* What the operator needs in every namespace that it watches. docs/operations/security.md says what each is for. */}}
+{{/* Permissions in every watched namespace. docs/operations/security.md explains each. */}}
 {{- define "ingestion.operatorRules" -}}
 - apiGroups: [ingestion.openmetadata.org]
   resources: [ingestionpipelines]
@@ -8,40 +8,40 @@
   verbs: [patch]
 - apiGroups: [batch]
   resources: [cronjobs]
-  verbs: [get, list, watch, create, patch]  # create: server-side apply of what is not there yet
+  verbs: [get, list, watch, create, patch]  # create: server-side apply of a new object
 - apiGroups: [batch]
   resources: [cronjobs/status]
-  verbs: [patch]  # lastScheduleTime, so that no tick runs late after a pause
+  verbs: [patch]  # lastScheduleTime, so that no run starts late after a pause
 - apiGroups: [batch]
   resources: [jobs]
-  # get: whether a Job that the cache does not have is really gone; create: a run goes on with more memory, where a Job
-  # cannot be given it (Kubernetes before 1.36); patch: admit a waiting run, give one more memory; delete: one that was
-  # stopped while it waited, and what the history does not keep
+  # get: check that a Job missing in the cache is really gone; create: continue a run with more memory where its Job
+  # cannot be changed (Kubernetes before 1.36); patch: admit a queued run, raise the memory of one; delete: a run that
+  # was stopped while it was queued, and Jobs beyond the history
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [pods/log]
-  verbs: [get]  # followed into the log archive; its end, for the report of a run that could not report for itself
+  verbs: [get]  # the log archive; the end of a log, for the report of a run that could not report itself
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, list]  # list: why a pod does not start, where the pod itself does not say so
+  verbs: [create, list]  # list: why a pod does not start, if its status has no reason
 {{- end }}
 
 {{- define "ingestion.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]  # whether the Secrets that a pipeline names exist; the token, to report to OpenMetadata
+  verbs: [get]  # check that the Secrets of a pipeline exist; the token, to report to OpenMetadata
 {{- end }}
 
-{{/* In the release's own namespace the Lease elects the replica that acts; elsewhere it is a sign of life. */}}
+{{/* In the release's own namespace the Lease is for leader election; elsewhere it is a heartbeat. */}}
 {{- define "ingestion.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [create]  # Kubernetes cannot restrict this one by name
+  verbs: [create]  # Kubernetes cannot restrict create by name
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [ingestion-operator]
-  verbs: [get, patch]  # which replica acts, and that it is alive
+  verbs: [get, patch]  # leader election and heartbeat
 {{- end }}
