@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ingestion_operator import __version__
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.runtime.gc_tuning import loading
+from ingestion_operator.runtime.gc_tuning import gc_paused
 from ingestion_operator.runtime.json_logging import configure_logging
 
-with loading():
+with gc_paused():
     from ingestion_operator.controller.app import run_operator
 
 
 def main() -> int:
-    """Parse the command line, run, return the exit code."""
+    """Parse the command line, run the operator and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="ingestion-operator", description="Runs OpenMetadata's ingestion pipelines on Kubernetes."
     )
@@ -30,16 +30,17 @@ def main() -> int:
         help="default: $KUBECONFIG, else the pod's service account",
     )
     parser.add_argument(
-        "--liveness", help="URL of the liveness probe, such as http://0.0.0.0:8080/healthz; /metrics is beside it"
+        "--liveness",
+        help="URL of the liveness probe, such as http://0.0.0.0:8080/healthz; the same port serves /metrics",
     )
     parser.add_argument(
-        "--log-format", choices=("json", "text"), default="json", help="one object or one text a line (default json)"
+        "--log-format", choices=("json", "text"), default="json", help="format of the log lines (default json)"
     )
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
     configure_logging(arguments.log_format)
-    logging.getLogger("kopf").setLevel(logging.WARNING)  # its INFO lines repeat each event of each object
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line per probe
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # it logs each event of each object at INFO
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # one line per probe
     try:
         return run_operator(
             settings_path=arguments.settings,
@@ -48,7 +49,7 @@ def main() -> int:
             liveness=arguments.liveness,
         )
     except OperatorError as error:
-        print(f"ingestion-operator: {error}", file=sys.stderr)  # noqa: T201  a command's last words
+        print(f"ingestion-operator: {error}", file=sys.stderr)  # noqa: T201  the error message of a command
         return 1
 
 

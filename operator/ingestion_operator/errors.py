@@ -1,31 +1,35 @@
-"""What can go wrong, sorted by who has to act.
+"""Errors, grouped by who has to act.
 
 OperatorError
-├── Rejected      the user has to change something; retrying alone does not help
-├── LogRangeError the page of a log that was asked for is not there
-├── StoreError    the log archive could not do its part
-└── ClusterError  the API server (or OpenMetadata's) answered with an error
+├── Rejected      the user has to change something; a retry alone does not help
+├── LogRangeError the requested page of a log does not exist
+├── StoreError    a call to the log archive failed
+└── ClusterError  the API server (or OpenMetadata's) returned an error
     ├── NotFound
-    ├── Conflict     the object changed since it was read: recompute
+    ├── Conflict     the object changed since it was read: decide again
     ├── Forbidden    a permission is missing: the administrator has to act
-    ├── Invalid      the API server refuses the object
-    ├── ActionsFailed some actions of a reconciliation failed: it is repeated
-    └── Unavailable  away, overloaded or too slow: retry with a delay
+    ├── Invalid      the API server rejects the object
+    ├── ActionsFailed some actions of a reconciliation failed: it is retried
+    └── Unavailable  unreachable, overloaded or too slow: retry with a delay
 """
 
 
 class OperatorError(Exception):
-    """Root of this program's own errors."""
+    """Base class of this program's errors."""
 
 
 class Rejected(OperatorError):
-    """The desired state cannot be realised.
-
-    `reason` is a stable CamelCase word for conditions and Events; `message` names field, value and fix.
-    `is_external`: another object than the pipeline can remove the cause, so it is worth trying again without an edit.
-    """
+    """The desired state cannot be reached."""
 
     def __init__(self, reason: str, message: str, *, is_external: bool = False) -> None:
+        """Create the error.
+
+        Args:
+            reason: A stable CamelCase word for conditions and Events.
+            message: Names field, value and fix.
+            is_external: Whether a change of another object than the pipeline can remove the cause. Then a retry without
+                an edit of the pipeline may succeed.
+        """
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -33,7 +37,7 @@ class Rejected(OperatorError):
 
 
 class LogRangeError(OperatorError):
-    """The page asked for is not there; the text names the pages that are."""
+    """The requested page of a log does not exist; the text names the existing pages."""
 
 
 class StoreError(OperatorError):
@@ -53,7 +57,7 @@ class NotFound(ClusterError):
 
 
 class Conflict(ClusterError):
-    """HTTP 409: somebody else wrote first, or the name is taken."""
+    """HTTP 409: another client wrote first, or the name is taken."""
 
 
 class Forbidden(ClusterError):
@@ -61,19 +65,17 @@ class Forbidden(ClusterError):
 
 
 class Invalid(ClusterError):
-    """HTTP 400 or 422: the object itself is refused."""
+    """HTTP 400 or 422: the API server rejects the object."""
 
 
 class Unavailable(ClusterError):
-    """HTTP 401, 429, 5xx, a timeout or no connection at all.
-
-    `retry_after` is how many seconds the server asks to be left alone.
-    """
+    """HTTP 401, 429, 5xx, a timeout or no connection."""
 
     def __init__(self, message: str, *, code: int = 0, retry_after: float | None = None) -> None:
+        """Create the error. `retry_after` is the server's Retry-After, in seconds."""
         super().__init__(message, code=code)
         self.retry_after = retry_after
 
 
 class ActionsFailed(ClusterError):
-    """Some actions of a reconciliation failed, which is repeated with back-off; the text names the first."""
+    """Some actions of a reconciliation failed; it is retried with back-off. The text names the first failure."""

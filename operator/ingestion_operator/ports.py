@@ -1,4 +1,4 @@
-"""What the services need from outside; adapters in `kube` provide it, tests bring their own."""
+"""Interfaces that the services need from outside. `adapters` implements them; tests use fakes."""
 
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,13 @@ from ingestion_operator import constants
 from ingestion_operator.api.pipeline import SslVerification
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.status import PipelineStatus, Run
+from ingestion_operator.k8s.objects import Body
 from ingestion_operator.runs.jobs import Job
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of object, as its URL needs it."""
+    """A kind of Kubernetes object, with the plural of its URL."""
 
     api_version: str
     kind: str
@@ -29,19 +30,19 @@ SECRETS: Final = Kind("v1", "Secret", "secrets")
 EVENTS: Final = Kind("v1", "Event", "events")
 LEASES: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 NODES: Final = Kind("v1", "Node", "nodes")
-"""Not in any namespace: ask with an empty one."""
+"""Cluster-scoped: pass an empty namespace."""
 
 Propagation = Literal["Background", "Foreground"]
 
 
-class ClusterApi(Protocol):
-    """Kubernetes objects as plain dicts, each with its apiVersion and kind, listed ones too.
+class ClusterReader(Protocol):
+    """Read access to Kubernetes objects: plain dicts, each with its apiVersion and kind, items of a list included.
 
-    Every call is bounded in time and raises the ClusterErrors of `errors`; absence is None, not an error.
+    Every call is bounded in time and raises the ClusterErrors of `errors`. An absent object is None, not an error.
     """
 
-    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return the object or None."""
+    def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        """Return the object, or None."""
 
     def list(
         self,
@@ -49,31 +50,52 @@ class ClusterApi(Protocol):
         namespace: str,
         labels: Mapping[str, str | Collection[str]],
         *,
-        without: str = "",
+        exclude_label: str = "",
         fields: Mapping[str, str] | None = None,
-    ) -> list[dict[str, Any]]:
-        """Return the objects that carry all the labels, and not the label whose key is `without`, in any order.
+    ) -> list[Body]:
+        """Return the matching objects, in any order.
 
-        A label may have any of several values. An empty `namespace` means all of them.
-
-        `fields` are values by path, such as involvedObject.uid; the API server knows few for each kind.
+        Args:
+            kind: The kind of the objects.
+            namespace: Their namespace; empty for all namespaces.
+            labels: Labels that an object must have, each with its value or a collection of allowed values.
+            exclude_label: Key of a label that an object must not have.
+            fields: Field selector, by path, such as involvedObject.uid. The API server supports few paths per kind.
         """
 
-    def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
+    def can_i(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        """Return whether this program has a permission."""
+
+
+class ClusterWriter(Protocol):
+    """Write access to Kubernetes objects as plain dicts.
+
+    Every call is bounded in time and raises the ClusterErrors of `errors`. Writes return the object as stored.
+    """
+
+    def create(self, kind: Kind, body: Body, *, field_manager: str = "") -> Body:
         """Create the object. Raises Conflict if the name is taken."""
 
     def apply(
         self,
         kind: Kind,
-        body: dict[str, Any],
+        body: Body,
         *,
         field_manager: str,
         subresource: str = "",
         dry_run: bool = False,
-    ) -> dict[str, Any]:
-        """Server-side apply with force. Raises Conflict if the body's uid or resourceVersion is not the live one.
+    ) -> Body:
+        """Apply the object server-side, with force.
 
-        With `dry_run` the API server judges the object and stores nothing.
+        Args:
+            kind: The kind of the object.
+            body: The desired fields.
+            field_manager: The owner of these fields.
+            subresource: `status` for the status.
+            dry_run: Let the API server validate the object and store nothing.
+
+        Raises:
+            Conflict: The uid or resourceVersion in `body` is not the live one.
         """
 
     def replace_spec(
@@ -81,15 +103,19 @@ class ClusterApi(Protocol):
         kind: Kind,
         namespace: str,
         name: str,
-        spec: dict[str, Any],
+        spec: Body,
         *,
         uid: str,
         annotations: Mapping[str, str],
         field_manager: str,
-    ) -> dict[str, Any]:
-        """Replace the whole spec and set annotations, by JSON patch: what other clients added to the spec goes.
+    ) -> Body:
+        """Replace the whole spec and set annotations, by JSON patch: fields that other clients added are removed.
 
-        The object must have annotations. Raises NotFound; Conflict if the uid is not the live one.
+        The object must have annotations.
+
+        Raises:
+            NotFound: The object does not exist.
+            Conflict: `uid` is not the live one.
         """
 
     def merge_patch(
@@ -97,12 +123,17 @@ class ClusterApi(Protocol):
         kind: Kind,
         namespace: str,
         name: str,
-        patch: dict[str, Any],
+        patch: Body,
         *,
         subresource: str = "",
         field_manager: str = "",
-    ) -> dict[str, Any]:
-        """Apply a JSON merge patch. Raises NotFound; Conflict if its uid or resourceVersion is not the live one."""
+    ) -> Body:
+        """Apply a JSON merge patch.
+
+        Raises:
+            NotFound: The object does not exist.
+            Conflict: The uid or resourceVersion in `patch` is not the live one.
+        """
 
     def delete(
         self,
@@ -114,47 +145,65 @@ class ClusterApi(Protocol):
         uid: str = "",
         resource_version: str = "",
     ) -> None:
-        """Ask for the object's end; one that is not there is no error. Raises Conflict as `merge_patch` does."""
+        """Request the deletion of an object; an absent object is not an error.
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
-        """Return whether this program has a permission."""
+        Raises:
+            Conflict: `uid` or `resource_version` is not the live one.
+        """
+
+
+class ClusterApi(ClusterReader, ClusterWriter, Protocol):
+    """Read and write access to Kubernetes objects."""
 
 
 class PodLogs(Protocol):
     """Logs of pods.
 
-    Each call raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable.
+    Each call raises NotFound when the pod is gone, Invalid while its container has not started, else Unavailable.
     """
 
     def read(
         self, namespace: str, pod: str, *, since: datetime | None = None, timestamps: bool = False
     ) -> Iterator[bytes]:
-        """Yield what the runner's container has written so far, in pieces of any size, never all at once.
+        """Yield the log of the runner's container up to now, in chunks of any size, never all at once.
 
-        `since` leaves out lines that are older, to the second; with `timestamps` each line begins with its time.
+        Args:
+            namespace: The namespace of the pod.
+            pod: The name of the pod.
+            since: Leave out older lines, to the second.
+            timestamps: Let each line begin with its time.
         """
 
     def tail(self, namespace: str, pod: str, lines: int) -> Iterator[bytes]:
-        """Yield the last lines of what the runner's container has written, in pieces of any size."""
+        """Yield the last lines of the log of the runner's container, in chunks of any size."""
 
 
 class LogFollower(Protocol):
     """Logs of pods while they are written, in the event loop."""
 
     def stream(self, namespace: str, pod: str, *, since: datetime | None, follow: bool) -> AsyncGenerator[bytes, None]:
-        """Yield a log in pieces of any size, each line with its time before it, from `since` on, to the second.
+        """Yield a log in chunks of any size; each line begins with its time.
 
-        With `follow` it goes on until the container ends. An end without an error means that nothing is left.
-        Raises NotFound when the pod is gone, Invalid while its container has not started, Unavailable also when
-        nothing has come for minutes: a connection may be dead without a sign, so it must be made anew.
+        An end without an error means that the log is complete.
+
+        Args:
+            namespace: The namespace of the pod.
+            pod: The name of the pod.
+            since: Leave out older lines, to the second.
+            follow: Continue until the container ends.
+
+        Raises:
+            NotFound: The pod is gone.
+            Invalid: The container has not started.
+            Unavailable: The API server failed, or no data came for minutes: the connection may be dead.
         """
 
 
 class LogTails(Protocol):
-    """The ends of runs' logs, wherever they are kept."""
+    """The last lines of runs' logs, from the pod or from the archive."""
 
     def tail(self, run: Run, namespace: str, pipeline: str) -> str:
-        """Return the last lines of a run's last attempt; empty where nothing is left of them. Raises nothing."""
+        """Return the last lines of a run's last attempt; empty if there are none. Never raises."""
 
 
 class LogStore(Protocol):
@@ -164,21 +213,21 @@ class LogStore(Protocol):
     """
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object, whole or not at all."""
+        """Write an object atomically."""
 
     def get(self, key: str) -> bytes:
         """Return an object. Raises NotFound."""
 
     def list(self, prefix: str) -> Iterator["StoredObject"]:
-        """Yield the objects below a folder, in any order, page by page."""
+        """Yield the objects below a folder, in any order, fetched page by page."""
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects; one that is not there is no error."""
+        """Delete objects; an absent object is not an error."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What a store tells of an object without reading it."""
+    """An object's metadata, as a listing returns it."""
 
     key: str
     size: int
@@ -186,14 +235,13 @@ class StoredObject:
 
 
 class StatusSink(Protocol):
-    """OpenMetadata's rows of runs (PipelineStatus), as plain dicts.
+    """OpenMetadata's records of runs (PipelineStatus), called rows, as plain dicts.
 
-    Every call is bounded in time and raises the errors of `errors`: Unavailable, Forbidden (the token), NotFound,
-    Invalid.
+    Every call is bounded in time and raises Unavailable, Forbidden (the token), NotFound or Invalid.
     """
 
     def read(self, server: "ServerAccess", fully_qualified_name: str, run_id: str) -> dict[str, Any] | None:
-        """Return the row of a run; None where the server has none."""
+        """Return the row of a run; None if the server has none."""
 
     def write(self, server: "ServerAccess", fully_qualified_name: str, row: dict[str, Any]) -> None:
         """Create or replace the row of a run."""
@@ -201,7 +249,7 @@ class StatusSink(Protocol):
 
 @dataclass(frozen=True)
 class ServerAccess:
-    """How to talk to one OpenMetadata server."""
+    """Address and credentials of one OpenMetadata server."""
 
     host_port: str
     """Base URL of the API, such as http://openmetadata:8585/api."""
@@ -210,30 +258,30 @@ class ServerAccess:
 
 
 class StatusObserver(Protocol):
-    """Is called for every reconciliation of a pipeline; for metrics and traces. Called by several threads."""
+    """Receives every reconciliation of a pipeline, for metrics and traces. Called by several threads."""
 
     def on_reconciled(
         self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
-        """Take notice of what a status was when this was called last, and is; both with all runs. Raises nothing."""
+        """Take the status of the previous call and the current one, both with all runs. Never raises."""
 
 
-HandedOver = Literal["taken", "refused", "unknown"]
-"""The pod will see to the automation's end; it has not been told to begin and so will not; it may have begun."""
+HandoverResult = Literal["taken", "refused", "unknown"]
+"""taken: the pod runs the automation to its end. refused: it will not start it. unknown: it may have started it."""
 
 
-class HandOver(Protocol):
-    """The way to a pod that waits for an automation."""
+class WarmPodConnection(Protocol):
+    """Connection to a warm pod, which waits for an automation."""
 
     def credentials(self, pod_name: str) -> dict[str, str]:
-        """Return what a new pod's Secret must hold, by key: made for this pod alone."""
+        """Return the data of a new pod's Secret, by key, generated for this pod alone."""
 
-    def give(self, address: str, name: str, credentials: Mapping[str, str], document: str) -> HandedOver:
-        """Give the document to the pod at an IP address. Bounded in time, raises nothing."""
+    def send(self, address: str, name: str, credentials: Mapping[str, str], document: str) -> HandoverResult:
+        """Send the document to the pod at an IP address. Bounded in time, never raises."""
 
 
 class Clock(Protocol):
-    """The time."""
+    """The current time."""
 
     def now(self) -> datetime:
-        """Return the moment, aware of its zone (UTC)."""
+        """Return the current time in UTC, timezone-aware."""

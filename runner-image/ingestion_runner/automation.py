@@ -1,7 +1,7 @@
-"""What an automation's pod is given: OpenMetadata's automations ``Workflow``, as the server sent it.
+"""The input of an automation's pod: OpenMetadata's automations ``Workflow``, as the server sent it.
 
-The parent reads as much of it as it needs to see to the automation's end; the child gives the whole to the
-library. It holds the server's token and the connection's passwords in clear.
+The parent reads only the fields that it needs to close the automation on the server. The child passes the whole
+document to the library. It contains the server's token and the connection's passwords in plain text.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _TEST_CONNECTION = "TEST_CONNECTION"
 
 @dataclass(frozen=True, slots=True)
 class AutomationTarget:
-    """All that is needed to close an automation on the server. The token is None when the server needs none."""
+    """The data for closing an automation on the server. The token is None if the server needs none."""
 
     server: Server
     token: str | None
@@ -26,12 +26,10 @@ class AutomationTarget:
 
 
 def automation_target(document: Mapping[str, Any]) -> AutomationTarget:
-    """The part of the document that says which automation it is, and of which server.
+    """Return the server and the id of the automation in a document.
 
-    Raises
-    ------
-    ConfigurationError
-        A field is missing or of the wrong type.
+    Raises:
+        ConfigurationError: A field is missing or of the wrong type.
     """
     connection = field(document, "openMetadataServerConnection", dict, where=_FILE)
     where = f"{_FILE}openMetadataServerConnection."
@@ -44,17 +42,15 @@ def automation_target(document: Mapping[str, Any]) -> AutomationTarget:
 
 
 def require_test_connection(document: Mapping[str, Any]) -> None:
-    """Refuse an automation that cannot be carried out.
+    """Check that the runner supports an automation.
 
-    Raises
-    ------
-    ConfigurationError
-        It has no name, by which the library asks for it, or it is no test of a connection.
+    Raises:
+        ConfigurationError: It has no name, by which the library requests it, or it is not a connection test.
     """
     field(document, "name", str, where=_FILE)
     workflow_type = field(document, "workflowType", str, where=_FILE)
     if workflow_type != _TEST_CONNECTION:
         raise ConfigurationError(
-            f"this runner cannot carry out automations of type {workflow_type!r}: openmetadata-ingestion has "
-            f"open code for {_TEST_CONNECTION} alone"
+            f"this runner does not support automations of type {workflow_type!r}: openmetadata-ingestion has "
+            f"open code only for {_TEST_CONNECTION}"
         )

@@ -1,4 +1,4 @@
-"""Seeing to it that an automation is closed on the server, whatever became of the library that carried it out."""
+"""Closing of an automation on the server, if the library has not done so."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,8 +19,8 @@ from ingestion_runner.reporting import Report, milliseconds
 from ingestion_runner.retrying import with_retries
 from ingestion_runner.server import ServerCallError, ServerClient
 
-_DEFINITION_SECONDS = 2.0
-"""Longest wait for the definition, which only makes the reason easier to see: closing must come in time."""
+_STEP_NAMES_SECONDS = 2.0
+"""Time limit for the names of the test's steps, which are optional: the automation must be closed in time."""
 
 
 def close_automation(
@@ -32,10 +32,15 @@ def close_automation(
     log_tail: str,
     remaining: Callable[[], float],
 ) -> Report:
-    """Close the automation as failed unless the library has closed it.
+    """Close the automation as failed unless the library has closed it. Never raises.
 
-    ``outcome`` and ``log_tail`` are masked already; the outcome of the report may hold text from the server,
-    which is not. ``remaining`` tells the seconds left, and may drop at any time. Never raises.
+    Args:
+        target: The automation.
+        outcome: The outcome, masked. That of the returned report may have unmasked text from the server.
+        started: When the automation started.
+        ended: When it ended.
+        log_tail: The last lines of the log, masked.
+        remaining: Returns the seconds left, which may decrease at any time.
     """
     try:
         client = ServerClient(target.server, target.token)
@@ -50,7 +55,7 @@ def close_automation(
         operations = closing_patch(
             workflow,
             outcome,
-            definition=_definition(client, workflow, min(_DEFINITION_SECONDS, remaining())),
+            step_names=_step_names(client, workflow, min(_STEP_NAMES_SECONDS, remaining())),
             started=milliseconds(started),
             ended=milliseconds(ended),
             log_tail=log_tail,
@@ -59,8 +64,8 @@ def close_automation(
     except RunError as failure:
         problem = f"the automation could not be closed in OpenMetadata: {failure.message}"
         if outcome.state is not State.FAILED:
-            outcome = Outcome.failed(failure.reason, f"the connection test was carried out, but {problem}")
-        return Report("nobody", outcome, problem)
+            outcome = Outcome.failed(failure.reason, f"the connection test was completed, but {problem}")
+        return Report("none", outcome, problem)
     return Report("runner", outcome)
 
 
@@ -72,20 +77,20 @@ def _workflow(client: ServerClient, path: tuple[str, ...], timeout: float) -> di
             return None
         raise
     if not isinstance(workflow, dict):
-        raise ServerCallError(Reason.SERVER_ERROR, f"the server answered no automation for {path[-1]}")
+        raise ServerCallError(Reason.SERVER_ERROR, f"the server returned no automation for {path[-1]}")
     return workflow
 
 
 def _deleted(outcome: Outcome) -> Report:
-    """OpenMetadata's dialog deletes an automation as soon as it has seen the end: nobody waits any more."""
+    """Report on a deleted automation: OpenMetadata's dialog deletes it once it has its result."""
     if outcome.state is State.FAILED:
-        return Report("nobody", outcome, "there is nothing to close: OpenMetadata has no such automation")
-    message = "the connection test was carried out; OpenMetadata has deleted the automation since"
+        return Report("none", outcome, "the automation does not exist in OpenMetadata any more")
+    message = "the connection test was completed, and OpenMetadata has deleted the automation since"
     return Report("workflow", Outcome(state=outcome.state, reason=outcome.reason, message=message))
 
 
-def _definition(client: ServerClient, workflow: dict[str, Any], timeout: float) -> list[str]:
-    """The names of the test's steps, or none when they cannot be had: the reason is told all the same."""
+def _step_names(client: ServerClient, workflow: dict[str, Any], timeout: float) -> list[str]:
+    """Return the names of the test's steps, or an empty list if they cannot be read."""
     kind = connection_type(workflow)
     if kind is None or timeout <= 0:
         return []

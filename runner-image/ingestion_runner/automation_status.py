@@ -1,7 +1,7 @@
-"""The automation on the server: when the runner may close it, with what, and what it says once it is closed.
+"""The automation on the server: whether the runner must close it, with which result, and the result of a closed one.
 
-The dialog in OpenMetadata polls the status until it is terminal. It then shows each step of the test's
-definition with the result of the same name, so a reason is seen only in a step that the definition has.
+OpenMetadata's dialog polls the status until it is terminal. It then shows the steps of the connection test's
+definition, each with the result of the same name. So the reason of a failure must be in one of these steps.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from ingestion_runner.pipeline_status import Decision
 from ingestion_runner.text import cut, one_line
 
 FIRST_STEP = "CheckAccess"
-"""The step that every definition begins with."""
+"""The first step of every connection test."""
 
 _TERMINAL_STATUSES = ("Successful", "Failed")
 _MESSAGE_CHARACTERS = 2000
@@ -21,10 +21,10 @@ _STEPS_NAMED = 5
 
 
 def decide(workflow: Mapping[str, Any], outcome: Outcome, started: int) -> Decision:
-    """Whether the runner has to close the automation; ``started`` in milliseconds since the epoch.
+    """Return whether the runner must close the automation; ``started`` is in milliseconds since the epoch.
 
-    A terminal status is the library's own word and stays, unless the library failed and that word is no answer
-    to it: it was left by an earlier start of the same automation, or it gives no step and so no reason.
+    A terminal status was written by the library and stays, except after a failure of the library if the status does not
+    show it: if it comes from an earlier start of the automation, or has no steps and therefore no reason.
     """
     if workflow.get("status") not in _TERMINAL_STATUSES:
         return Decision.WRITE
@@ -37,20 +37,26 @@ def closing_patch(
     workflow: Mapping[str, Any],
     outcome: Outcome,
     *,
-    definition: Sequence[str],
+    step_names: Sequence[str],
     started: int,
     ended: int,
     log_tail: str,
 ) -> list[dict[str, Any]]:
-    """The JSON Patch that closes the automation as failed, for the reason that ``outcome`` tells.
+    """Return the JSON Patch that closes the automation as failed. Steps that were completed since the start stay.
 
-    Steps that the test has done since it started stay. ``definition`` are the names of all its steps, in
-    order, or empty when they are not known; ``outcome`` and ``log_tail`` are masked by the caller; times are
-    in milliseconds since the epoch. The fields of a step are those that all versions of the library know.
+    The fields of a step are those that all versions of the library have.
+
+    Args:
+        workflow: The automation on the server.
+        outcome: The outcome with the reason of the failure, masked.
+        step_names: The names of all steps of the test, in order; empty if they are not known.
+        started: When the automation started, in milliseconds since the epoch.
+        ended: When it ended, in milliseconds since the epoch.
+        log_tail: The last lines of the log, masked.
     """
     steps = _steps_since(workflow, started)
     step: dict[str, Any] = {
-        "name": _open_step(definition or (FIRST_STEP,), steps),
+        "name": _open_step(step_names or (FIRST_STEP,), steps),
         "mandatory": True,
         "passed": False,
         "message": cut(_message(outcome), _MESSAGE_CHARACTERS),
@@ -66,30 +72,30 @@ def closing_patch(
 
 
 def outcome_of_workflow(workflow: Mapping[str, Any]) -> Outcome:
-    """What a closed automation says. It was carried out, so the run succeeded, whatever the test's result."""
+    """Return the outcome of a closed automation. It was completed, so the run succeeded whatever the test's result."""
     failed = [step for step in _steps(workflow) if step.get("passed") is False and step.get("status") != "Skipped"]
     if _response(workflow).get("status") == "Successful":
         message = "the connection test passed"
         if failed:
-            message += f"; optional steps failed: {_told(failed)}"
+            message += f"; optional steps failed: {_failed_steps_text(failed)}"
     elif failed:
-        message = f"the connection test failed: {_told(failed)}"
+        message = f"the connection test failed: {_failed_steps_text(failed)}"
     else:
         message = f"the connection test ended as {workflow.get('status')}"
     return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message=message)
 
 
 def outcome_without_result(workflow: Mapping[str, Any]) -> Outcome:
-    """The library came to its end, but the server says that the automation goes on."""
+    """Return the outcome if the library has ended and the automation is still open on the server."""
     return Outcome.failed(
         Reason.WORKFLOW_FAILED,
-        "the connection test was carried out, but its result did not reach OpenMetadata, where the automation "
+        "the connection test was completed, but its result did not reach OpenMetadata, where the automation "
         f"was still {workflow.get('status') or 'without a status'}",
     )
 
 
 def connection_type(workflow: Mapping[str, Any]) -> str | None:
-    """The type of the tested connection, such as ``Postgres``, by which its definition is named."""
+    """Return the type of the tested connection, such as ``Postgres``, or None."""
     request = workflow.get("request")
     found = request.get("connectionType") if isinstance(request, Mapping) else None
     return found if isinstance(found, str) else None
@@ -97,15 +103,15 @@ def connection_type(workflow: Mapping[str, Any]) -> str | None:
 
 def _message(outcome: Outcome) -> str:
     if outcome.reason is Reason.INTERRUPTED:
-        return "The test was stopped before its end: its time was up, or its pod had to go."
+        return "The test was stopped before its end: its time was up, or its pod was deleted."
     return one_line(outcome.message)
 
 
-def _open_step(definition: Iterable[str], done: Sequence[Mapping[str, Any]]) -> str:
-    """The first step that has no result yet; if all have one, the last: the failure came after it."""
+def _open_step(step_names: Iterable[str], done: Sequence[Mapping[str, Any]]) -> str:
+    """Return the first step without a result, or the last step if all have one."""
     finished = [step.get("name") for step in done]
     name = FIRST_STEP
-    for name in definition:
+    for name in step_names:
         if name not in finished:
             break
     return name
@@ -127,8 +133,8 @@ def _steps_since(workflow: Mapping[str, Any], started: int) -> list[dict[str, An
     return [] if is_older else _steps(workflow)
 
 
-def _told(failed: Sequence[Mapping[str, Any]]) -> str:
-    """The names of failed steps, the first with its error."""
+def _failed_steps_text(failed: Sequence[Mapping[str, Any]]) -> str:
+    """Return the names of failed steps, the first one with its error."""
     names = ", ".join(str(step.get("name")) for step in failed[:_STEPS_NAMED])
     more = ", …" if len(failed) > _STEPS_NAMED else ""
     error = failed[0].get("errorLog")

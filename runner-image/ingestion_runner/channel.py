@@ -1,8 +1,7 @@
-"""The private pipe from the child to the parent: one JSON object per line.
+"""The pipe from the child to the parent: one JSON object per line.
 
-The log is public and can hold anything; what the child has to tell its parent goes this way instead. The
-child sends the secrets it has read before it prints anything that could contain them, and at its end the
-outcome.
+The child's output is the public log, so it cannot carry messages to the parent. The child sends the secrets that it has
+read before it prints anything that may contain them, and at its end the outcome.
 """
 
 import json
@@ -20,7 +19,7 @@ _MAX_PENDING_BYTES = 8 * 1024 * 1024
 
 
 class ChannelWriter:
-    """The child's end."""
+    """The end of the pipe in the child."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
@@ -28,19 +27,19 @@ class ChannelWriter:
 
     @classmethod
     def from_environment(cls) -> "ChannelWriter":
-        """The end that the parent has passed on; the variable goes, so that no grandchild sees it."""
+        """Return the end that the parent passed; the variable is removed, so that child processes do not inherit it."""
         return cls(int(os.environ.pop(CHANNEL_VARIABLE)))
 
     def send_secrets(self, secrets: Iterable[str]) -> None:
-        """Tell values that must not appear in the log."""
+        """Send values that must not appear in the log."""
         self._send({"secrets": sorted(set(secrets))})
 
     def send_automation(self, document: Mapping[str, Any]) -> None:
-        """Tell the automation that was handed over: the parent has to see to its end."""
+        """Send the received automation, which the parent must close on the server."""
         self._send({"automation": document})
 
     def send_outcome(self, outcome: Outcome) -> None:
-        """Tell how the run ended."""
+        """Send the outcome of the run."""
         self._send({"outcome": outcome.to_json()})
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -50,8 +49,9 @@ class ChannelWriter:
 
 
 class ChannelReader:
-    """The parent's end: learns secrets into ``masker``, keeps the outcome, masked, and tells ``on_automation`` of an
-    automation that was handed over.
+    """The end of the pipe in the parent.
+
+    It adds secrets to ``masker``, keeps the masked outcome, and calls ``on_automation`` with a received automation.
     """
 
     def __init__(self, masker: Masker, on_automation: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
@@ -61,7 +61,7 @@ class ChannelReader:
         self._pending = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Take what the child has written. What is no message of the child's is dropped."""
+        """Take the next bytes from the child. Invalid messages are ignored."""
         *lines, self._pending = (self._pending + chunk).split(b"\n")
         if len(self._pending) > _MAX_PENDING_BYTES:
             self._pending = b""

@@ -1,4 +1,4 @@
-"""The child process: started in its own session, watched until its end, asked and then forced to stop."""
+"""The child process: started in its own session, watched until its end, and stopped by SIGTERM and then SIGKILL."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from ingestion_runner.channel import CHANNEL_VARIABLE
 from ingestion_runner.signals import SignalInbox
 
 WORKFLOW_COMMAND = (sys.executable, "-m", "ingestion_runner.workflow")
-"""The child of a pod. ``sys.executable`` is the interpreter that has openmetadata-ingestion."""
+"""The child in a pod. ``sys.executable`` is the interpreter with openmetadata-ingestion."""
 
 _CHUNK_BYTES = 64 * 1024
 _ALL = sys.maxsize
@@ -22,7 +22,7 @@ _DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ChildEnd:
-    """How the child ended: ``exit_code`` or else ``killed_by`` is set; ``stopped`` if we had asked it to."""
+    """How the child ended: either ``exit_code`` or ``killed_by`` is set; ``stopped`` after a request of the parent."""
 
     exit_code: int | None
     killed_by: int | None
@@ -30,10 +30,10 @@ class ChildEnd:
 
 
 class Child:
-    """A process in its own session, so that it and all it starts can be signalled as one group.
+    """A process in its own session, so that it and its child processes can be signalled as one group.
 
-    ``on_channel`` gets what it writes to the channel, ``on_output`` what it prints; standard error is joined
-    to standard output, which keeps the order of the lines.
+    ``on_channel`` gets the data of the channel, ``on_output`` the output. Standard error is redirected to standard
+    output, which keeps the order of the lines.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Child:
         self._wait_status: int | None = None
 
     def wait(self, inbox: SignalInbox, force_kill_after: float) -> ChildEnd:
-        """Serve the child until it has ended and all its output is taken.
+        """Read the child's output until it has ended and all output is read.
 
-        A stop request becomes SIGTERM to its group; ``force_kill_after`` seconds later SIGKILL. Processes it
-        leaves behind are killed; orphans that fall to us as PID 1 are reaped.
+        A stop request becomes SIGTERM for its process group, and SIGKILL ``force_kill_after`` seconds later. Remaining
+        processes of the group are killed. Orphans that PID 1 inherits are reaped.
         """
         stopped = forced = False
         with selectors.DefaultSelector() as selector:
@@ -97,8 +97,8 @@ class Child:
         return self._end(stopped=stopped)
 
     def _take(self, selector: selectors.BaseSelector) -> None:
-        # The output is read before the channel and served after it: whatever the child had told us when it
-        # printed these lines (the secrets among it) is known by the time they are masked.
+        # The output is read before the channel and processed after it: secrets that the child sent before it printed
+        # these lines are known when the lines are masked.
         output = _read(self._output, _CHUNK_BYTES)
         channel = _read(self._channel, _ALL)
         if channel:
@@ -110,8 +110,7 @@ class Child:
                 selector.unregister(descriptor)
 
     def _take_the_rest(self, selector: selectors.BaseSelector) -> None:
-        # The child is gone, and with it its group. A process that left the group may still hold the pipes
-        # open.
+        # The child and its process group have ended. A process that left the group may still hold the pipes open.
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._take(selector)
         while selector.get_map() and selector.select(max(deadline - time.monotonic(), 0)):
@@ -143,7 +142,7 @@ class Child:
 
 
 def _read(descriptor: int, at_most: int) -> bytes | None:
-    """What can be read now: None when there is nothing yet, empty at the end."""
+    """Return the data that can be read now; None if there is none yet, empty at the end."""
     data = b""
     try:
         while len(data) < at_most:

@@ -1,4 +1,4 @@
-"""Fields of the JSON documents that the pod is given, read with messages that say where the mistake is."""
+"""Fields of the JSON documents of a pod, with error messages that name the field."""
 
 import json
 from collections.abc import Mapping
@@ -11,10 +11,8 @@ from ingestion_runner.outcomes import ConfigurationError
 def read_document(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
-    Raises
-    ------
-    ConfigurationError
-        The file cannot be read or holds no JSON object.
+    Raises:
+        ConfigurationError: The file cannot be read or does not contain a JSON object.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -23,19 +21,17 @@ def read_document(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigurationError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
-        raise ConfigurationError(f"{path} must hold a JSON object")
+        raise ConfigurationError(f"{path} must contain a JSON object")
     return document
 
 
 def field(data: Mapping[str, Any], name: str, kind: Any, *, where: str, required: bool = True) -> Any:
-    """The value of a field: None when it is missing and not required.
+    """Return the value of a field, or None if it is missing and not required.
 
-    ``kind`` is ``str``, ``dict`` or a tuple of number types; ``where`` stands before the name in messages.
+    ``kind`` is ``str``, ``dict`` or a tuple of number types; ``where`` is the prefix of the name in messages.
 
-    Raises
-    ------
-    ConfigurationError
-        The field is missing, empty or of another kind.
+    Raises:
+        ConfigurationError: The field is missing, empty or of another kind.
     """
     value = data.get(name)
     if value is None:

@@ -1,7 +1,7 @@
-"""What the pod is given: files under /ingestion and a few environment variables.
+"""The inputs of a pod: files under /ingestion and a few environment variables.
 
-The parent and the child each read them for themselves. Unknown keys of the run input are ignored, so that an
-older image can run what a newer operator has written.
+The parent and the child both read them. Unknown keys of the run input are ignored, so that an older image can run Jobs
+of a newer operator.
 """
 
 import enum
@@ -17,39 +17,41 @@ from ingestion_runner.fields import field
 from ingestion_runner.outcomes import ConfigurationError
 
 DEFAULT_FORCE_KILL_AFTER_SECONDS = 20.0
-"""How long the child may ignore SIGTERM. With the time to report it must fit into the pod's grace period."""
+"""How long the child may ignore SIGTERM. Together with the report it must fit into the pod's grace period."""
 
 GRACE_PERIOD_SECONDS = 30.0
-"""terminationGracePeriodSeconds of the pods the operator renders."""
+"""terminationGracePeriodSeconds of the operator's pods."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VERIFY_SSL = ("no-ssl", "ignore", "validate")
 _LOADERS = ("noop", "env")
-"""Where the secrets manager's own credentials come from; `airflow` would need Airflow in the image."""
+"""Sources of the credentials for the secrets manager; `airflow` would need Airflow in the image."""
 _FILE = "pipeline.json: "
 
 TEST_SUITE = "TestSuite"
-"""The pipeline type whose service is a test suite, which has no connection of its own."""
+"""The pipeline type whose service is a test suite, which has no connection."""
 
 AUTO_CLASSIFICATION = "autoClassification"
 
 APPLICATION = "application"
-"""The one pipeline type that reads no service, and that can be started on its own, without a pipeline."""
+"""The only pipeline type without a service, which can also run without a pipeline."""
 
 
 class Kind(enum.StrEnum):
-    """What the pod is for."""
+    """The purpose of the pod."""
 
     RUN = "run"
     AUTOMATION = "automation"
     WARM_AUTOMATION = "warmAutomation"
-    """An automation that is handed over later, once the library is imported."""
+    """An automation that the pod receives later, after the import of the library."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputPaths:
-    """Where the inputs are mounted. Only ``pipeline`` must exist, and what a pod of its kind needs: ``automation``, or
-    the certificate and the secret of a hand-over.
+    """The paths of the mounted inputs.
+
+    ``pipeline`` must exist. The pod of an automation also needs ``automation``, and a warm pod needs the certificate
+    and the secret.
     """
 
     pipeline: Path
@@ -62,7 +64,7 @@ class InputPaths:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "InputPaths":
-        """The paths of the pod contract, under INGESTION_ROOT (default ``/ingestion``)."""
+        """Return the paths under INGESTION_ROOT (default ``/ingestion``)."""
         root = Path(environ.get("INGESTION_ROOT", "/ingestion"))
         return cls(
             pipeline=root / "pipeline" / "pipeline.json",
@@ -75,7 +77,7 @@ class InputPaths:
         )
 
     def read_token(self) -> str | None:
-        """The bot's JWT, or None when the server needs none."""
+        """Return the bot's JWT, or None if the server needs none."""
         try:
             return self.token.read_text(encoding="utf-8").strip() or None
         except FileNotFoundError:
@@ -84,7 +86,7 @@ class InputPaths:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The OpenMetadata server: ``host_port`` includes ``/api``; ``ca_certificate`` is a path."""
+    """The OpenMetadata server. ``host_port`` includes ``/api``; ``ca_certificate`` is a path."""
 
     host_port: str
     verify_ssl: str = "no-ssl"
@@ -96,7 +98,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class ReportTarget:
-    """All that is needed to report the outcome of a run."""
+    """The data for reporting the outcome of a run."""
 
     server: Server
     fully_qualified_name: str
@@ -105,7 +107,7 @@ class ReportTarget:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service that a run reads: ``type`` as in entity references, such as ``databaseService``."""
+    """The service of a run; ``type`` as in entity references, such as ``databaseService``."""
 
     type: str
     name: str
@@ -113,9 +115,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
-    """The whole run input, checked as far as the parent needs it; the library checks ``source_config``.
+    """The whole run input. The runner validates it except for ``source_config``, which the library validates.
 
-    Only an application has no service, and only an application may be without a pipeline and its name.
+    Only an application has no service, and only an application may have no pipeline and therefore no name.
     """
 
     server: Server
@@ -131,12 +133,10 @@ class RunInput:
 
 
 def kind_of(document: Mapping[str, Any]) -> Kind:
-    """What the pod is for; a run when the document does not say.
+    """Return the purpose of the pod; the default is a run.
 
-    Raises
-    ------
-    ConfigurationError
-        It says something else.
+    Raises:
+        ConfigurationError: The kind is unknown.
     """
     kind = field(document, "kind", str, where=_FILE, required=False) or Kind.RUN
     try:
@@ -146,12 +146,10 @@ def kind_of(document: Mapping[str, Any]) -> Kind:
 
 
 def run_id_from(environ: Mapping[str, str]) -> str:
-    """The id of the run: RUN_ID when given, else JOB_UID.
+    """Return the id of the run: RUN_ID if it is set, otherwise JOB_UID.
 
-    Raises
-    ------
-    ConfigurationError
-        Neither is set, or the chosen one is not a UUID.
+    Raises:
+        ConfigurationError: Neither is set, or the chosen one is not a UUID.
     """
     for variable in ("RUN_ID", "JOB_UID"):
         value = environ.get(variable, "").strip()
@@ -163,14 +161,12 @@ def run_id_from(environ: Mapping[str, str]) -> str:
 
 
 def server_of(data: Mapping[str, Any], *, where: str) -> Server:
-    """The server, from the shape that OpenMetadata's own ``openMetadataServerConnection`` has too.
+    """Return the server from an object in the format of OpenMetadata's ``openMetadataServerConnection``.
 
-    ``where`` stands before the fields' names in messages.
+    ``where`` is the prefix of the fields' names in messages.
 
-    Raises
-    ------
-    ConfigurationError
-        A field is missing or of the wrong type.
+    Raises:
+        ConfigurationError: A field is missing or of the wrong type.
     """
     headers = field(data, "extraHeaders", dict, where=where, required=False)
     ssl_config = field(data, "sslConfig", dict, where=where, required=False) or {}
@@ -189,12 +185,10 @@ def server_of(data: Mapping[str, Any], *, where: str) -> Server:
 
 
 def report_target(document: Mapping[str, Any], run_id: str) -> ReportTarget | None:
-    """The part of the run input that says where to report; None for an application without a pipeline.
+    """Return where to report according to the run input, or None for an application without a pipeline.
 
-    Raises
-    ------
-    ConfigurationError
-        A field is missing or of the wrong type.
+    Raises:
+        ConfigurationError: A field is missing or of the wrong type.
     """
     server = _server(document)
     name = _fully_qualified_name(document)
@@ -202,12 +196,10 @@ def report_target(document: Mapping[str, Any], run_id: str) -> ReportTarget | No
 
 
 def run_input(document: Mapping[str, Any], run_id: str) -> RunInput:
-    """The whole run input.
+    """Return the whole run input.
 
-    Raises
-    ------
-    ConfigurationError
-        A field is missing, of the wrong type or out of its range.
+    Raises:
+        ConfigurationError: A field is missing, of the wrong type or out of its range.
     """
     force_kill = field(document, "forceKillAfterSeconds", (int, float), where=_FILE, required=False)
     if force_kill is None:
@@ -231,7 +223,7 @@ def run_input(document: Mapping[str, Any], run_id: str) -> RunInput:
 
 
 def refusal_outside_schedule(run: RunInput, now: datetime) -> str | None:
-    """Why the run must not start now, or None when it may. Both dates are inclusive."""
+    """Return why the run must not start now, or None if it may. Both dates are inclusive."""
     name = run.fully_qualified_name or "this application"
     if run.start_date is not None and now < run.start_date:
         return f"the schedule of {name} starts at {run.start_date.isoformat()}"
@@ -250,7 +242,7 @@ def _with_secrets_manager(server: Server, data: Mapping[str, Any]) -> Server:
     if loader not in (None, *_LOADERS):
         raise ConfigurationError(
             f"{where}secretsManagerLoader is one of {', '.join(_LOADERS)}, not {loader!r}: "
-            "there is no Airflow in this image"
+            "this image does not have Airflow"
         )
     provider = field(data, "secretsManagerProvider", str, where=where, required=False) or None
     return replace(server, secrets_manager_provider=provider, secrets_manager_loader=loader)
@@ -262,7 +254,7 @@ def _fully_qualified_name(document: Mapping[str, Any]) -> str | None:
 
 
 def _service(document: Mapping[str, Any]) -> Service | None:
-    # OpenMetadata names its own metadata service here, and an application started on its own has none at all.
+    # OpenMetadata sets its own metadata service here, and an application without a pipeline has no service.
     if document.get("pipelineType") == APPLICATION:
         return None
     service = field(document, "service", dict, where=_FILE)

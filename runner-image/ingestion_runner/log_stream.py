@@ -1,4 +1,4 @@
-"""The child's output: passed on line by line as it comes, masked, with the last lines kept for the report."""
+"""The child's output: masked and passed on line by line; the last lines are kept for the report."""
 
 import re
 from collections import deque
@@ -7,16 +7,16 @@ from typing import BinaryIO
 from ingestion_runner.masking import Masker
 
 MAX_LINE_BYTES = 256 * 1024
-"""A longer line is cut: memory stays bounded whatever the workflow prints."""
+"""A longer line is cut off, which bounds the memory."""
 
 TAIL_LINES = 60
-"""Lines kept for the report of a run that could not report for itself."""
+"""Lines kept for the parent's report."""
 
 TAIL_LINE_CHARACTERS = 1000
 """A line of the tail is cut to this."""
 
 TAIL_CHARACTERS = 16 * 1024
-"""The report is stored as a row of the server's database, so the tail as a whole is bounded too."""
+"""The report is stored in a row of the server's database, so the whole tail is bounded too."""
 
 _CUT_MARGIN = 8 * 1024
 _CUT_NOTE = " [line cut here]"
@@ -24,10 +24,10 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 class LogStream:
-    """Masks complete lines and writes them to ``sink`` at once.
+    """Masks complete lines and writes them to ``sink`` immediately.
 
-    A line of more than MAX_LINE_BYTES is cut, and the last characters before the cut go with it: they could
-    be the head of a secret whose rest is no longer there to be recognized.
+    A line of more than MAX_LINE_BYTES is cut off. The last characters before the cut are removed too: they may be the
+    start of a secret that cannot be recognised without its end.
     """
 
     def __init__(self, sink: BinaryIO, masker: Masker) -> None:
@@ -38,7 +38,7 @@ class LogStream:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def feed(self, chunk: bytes) -> None:
-        """Take what the child has written: any number of lines, the last of them perhaps in part."""
+        """Take the next bytes of the child: any number of lines, the last one possibly incomplete."""
         *ends, rest = chunk.split(b"\n")
         masked = []
         for end in ends:
@@ -48,16 +48,16 @@ class LogStream:
         self._write(masked)
 
     def close(self) -> None:
-        """Pass on a last line that has no line break."""
+        """Write a last line without a line break."""
         if self._line:
             self._write(self._finish_line())
 
-    def say(self, message: str) -> None:
-        """A line of the parent's own, masked like the child's; it does not enter the tail."""
+    def note(self, message: str) -> None:
+        """Write a line of the parent, masked. It is not part of the tail."""
         self._write([self._masker(f"[runner] {message}")])
 
     def tail(self) -> str:
-        """The last lines, masked and without terminal escapes, at most TAIL_CHARACTERS long."""
+        """Return the last lines, masked and without terminal escapes, of at most TAIL_CHARACTERS."""
         lines: list[str] = []
         room = TAIL_CHARACTERS
         for line in reversed(self._tail):
@@ -100,5 +100,5 @@ class LogStream:
             self._sink.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
             self._sink.flush()
         except OSError:
-            # Nobody reads the log any more. The run itself is worth more: go on and keep draining the child.
+            # The log has no reader any more. The run continues, so keep reading the child's output.
             self._sink = None

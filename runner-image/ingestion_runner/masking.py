@@ -1,4 +1,4 @@
-"""Keeping secrets out of the log, the report and the termination message."""
+"""Masking of secrets in the log, the report and the termination message."""
 
 import json
 import re
@@ -14,19 +14,19 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 
-# An application's private configuration: its values are secrets whatever their keys are called.
+# The private configuration of an application: all its values are secrets, whatever their keys.
 _PRIVATE_KEY = "appPrivateConfig"
-# It may tell of which kind it is; that word stands in every log.
+# The kind of the configuration, which is not secret and appears in every log.
 _DISCRIMINATOR = "type"
 
-# A value this short is masked only where it stands alone: inside words it would turn the log into noise.
+# A shorter value is masked only as a separate word: as a part of words it would make the log unreadable.
 _SHORT = 6
 
-# A line of a PEM block or another multi-line secret, long enough to be told from ordinary text.
+# Minimum length of a line of a multi-line secret, such as a PEM block, to be distinct from ordinary text.
 _SECRET_LINE = 16
 
 _SHAPES = (
-    # a JSON Web Token, wherever it comes from
+    # a JSON Web Token from any source
     (re.compile(r"\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"), MASK),
     # the user information of a URL
     (re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@"), rf"\1:{MASK}@"),
@@ -40,10 +40,10 @@ _SHAPES = (
 
 
 def secrets_of(document: Any) -> Iterator[str]:
-    """Every string below a key that names a secret, at any depth of a parsed JSON or YAML document.
+    """Yield every string below a key that names a secret, at any depth of a parsed JSON or YAML document.
 
-    Below ``appPrivateConfig`` every string of six characters or more is one, except under ``type``: shorter
-    ones, such as "true" or "eu", hide nothing and would spoil the log.
+    Below ``appPrivateConfig`` every string of six or more characters is a secret, except under ``type``. Shorter ones,
+    such as "true" or "eu", are not secret, and masking them would make the log unreadable.
     """
     if isinstance(document, Mapping):
         for key, value in document.items():
@@ -83,10 +83,10 @@ def _private_strings(value: Any) -> Iterator[str]:
 
 
 class Masker:
-    """Replaces known secrets, and whatever has the shape of one, by asterisks.
+    """Replaces known secrets, and texts in the format of a secret, by asterisks.
 
-    Known secrets are found as they are, URL-quoted, and as JSON or Python would escape them; each line of a
-    multi-line secret counts as a secret of its own.
+    Known secrets are found in plain text, URL-quoted, and escaped as in JSON or Python. Each line of a multi-line
+    secret is a secret of its own.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -97,16 +97,16 @@ class Masker:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Learn more secrets."""
+        """Add secrets."""
         for secret in secrets:
             self._secrets.update(_variants(secret))
-        # The longest first: of two that begin alike the regular expression must try the longer one.
+        # The longest first: of two with the same start the regular expression must try the longer one.
         ordered = sorted(self._secrets, key=lambda secret: (-len(secret), secret))
         self._pattern = re.compile("|".join(_expression(secret) for secret in ordered)) if ordered else None
         self.longest = len(ordered[0]) if ordered else 0
 
     def __call__(self, text: str) -> str:
-        """The text without its secrets; line breaks stay where they are."""
+        """Return the text with masked secrets and unchanged line breaks."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
         for pattern, replacement in _SHAPES:
@@ -114,7 +114,7 @@ class Masker:
         return text
 
     def mask_values(self, value: Any) -> Any:
-        """A copy of JSON-like data with every string in it masked."""
+        """Return a copy of JSON-like data with masked strings."""
         if isinstance(value, str):
             return self(value)
         if isinstance(value, Mapping):

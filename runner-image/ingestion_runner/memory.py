@@ -1,4 +1,4 @@
-"""What the kernel says about memory: why a run was killed, and how much one needed."""
+"""The kernel's data about memory: out-of-memory kills, and the peak memory of a process."""
 
 import resource
 from pathlib import Path
@@ -7,9 +7,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def memory_limit_note(cgroup: Path = _CGROUP) -> str:
-    """A clause that tells the memory limit and whether the kernel counted an out-of-memory kill.
+    """Return a clause with the memory limit and whether the kernel counted an out-of-memory kill.
 
-    Files of cgroup v2, as a container sees its own group; without them the clause only tells what is likely.
+    It is based on the container's cgroup v2 files. Without them the clause only states the likely cause.
     """
     limit = _read(cgroup / "memory.max")
     within = f" within {int(limit) // 2**20} MiB" if limit and limit.isdigit() else ""
@@ -20,12 +20,12 @@ def memory_limit_note(cgroup: Path = _CGROUP) -> str:
     if kills.isdigit() and int(kills):
         return f": the kernel found no memory for it{within}"
     if kills == "0":
-        return f" by somebody in the pod or on the node; the kernel counted no out-of-memory kill{within}"
+        return f" by a process in the pod or on the node; the kernel counted no out-of-memory kill{within}"
     return f", most likely because it found no memory{within}"
 
 
 def peak_memory_of_children() -> int | None:
-    """The most memory in bytes that one process had resident at once, of those that have ended; None without any."""
+    """Return the largest resident memory of an ended child process, in bytes, or None without one."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 or None
 
 

@@ -1,4 +1,4 @@
-"""What a run can end as: its state, its reason and the exit code that follows from the reason."""
+"""The outcomes of a run: states, reasons, and the exit code of each reason."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from ingestion_runner.masking import Masker
 
 
 class ExitCode(enum.IntEnum):
-    """The exit codes of the runner; the README explains each to operators of a cluster."""
+    """The exit codes of the runner, which the README explains."""
 
     SUCCEEDED = 0
     FAILED = 1
@@ -20,7 +20,7 @@ class ExitCode(enum.IntEnum):
 
 
 class State(enum.StrEnum):
-    """The state of a run as OpenMetadata spells it."""
+    """The state of a run, as in OpenMetadata."""
 
     SUCCESS = "success"
     PARTIAL_SUCCESS = "partialSuccess"
@@ -36,7 +36,7 @@ class Reason(enum.StrEnum):
     OUTSIDE_SCHEDULE = "OutsideSchedule"
     OUT_OF_MEMORY = "OutOfMemory"
     INTERRUPTED = "Interrupted"
-    # Another attempt may end better: something outside the Job can change.
+    # A retry may succeed: the cause is outside of the Job.
     WORKFLOW_FAILED = "WorkflowFailed"
     WORKFLOW_CRASHED = "WorkflowCrashed"
     INITIALIZATION_FAILED = "InitializationFailed"
@@ -46,7 +46,7 @@ class Reason(enum.StrEnum):
     FORBIDDEN = "Forbidden"
     SERVICE_NOT_FOUND = "ServiceNotFound"
     CONNECTION_MISSING = "ConnectionMissing"
-    # The Job's snapshot and its image decide these: another attempt cannot end better.
+    # A retry cannot succeed: the cause is the Job's configuration or its image.
     INVALID_CONFIGURATION = "InvalidConfiguration"
     UNSUPPORTED_PIPELINE_TYPE = "UnsupportedPipelineType"
     UNKNOWN_SOURCE_TYPE = "UnknownSourceType"
@@ -56,12 +56,12 @@ class Reason(enum.StrEnum):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of the parent for a run that ended for this reason."""
+        """The exit code of the parent for this reason."""
         return _EXIT_CODES.get(self, ExitCode.FAILED)
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt with the same pod could end better."""
+        """Whether a retry with the same pod may succeed."""
         return self.exit_code in (ExitCode.FAILED, ExitCode.OUT_OF_MEMORY, ExitCode.INTERRUPTED)
 
 
@@ -81,7 +81,7 @@ _EXIT_CODES: Mapping[Reason, ExitCode] = {
 
 
 class RunError(Exception):
-    """A run that cannot go on, with its typed reason and one line for a tired person."""
+    """A run that cannot continue, with its reason and a message of one line."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -90,7 +90,7 @@ class RunError(Exception):
 
 
 class ConfigurationError(RunError):
-    """The pod was given something it cannot work with; another attempt would be given the same."""
+    """The inputs of the pod are invalid. A retry would have the same inputs."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.INVALID_CONFIGURATION, message)
@@ -100,8 +100,8 @@ class ConfigurationError(RunError):
 class Outcome:
     """How a run ended.
 
-    ``steps`` are the workflow's own step summaries in the shape of OpenMetadata's ``StepSummary``; empty when
-    the workflow never got that far. The counts are None when unknown.
+    ``steps`` are the workflow's step summaries in the format of OpenMetadata's ``StepSummary``; empty if the workflow
+    did not get that far. Counts are None if unknown.
     """
 
     state: State
@@ -115,17 +115,15 @@ class Outcome:
 
     @classmethod
     def failed(cls, reason: Reason, message: str) -> "Outcome":
-        """A run that failed before the workflow had anything to count."""
+        """Return the outcome of a run that failed before the workflow counted anything."""
         return cls(state=State.FAILED, reason=reason, message=message)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Outcome":
         """Read what :meth:`to_json` wrote.
 
-        Raises
-        ------
-        ValueError, KeyError
-            The data are not an outcome.
+        Raises:
+            ValueError, KeyError: The data is not an outcome.
         """
         return cls(
             state=State(data["state"]),
@@ -139,7 +137,7 @@ class Outcome:
         )
 
     def masked(self, masker: Masker) -> "Outcome":
-        """The same outcome without the secrets in its texts."""
+        """Return the outcome with masked secrets."""
         return replace(
             self,
             message=masker(self.message),
@@ -148,7 +146,7 @@ class Outcome:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The outcome as the child sends it to the parent."""
+        """Return the outcome in the format of the channel."""
         return {
             "state": self.state,
             "reason": self.reason,

@@ -1,7 +1,7 @@
-"""The run's row on the server (OpenMetadata's PipelineStatus): when the runner may write it, and with what.
+"""The run's row on the server (OpenMetadata's PipelineStatus): whether the runner must write it, and its content.
 
-The row must satisfy a strict model: no field is known but those in ROW_FIELDS and those of a step summary.
-Times are milliseconds since the epoch.
+The server accepts only the fields in ROW_FIELDS and those of a step summary (docs/development/rest-contract.md). Times
+are milliseconds since the epoch.
 """
 
 import enum
@@ -14,7 +14,7 @@ from ingestion_runner.text import cut
 ROW_FIELDS = ("runId", "pipelineState", "startDate", "timestamp", "endDate", "status", "config", "metadata")
 
 RUNNER_STEP = "Runner"
-"""Name of the one step in a row that the runner wrote: the operator knows its rows by it."""
+"""Name of the only step in a row of the runner, by which the operator recognises the row."""
 
 _OPEN_STATES = frozenset({"queued", "running"})
 _TERMINAL_STATES = frozenset(state.value for state in State)
@@ -22,18 +22,18 @@ _MESSAGE_CHARACTERS = 2000
 
 
 class Decision(enum.Enum):
-    """What to do about the row that the server has, or has not."""
+    """Whether to write the row."""
 
     WRITE = "write"
     KEEP = "keep"
 
 
 def decide(row: Mapping[str, Any] | None, attempt_started: int) -> Decision:
-    """Whether the outcome of this attempt has to be written.
+    """Return whether the outcome of this attempt must be written.
 
-    A row that is missing or still open was never closed by the workflow. A closed one is the workflow's own
-    word, or the server's, and stays; unless it ended before this attempt began: then it tells of an earlier
-    attempt under the same run id. A state this code does not know is not touched.
+    A missing or open row was not closed by the workflow. A closed row was written by the workflow or the server and
+    stays, unless it ended before this attempt started: then it is from an earlier attempt with the same run id. A row
+    with an unknown state stays too.
     """
     if not row:
         return Decision.WRITE
@@ -55,10 +55,10 @@ def closed_row(
     existing: Mapping[str, Any] | None,
     log_tail: str,
 ) -> dict[str, Any]:
-    """The terminal row for ``outcome``, already masked by the caller.
+    """Return the terminal row for a masked ``outcome``.
 
-    What the workflow counted is reported in its own steps. Without them the one step ``Runner`` tells the
-    reason (``failures[0].name``), the message (``error``) and the end of the log (``stackTrace``).
+    It has the steps of the workflow. Without them it has one step ``Runner`` with the reason (``failures[0].name``),
+    the message (``error``) and the end of the log (``stackTrace``).
     """
     row = {key: value for key, value in (existing or {}).items() if key in ROW_FIELDS and value is not None}
     row.setdefault("startDate", started)
@@ -71,7 +71,7 @@ def closed_row(
 
 
 def outcome_of_row(row: Mapping[str, Any]) -> Outcome | None:
-    """What a closed row says, for a child that reported to the server but not to its parent."""
+    """Return the outcome in a closed row, for a child that reported to the server but not to its parent."""
     try:
         state = State(row.get("pipelineState", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Closing the run's row on the server when the workflow has not done so."""
+"""Closing of the run's row on the server, if the workflow has not done so."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from ingestion_runner.retrying import with_retries
 from ingestion_runner.server import ServerCallError, ServerClient
 from ingestion_runner.summary import ReportedBy
 
-# The workflow did not say how it ended, so a row that it closed in this attempt knows better.
-_GUESSES = frozenset({Reason.INTERRUPTED, Reason.WORKFLOW_CRASHED})
+# The workflow did not report its end to the parent, so a row that it closed in this attempt takes precedence.
+_INFERRED = frozenset({Reason.INTERRUPTED, Reason.WORKFLOW_CRASHED})
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Who closed it on the server, the outcome that holds (the server's, if it knew better), and the problem."""
+    """Which process closed the row, the final outcome, and the problem if it could not be closed."""
 
     reported_by: ReportedBy
     outcome: Outcome
@@ -36,11 +36,16 @@ def report(
     log_tail: str,
     remaining: Callable[[], float],
 ) -> Report:
-    """Make sure that the server has a terminal row of this attempt.
+    """Ensure that the server has a terminal row of this attempt. Never raises; the operator reports what fails here.
 
-    ``outcome`` and ``log_tail`` are masked already. ``remaining`` tells the seconds left for reporting; it
-    may drop at any time, when the pod is asked to go. Never raises: what cannot be reported here is left to
-    the operator.
+    Args:
+        target: The run.
+        token: The bot's token; None if the server needs none.
+        outcome: The outcome, masked.
+        started: When the attempt started.
+        ended: When it ended.
+        log_tail: The last lines of the log, masked.
+        remaining: Returns the seconds left, which decrease when the pod gets SIGTERM.
     """
     try:
         client = ServerClient(target.server, token)
@@ -58,7 +63,7 @@ def report(
         )
         with_retries(lambda timeout: client.put(*path, body=body, timeout=timeout), remaining)
     except RunError as failure:
-        return Report("nobody", outcome, f"the outcome could not be reported: {failure.message}")
+        return Report("none", outcome, f"the outcome could not be reported: {failure.message}")
     return Report("runner", outcome)
 
 
@@ -66,7 +71,7 @@ def _existing_row(client: ServerClient, path: tuple[str, ...], timeout: float) -
     try:
         row = client.get(*path, timeout=timeout)
     except ServerCallError as error:
-        # Servers differ in how they say that they have no such run.
+        # Servers report an unknown run in different ways.
         if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise
@@ -74,11 +79,11 @@ def _existing_row(client: ServerClient, path: tuple[str, ...], timeout: float) -
 
 
 def _better_of(outcome: Outcome, row: dict[str, Any] | None) -> Outcome:
-    if outcome.reason not in _GUESSES or row is None:
+    if outcome.reason not in _INFERRED or row is None:
         return outcome
     return outcome_of_row(row) or outcome
 
 
 def milliseconds(instant: datetime) -> int:
-    """Since the epoch, as the server counts time."""
+    """Return milliseconds since the epoch, as in the server."""
     return int(instant.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""Plain HTTP to OpenMetadata's API with the standard library: a few calls, each bounded in time and size."""
+"""HTTP client for OpenMetadata's API with the standard library. Each call is bounded in time and size."""
 
 import http.client
 import importlib.util
@@ -15,15 +15,15 @@ from ingestion_runner.inputs import Server
 from ingestion_runner.outcomes import ConfigurationError, Reason, RunError
 from ingestion_runner.text import cut, one_line
 
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""A run's row is some kB, a service some tens of kB; more than this is not an answer of OpenMetadata."""
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+"""A row has some kB, a service some tens of kB. A larger response does not come from OpenMetadata."""
 
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REASONS = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN}
 
 
 class ServerCallError(RunError):
-    """A call that failed. ``status`` is None when no answer came; ``transient`` asks for another try."""
+    """A call that failed. ``status`` is None without a response; after a ``transient`` error a retry may succeed."""
 
     def __init__(self, reason: Reason, message: str, *, status: int | None = None, transient: bool = False) -> None:
         super().__init__(reason, message)
@@ -32,12 +32,10 @@ class ServerCallError(RunError):
 
 
 class ServerClient:
-    """GET, PUT and PATCH of JSON below ``<hostPort>/v1``, with the bot's token and the configured extra headers.
+    """Sends GET, PUT and PATCH of JSON below ``<hostPort>/v1``, with the bot's token and the extra headers.
 
-    Raises
-    ------
-    ConfigurationError
-        The CA certificate cannot be read, or an extra header is malformed.
+    Raises:
+        ConfigurationError: The CA certificate cannot be read, or an extra header is malformed.
     """
 
     def __init__(self, server: Server, token: str | None) -> None:
@@ -48,21 +46,19 @@ class ServerClient:
         )
 
     def get(self, *path: str, timeout: float) -> Any:
-        """The decoded answer; None when it is empty.
+        """Return the decoded response, or None if it is empty.
 
-        Raises
-        ------
-        ServerCallError
-            No answer, one outside 200-299, or one that is not JSON.
+        Raises:
+            ServerCallError: No response, a status outside 200-299, or not JSON.
         """
         return self._call("GET", path, None, timeout)
 
     def put(self, *path: str, body: Mapping[str, Any], timeout: float) -> Any:
-        """Like :meth:`get`, with a body."""
+        """Send a body. Otherwise like :meth:`get`."""
         return self._call("PUT", path, json.dumps(body).encode(), timeout)
 
     def patch(self, *path: str, operations: Sequence[Mapping[str, Any]], timeout: float) -> Any:
-        """Like :meth:`get`, with the operations of a JSON Patch (RFC 6902)."""
+        """Send the operations of a JSON Patch (RFC 6902). Otherwise like :meth:`get`."""
         headers = {"Content-Type": "application/json-patch+json"}
         return self._call("PATCH", path, json.dumps(operations).encode(), timeout, headers)
 
@@ -82,40 +78,40 @@ class ServerClient:
         )
         try:
             with self._opener.open(request, timeout=timeout) as response:
-                answer = response.read(MAX_ANSWER_BYTES + 1)
+                content = response.read(MAX_RESPONSE_BYTES + 1)
         except urllib.error.HTTPError as error:
             with error:
-                raise _refused(call, error) from error
+                raise _error_of(call, error) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             cause = getattr(error, "reason", error)
             raise ServerCallError(
-                Reason.SERVER_UNREACHABLE, f"{call} got no answer: {cause}", transient=True
+                Reason.SERVER_UNREACHABLE, f"{call} got no response: {cause}", transient=True
             ) from error
-        return _decoded(call, answer)
+        return _decoded(call, content)
 
 
 class _RefuseRedirects(urllib.request.HTTPRedirectHandler):
-    # A redirect would carry the token to another host; OpenMetadata's API answers none.
+    # A redirect would send the token to another host; OpenMetadata's API sends none.
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
-def _decoded(call: str, answer: bytes) -> Any:
-    if not answer.strip():
+def _decoded(call: str, content: bytes) -> Any:
+    if not content.strip():
         return None
-    message = f"{call} was not answered with JSON: is hostPort OpenMetadata's API, with /api at its end?"
-    if len(answer) > MAX_ANSWER_BYTES:
+    message = f"{call} did not return JSON: is hostPort OpenMetadata's API, with /api at its end?"
+    if len(content) > MAX_RESPONSE_BYTES:
         raise ServerCallError(Reason.SERVER_ERROR, message)
     try:
-        return json.loads(answer)
+        return json.loads(content)
     except ValueError as error:
         raise ServerCallError(Reason.SERVER_ERROR, message) from error
 
 
-def _refused(call: str, error: urllib.error.HTTPError) -> ServerCallError:
+def _error_of(call: str, error: urllib.error.HTTPError) -> ServerCallError:
     return ServerCallError(
         _REASONS.get(error.code, Reason.SERVER_ERROR),
-        f"{call} was answered with {error.code}{_explanation(error)}",
+        f"{call} returned {error.code}{_explanation(error)}",
         status=error.code,
         transient=error.code in _TRANSIENT_STATUSES,
     )

@@ -1,4 +1,4 @@
-"""The termination message: what the operator reads from the pod's status when the container has ended."""
+"""The termination message, which the operator reads from the pod's status after the end of the container."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from ingestion_runner.outcomes import Outcome, Reason
 from ingestion_runner.text import cut, one_line
 
 MAX_BYTES = 4096
-"""What the kubelet keeps of a termination message; anything longer would be cut in the middle of the JSON."""
+"""The kubelet cuts off longer termination messages, which would break the JSON."""
 
 VERSION = 1
 
-ReportedBy = Literal["workflow", "runner", "nobody"]
+ReportedBy = Literal["workflow", "runner", "none"]
 
 _TEXT_LIMITS = (1024, 512, 256, 128, 64, 32, 0)
 
@@ -32,11 +32,10 @@ def summarize(
     final: bool = False,
     peak_memory: int | None = None,
 ) -> bytes:
-    """The JSON summary in UTF-8, at most MAX_BYTES long, secrets masked; unknown keys are left out.
+    """Return the JSON summary in UTF-8, of at most MAX_BYTES, with masked secrets and without unknown values.
 
-    An interruption is provisional, because the operator knows more of why the run ended, unless it is ``final``.
-    ``peak_memory`` is that of the workflow's process, in bytes. Texts are shortened, on character boundaries, until
-    the whole fits.
+    An interruption is provisional unless it is ``final``: the operator knows why the pod was stopped. ``peak_memory``
+    is that of the workflow's process, in bytes. Texts are shortened at character boundaries until the summary fits.
     """
     summary: dict[str, Any] = {
         "version": VERSION,
@@ -64,7 +63,7 @@ def summarize(
 
 
 def write_summary(summary: bytes, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Write the summary to TERMINATION_LOG, or where the kubelet looks for it; answer what went wrong."""
+    """Write the summary to TERMINATION_LOG or the kubelet's default path; return the error message, or None."""
     path = Path(environ.get("TERMINATION_LOG") or "/dev/termination-log")
     try:
         path.write_bytes(summary)

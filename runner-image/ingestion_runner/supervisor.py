@@ -1,4 +1,4 @@
-"""The parent: start the child, stay with it, and make sure that its end is known."""
+"""The parent: starts the child, supervises it, and ensures that its end is reported."""
 
 import contextlib
 import os
@@ -35,25 +35,22 @@ if TYPE_CHECKING:
     from ingestion_runner.reporting import Report
 
 REPORT_SECONDS = 25.0
-"""Longest time for reporting the outcome, retries included, when nobody waits for the pod to go."""
+"""Time limit for reporting the outcome, including retries, without a stop request."""
 
 REPORT_SECONDS_AFTER_STOP = 8.0
-"""The same after a stop request: with forceKillAfterSeconds (20) it stays below the grace period (30)."""
+"""Time limit after a stop request: together with forceKillAfterSeconds (20) it is below the grace period (30)."""
 
 AUTOMATION_FORCE_KILL_AFTER_SECONDS = 2.0
-"""An automation has nothing to save, and OpenMetadata's dialog gives up 10 s after the deadline of its Job."""
+"""An automation has no state to save, and OpenMetadata's dialog times out 10 s after the deadline of the Job."""
 
-# Runs that end so have no row: OutsideSchedule never was a run, and for OutOfMemory only the operator knows
-# enough. An automation is closed even so: nobody else will, and a person waits for it.
+# The parent writes no row for these reasons: OutsideSchedule is not a run, and only the operator knows whether a run is
+# retried after OutOfMemory. An automation is closed anyway: the operator does not do it, and a user waits.
 _UNREPORTED = frozenset({Reason.OUTSIDE_SCHEDULE, Reason.OUT_OF_MEMORY})
 
 
 @dataclass
 class _Run:
-    """What is known of the run so far; an early failure reports with as much as there is.
-
-    Without a target nobody waits for a report.
-    """
+    """The data of the run read so far, which an early failure reports. Nothing is reported without a target."""
 
     started: datetime
     run_id: str | None = None
@@ -79,7 +76,7 @@ class Supervisor:
         self._run = _Run(started=datetime.now(UTC))
 
     def run(self) -> ExitCode:
-        """Run the workflow, report what it left open, write the termination message; answer the exit code."""
+        """Run the workflow, report what it has not reported, write the termination message and return the exit code."""
         try:
             outcome = self._execute()
         except RunError as failure:
@@ -87,11 +84,11 @@ class Supervisor:
         ended = datetime.now(UTC)
         peak_memory = peak_memory_of_children()
         report = self._report(outcome, ended)
-        reported_by: ReportedBy = "nobody"
+        reported_by: ReportedBy = "none"
         if report is not None:
             reported_by, outcome = report.reported_by, report.outcome
             if report.problem:
-                self._log.say(report.problem)
+                self._log.note(report.problem)
         summary = summarize(
             outcome,
             run_id=self._run.run_id,
@@ -103,10 +100,10 @@ class Supervisor:
             peak_memory=peak_memory,
         )
         if problem := write_summary(summary, self._environ):
-            self._log.say(problem)
+            self._log.note(problem)
         if peak_memory:
-            self._log.say(f"the workflow had at most {peak_memory // 2**20} MiB of memory")
-        self._log.say(f"{outcome.state} ({outcome.reason}): {outcome.message}")
+            self._log.note(f"the workflow had at most {peak_memory // 2**20} MiB of memory")
+        self._log.note(f"{outcome.state} ({outcome.reason}): {outcome.message}")
         return outcome.reason.exit_code
 
     def _execute(self) -> Outcome:
@@ -122,11 +119,11 @@ class Supervisor:
             return Outcome.failed(Reason.WORKFLOW_CRASHED, f"the workflow process cannot be started: {error}")
         end = child.wait(self._inbox, force_kill_after_seconds)
         self._log.close()
-        # What the workflow itself said before it ended holds, however its process then ended.
+        # An outcome that the workflow sent takes precedence over the end of its process.
         return channel.outcome or outcome_of_end(end)
 
     def _read_input(self) -> tuple[str | None, float]:
-        """Why it must not start now, and how long the child may ignore a stop."""
+        """Return why the run must not start now, if so, and how long the child may ignore a stop."""
         paths = InputPaths.from_environment(self._environ)
         document = read_document(paths.pipeline)
         match kind_of(document):
@@ -156,7 +153,7 @@ class Supervisor:
         require_test_connection(document)
 
     def _take_automation(self, document: dict[str, Any]) -> None:
-        """See to the end of what was handed over. The child refuses what cannot be read here, and tells why."""
+        """Take the automation of a warm pod, to close it at the end. If it is invalid, the child reports the reason."""
         self._run.started = datetime.now(UTC)
         self._masker.add(secrets_of(document))
         with contextlib.suppress(RunError):
@@ -169,7 +166,7 @@ class Supervisor:
             return self._reporting_ends(reporting_since) - time.monotonic()
 
         target, log_tail = self._run.target, self._log.tail()
-        # Imported only now: an HTTP client with TLS doubles the parent's memory, which the workflow may need.
+        # Imported here: an HTTP client with TLS doubles the memory of the parent, which the workflow may need.
         if isinstance(target, AutomationTarget):
             from ingestion_runner.automation_reporting import close_automation  # noqa: PLC0415 - see above
 
@@ -198,17 +195,19 @@ class Supervisor:
 
 
 def outcome_of_end(end: ChildEnd) -> Outcome:
-    """What the end of a child means that has not told its outcome."""
+    """Return the outcome for the end of a child that has sent no outcome."""
     if end.stopped:
         return _interrupted("while the workflow was running")
     if end.killed_by == SIGKILL:
-        # Only the kernel, and whoever has a shell in the pod, sends a SIGKILL that is not ours.
+        # Only the kernel, or a user with a shell in the pod, sends other SIGKILLs.
         return Outcome.failed(Reason.OUT_OF_MEMORY, f"the workflow process was killed (SIGKILL){memory_limit_note()}")
     if end.killed_by is not None:
-        return Outcome.failed(Reason.WORKFLOW_CRASHED, f"the workflow process died of {Signals(end.killed_by).name}")
-    message = f"the workflow process ended with exit code {end.exit_code} and told no outcome"
+        return Outcome.failed(
+            Reason.WORKFLOW_CRASHED, f"the workflow process was killed by {Signals(end.killed_by).name}"
+        )
+    message = f"the workflow process ended with exit code {end.exit_code} and sent no outcome"
     return Outcome.failed(Reason.WORKFLOW_CRASHED, message)
 
 
 def _interrupted(when: str) -> Outcome:
-    return Outcome.failed(Reason.INTERRUPTED, f"the pod was asked to stop (SIGTERM) {when}")
+    return Outcome.failed(Reason.INTERRUPTED, f"the pod was stopped (SIGTERM) {when}")

@@ -1,13 +1,13 @@
-"""Text made fit for places with little room."""
+"""Shortening of texts."""
 
 
 def cut(text: str, limit: int) -> str:
-    """The text in at most ``limit`` characters, an ellipsis telling that there was more."""
+    """Return at most ``limit`` characters of a text; an ellipsis shows that it was shortened."""
     if len(text) <= limit:
         return text
     return text[: limit - 1] + "…" if limit else ""
 
 
 def one_line(text: str) -> str:
-    """The text on one line, and without the lone surrogates that cannot be written as UTF-8."""
+    """Return the text in one line, without lone surrogates, which UTF-8 does not allow."""
     return " ".join(text.encode("utf-8", "replace").decode().split())

@@ -1,1 +1,1 @@
-"""Implementations of the ports: Kubernetes, OpenMetadata, object stores, certificates, the time."""
+"""Implementations of the ports: Kubernetes, OpenMetadata, object stores, warm pods, the system clock."""

@@ -1,4 +1,4 @@
-"""LogStore over obstore: a folder, or a bucket of S3, Google Cloud Storage or Azure."""
+"""Implementation of LogStore with obstore: a folder, or a bucket of S3, Google Cloud Storage or Azure."""
 
 import html
 import re
@@ -31,10 +31,10 @@ _NO_OBJECT: Final = frozenset({"NoSuchKey", "BlobNotFound"})
 
 
 class ObjectStore:
-    """The store behind a URL, opened at its first use and again until that succeeds.
+    """The store at a URL. It is opened at its first use, and each use retries until that succeeds.
 
-    Calls to a bucket are bounded in time; those to a folder are as patient as the file system is. Credentials for
-    buckets come from the environment, as the clouds' own tools read them; see docs/user-guide/logs.md.
+    Calls to a bucket are bounded in time; calls to a folder are bounded only by the file system. The credentials of
+    buckets come from the environment variables of the clouds' own tools; see docs/user-guide/logs.md.
     """
 
     def __init__(
@@ -46,10 +46,14 @@ class ObjectStore:
         attempts: int = _ATTEMPTS,
         written: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Name the store. With `create` a folder that is not there is made; otherwise calls fail until it is.
+        """Set the store.
 
-        A call to a bucket makes at most `attempts` requests of at most `request_seconds` each. `written` is told the
-        size of each object that was put.
+        Args:
+            url: Its URL.
+            create: Whether to create a missing folder. Otherwise calls fail until it exists.
+            request_seconds: The time limit of one request to a bucket.
+            attempts: The most requests of one call.
+            written: Is called with the size of each written object, in bytes.
         """
         self._url = url
         self._create = create
@@ -60,7 +64,7 @@ class ObjectStore:
         self._lock = threading.Lock()
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object, whole or not at all."""
+        """Write an object atomically."""
         self._call("write", key, lambda store: obstore.put(store, key, data))
         self._written(len(data))
 
@@ -69,7 +73,7 @@ class ObjectStore:
         try:
             return self._call("read", key, lambda store: bytes(obstore.get(store, key).bytes()))
         except FileNotFoundError as error:
-            raise NotFound(f"log archive {self._place}: there is no {key}", code=404) from error
+            raise NotFound(f"log archive {self._place}: {key} does not exist", code=404) from error
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects below a folder."""
@@ -79,7 +83,7 @@ class ObjectStore:
                 yield StoredObject(meta["path"], meta["size"], meta["last_modified"])
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects."""
+        """Delete objects."""
         for start in range(0, len(keys), _DELETE_CHUNK):
             chunk = list(keys[start : start + _DELETE_CHUNK])
             try:
@@ -88,7 +92,7 @@ class ObjectStore:
                 self._delete_singly(chunk)
 
     def _delete_singly(self, keys: Sequence[str]) -> None:
-        """Remove objects of which one was not there, which ends the deletion of a list in a folder."""
+        """Delete objects one by one: in a folder a missing object ends the deletion of a list."""
         for key in keys:
             try:
                 self._call("delete", key, partial(obstore.delete, paths=key))
@@ -106,7 +110,7 @@ class ObjectStore:
 
     @property
     def _place(self) -> str:
-        """The URL without anything that may be a credential."""
+        """The URL without parts that may be credentials."""
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -124,7 +128,7 @@ class ObjectStore:
             client_options={
                 "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
                 "timeout": timedelta(seconds=self._request_seconds),
-                "allow_http": True,  # only for an endpoint that the administrator gives as http://
+                "allow_http": True,  # used only if the administrator sets an http:// endpoint
             },
             retry_config={
                 "max_retries": self._attempts - 1,
@@ -134,17 +138,17 @@ class ObjectStore:
 
 
 def _is_about_object(error: Exception) -> bool:
-    """Whether it is the object that is not there; a bucket, a container or a user that is not is 404 as well."""
+    """Return whether the object is missing. A missing bucket, container or user causes a 404 too."""
     code = _CODE.search(str(error))
     return isinstance(error, FileNotFoundError) and (code is None or code[1] in _NO_OBJECT)
 
 
 def _reason(error: Exception) -> str:
-    """Return in one line what went wrong, with the server's own words taken out of its XML.
+    """Return the error in one line, with the code and message from the server's XML.
 
-    What else is in there stays out: the signature that the server expected, and the library's view of itself.
+    The rest is left out, such as the expected signature and the debug text of the library.
     """
     text = str(error)
-    said = [found[1] for found in (_CODE.search(text), _MESSAGE.search(text)) if found]
+    details = [found[1] for found in (_CODE.search(text), _MESSAGE.search(text)) if found]
     line = text.partition("\n")[0].partition("<")[0].rstrip(" :\ufeff")
-    return ": ".join([line, *map(html.unescape, said)])
+    return ": ".join([line, *map(html.unescape, details)])

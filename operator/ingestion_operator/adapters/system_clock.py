@@ -1,4 +1,4 @@
-"""The time of this machine."""
+"""The system clock."""
 
 from datetime import UTC, datetime
 
@@ -7,5 +7,5 @@ class SystemClock:
     """Implements the port Clock."""
 
     def now(self) -> datetime:
-        """Return the moment in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)

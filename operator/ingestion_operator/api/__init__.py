@@ -1,1 +1,1 @@
-"""The custom resource as pydantic models; the CRD is generated from them."""
+"""The custom resource, the settings and the results of the service as pydantic models."""

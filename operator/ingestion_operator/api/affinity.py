@@ -1,4 +1,4 @@
-"""Kubernetes' affinity rules, field by field, so that the pod template's schema stays closed."""
+"""Kubernetes' affinity rules with all fields, so that the schema of the pod template has no open parts."""
 
 from typing import Annotated, Literal
 
@@ -70,7 +70,7 @@ class PodAffinity(KubernetesModel):
 
 
 class Affinity(KubernetesModel):
-    """Rules about nodes and neighbouring pods."""
+    """Rules for the choice of the node, by its labels and by the pods on it."""
 
     node_affinity: NodeAffinity | None = None
     pod_affinity: PodAffinity | None = None

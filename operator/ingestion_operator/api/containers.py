@@ -1,4 +1,4 @@
-"""What a pipeline may say about the containers of its pods: the runner's, and sidecars beside it."""
+"""The configurable parts of the containers of a pipeline's pods: the runner's container and sidecars."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,7 +19,7 @@ _Image = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 class EnvironmentSource(KubernetesModel):
-    """Where the value of a variable comes from: exactly one of a Secret's and a ConfigMap's key."""
+    """The source of a variable's value: exactly one key of a Secret or ConfigMap."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(cel(_ONE_KEY_SOURCE, "set exactly one of secretKeyRef and configMapKeyRef"))
@@ -35,7 +35,7 @@ class EnvironmentSource(KubernetesModel):
 
 
 class EnvironmentVariable(KubernetesModel):
-    """A variable of the container, with a value or with its source."""
+    """An environment variable, with either a value or a source."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -62,7 +62,7 @@ class EnvironmentVariable(KubernetesModel):
 
 
 class EnvironmentFrom(KubernetesModel):
-    """Variables from all keys of a Secret or of a ConfigMap; `env`, and what the operator sets, win over them."""
+    """Variables from all keys of a Secret or ConfigMap. `env` and the operator's own variables take precedence."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -81,7 +81,7 @@ class EnvironmentFrom(KubernetesModel):
 
 
 class Mount(KubernetesModel):
-    """Where a volume appears in a container."""
+    """The mount of a volume in a container."""
 
     name: DnsLabel
     mount_path: Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]
@@ -90,7 +90,7 @@ class Mount(KubernetesModel):
 
 
 class VolumeMount(Mount):
-    """Where a volume appears in the runner's container; the operator's own folders are taken."""
+    """The mount of a volume in the runner's container, outside of the operator's own folders."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -112,7 +112,7 @@ class VolumeMount(Mount):
 
 
 class Resources(KubernetesModel):
-    """CPU, memory and the like, as in Kubernetes."""
+    """Requests and limits of CPU, memory and other resources, as in Kubernetes."""
 
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
@@ -122,7 +122,7 @@ class RunnerContainer(KubernetesModel):
     """The container that runs the ingestion workflow."""
 
     image: _Image | None = None
-    """Replaces the image that the settings give for the server's version; must hold the same minor version."""
+    """Replaces the image of the settings for the server's version; must have the same minor version."""
     image_pull_policy: _PullPolicy | None = None
     resources: Resources = Resources()
     env: Annotated[
@@ -148,7 +148,7 @@ class Exec(KubernetesModel):
 
 
 class StartupProbe(KubernetesModel):
-    """How the kubelet finds out that a sidecar is ready for the runner, which does not start before."""
+    """How the kubelet checks that a sidecar is ready; the runner starts only then."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -173,7 +173,7 @@ class StartupProbe(KubernetesModel):
 
 
 class Sidecar(KubernetesModel):
-    """A native sidecar: started before the runner, ended after it; as restricted as the runner's own container."""
+    """A native sidecar: starts before the runner, ends after it, and has the same restrictions."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(

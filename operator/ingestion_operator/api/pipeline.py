@@ -1,7 +1,7 @@
-"""The spec of an IngestionPipeline: the only desired state there is.
+"""The spec of an IngestionPipeline, which is the only desired state.
 
-Each rule that spans fields stands twice, side by side: as CEL for the API server and as a validator for
-programs; a shared corpus of good and bad objects keeps the two in agreement.
+Each rule about several fields has two implementations side by side: CEL for the API server, and a validator for
+programs. Tests compare them with a shared corpus of valid and invalid objects.
 """
 
 import re
@@ -63,7 +63,7 @@ _ZONE_MESSAGE = "timeZone must be an IANA name such as Europe/Zurich or UTC"
 _WINDOW_MESSAGE = "endDate must be later than startDate: move one of them"
 _SOURCE_MESSAGE = "set exactly one of sourceConfig and sourceConfigSecretRef"
 _RUNS_MESSAGE = "maxActiveRuns above 1 needs policy Allow: set it, or maxActiveRuns to 1"
-_TTL_MESSAGE = "ttl must be at least 10m, so that a run can be recorded before its Job goes"
+_TTL_MESSAGE = "ttl must be at least 10m, so that a run can be recorded before its Job is deleted"
 _TTL_MINIMUM_SECONDS = 600
 _CREDENTIALS_PATTERN = "^https?://[^/]*@"
 _CREDENTIALS_MESSAGE = (
@@ -80,15 +80,15 @@ class Service(KubernetesModel):
 
 
 class SourceConfig(KubernetesModel):
-    """The workflow's own configuration, in OpenMetadata's words; the one free-form part of the resource."""
+    """The configuration of the workflow, as in OpenMetadata. This is the only part of the resource without a schema."""
 
     config: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 
 
 class Server(KubernetesModel):
-    """The OpenMetadata server that runs report to. Credentials only by reference."""
+    """The OpenMetadata server that runs report to. Credentials are only referenced."""
 
-    # Without the value in the message: it holds a password.
+    # The message has no value, since it contains a password.
     model_config = ConfigDict(
         json_schema_extra=rules(
             cel(f"!self.hostPort.matches('{_CREDENTIALS_PATTERN}')", _CREDENTIALS_MESSAGE, ".hostPort")
@@ -97,16 +97,16 @@ class Server(KubernetesModel):
     host_port: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=2048)]
     """Base URL of the API, such as http://openmetadata:8585/api."""
     version: Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$", max_length=7)] | None = None
-    """Major and minor version, which the runner's image must share; default: from the settings."""
+    """Major and minor version, which the runner's image must share; default: defaultServerVersion of the settings."""
     token_secret_ref: KeyReference | None = None
-    """The bot's JWT, raw."""
+    """The key of a Secret with the bot's JWT."""
     verify_ssl: SslVerification | None = Field(default=None, alias="verifySSL")
-    """Whether runs check the server's certificate; default: no-ssl for http, validate for https."""
+    """Whether runs verify the server's certificate; default: no-ssl for http, validate for https."""
 
     secrets_manager_provider: SecretsManagerProvider | None = None
-    """Where the server keeps the secrets of its services, so that runs can read them there; default: with itself."""
+    """The secrets manager of the server, where runs read the secrets of services; default: the server itself."""
     secrets_manager_loader: SecretsManagerLoader | None = None
-    """Where runs find the provider's own credentials: env, or noop for those of the pod's place; default: noop."""
+    """How runs get the credentials for the secrets manager: env, or noop for the pod's own identity; default: noop."""
 
     @field_validator("host_port")
     @classmethod
@@ -117,12 +117,12 @@ class Server(KubernetesModel):
 
     @property
     def verification(self) -> SslVerification:
-        """What holds where `verify_ssl` says nothing."""
+        """Return `verify_ssl` or its default."""
         return self.verify_ssl or ("validate" if self.host_port.startswith("https://") else "no-ssl")
 
 
 class Schedule(KubernetesModel):
-    """When runs start by themselves; without a schedule a pipeline runs on demand."""
+    """When runs start automatically. A pipeline without a schedule runs on demand."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -146,12 +146,12 @@ class Schedule(KubernetesModel):
         )
     )
     cron: Annotated[str, Field(min_length=1, max_length=256)]
-    """Five cron fields or a preset; weekday 7 is Sunday too."""
+    """Five cron fields or a preset. Weekdays 0 and 7 are Sunday."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
     start_date: Timestamp | None = None
     end_date: Timestamp | None = None
     starting_deadline_seconds: Annotated[int, Field(ge=10, le=86400)] = 600
-    """How late a tick that an outage delayed may still start, in seconds."""
+    """How late a scheduled run may still start after an outage, in seconds."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -173,11 +173,11 @@ class Concurrency(KubernetesModel):
         )
     )
     policy: Literal["Forbid", "Allow", "Replace"] = "Forbid"
-    """Forbid: a new run waits for the one under way. Allow: runs overlap. Replace: a new run ends the one under way."""
+    """Forbid: a new run waits for the current one. Allow: runs overlap. Replace: a new run stops the current one."""
     max_active_runs: Annotated[int, Field(ge=1, le=100)] = 1
-    """How many runs may be under way at once; above 1 with policy Allow only."""
+    """How many runs may be active at the same time; above 1 only with policy Allow."""
     max_queued_runs: Annotated[int, Field(ge=1, le=100)] = 20
-    """How many runs may wait for a free slot; the gateway refuses to start more."""
+    """How many runs may wait for a free slot; the gateway rejects requests for more."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -187,18 +187,18 @@ class Concurrency(KubernetesModel):
 
 
 class OnOutOfMemory(KubernetesModel):
-    """Repeat a run that ran out of memory with more of it."""
+    """Retry a run that ran out of memory with a higher memory limit."""
 
     memory_factor: Annotated[int, Field(ge=2, le=8)] = 2
     max_memory: Quantity
 
 
 class Retry(KubernetesModel):
-    """How often a failed run is tried again, all attempts under one run id."""
+    """How often a failed run is retried. All attempts have the same run id."""
 
     limit: Annotated[int, Field(ge=0, le=10)] = 0
     disruptions: Annotated[int, Field(ge=0, le=100)] = 5
-    """How many evictions, drains, preemptions and lost nodes a run survives; they do not count towards limit."""
+    """How many evictions, drains, preemptions and lost nodes a run survives. They do not count towards limit."""
     on_out_of_memory: OnOutOfMemory | None = None
 
 
@@ -216,9 +216,9 @@ class History(KubernetesModel):
         )
     )
     successful: Annotated[int, Field(ge=0, le=100)] = 3
-    """How many Jobs of successful runs stay; 0: none, once the end is recorded and reported."""
+    """How many Jobs of successful runs are kept. 0: a Job is deleted once its end is recorded and reported."""
     failed: Annotated[int, Field(ge=0, le=100)] = 3
-    """How many Jobs of other finished runs stay; 0: none, once the end is recorded and reported."""
+    """How many Jobs of other finished runs are kept. 0: a Job is deleted once its end is recorded and reported."""
     ttl: Duration = "7d"
 
     @field_validator("ttl")
@@ -230,7 +230,7 @@ class History(KubernetesModel):
 
 
 class PipelineSpec(KubernetesModel):
-    """What an IngestionPipeline asks for."""
+    """The desired state of an IngestionPipeline."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -245,17 +245,17 @@ class PipelineSpec(KubernetesModel):
     service: Service
     source_config: SourceConfig | None = None
     source_config_secret_ref: KeyReference | None = None
-    """A Secret that holds the sourceConfig as YAML or JSON, for what must not stand in the resource."""
+    """The key of a Secret with the sourceConfig as YAML or JSON, for content that must not be in the resource."""
     server: Server
     connection_secret_ref: KeyReference | None = None
-    """A Secret with the service's connection; default: the run asks the server for it."""
+    """The key of a Secret with the connection of the service; default: the run gets it from the server."""
     schedule: Schedule | None = None
     suspend: bool = False
-    """Pauses the schedule; runs that are under way go on."""
+    """Pauses the schedule. Active runs continue."""
     concurrency: Concurrency = Concurrency()
     retry: Retry = Retry()
     timeout: Duration | None = None
-    """Longest time of one attempt; default: defaultTimeout of the settings."""
+    """Time limit of one attempt; default: defaultTimeout of the settings."""
     history: History = History()
     logger_level: LoggerLevel = "INFO"
     pod_template: PodTemplate = PodTemplate()

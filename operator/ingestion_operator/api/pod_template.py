@@ -1,7 +1,7 @@
-"""What a pipeline may say about its pods: a closed part of Kubernetes' own pod template.
+"""The configurable part of a pipeline's pods: a closed subset of Kubernetes' pod template.
 
-Closed on purpose: no host namespaces, no hostPath, no privilege, no API token. Editing a pipeline then gives
-no more than creating an ordinary, restricted pod in that namespace.
+It has no host namespaces, hostPath, privileges or API token. So the permission to edit pipelines gives no more than the
+permission to create restricted pods in the namespace.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -26,7 +26,7 @@ _VOLUME_KINDS = ("secret", "configMap", "emptyDir", "persistentVolumeClaim")
 
 
 class PodMetadata(KubernetesModel):
-    """Labels and annotations of the pod; the operator's own win."""
+    """Labels and annotations of the pod. The operator's own take precedence."""
 
     labels: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
     annotations: Annotated[dict[str, Text], Field(max_length=32)] = {}
@@ -68,7 +68,7 @@ class ClaimVolume(KubernetesModel):
 
 
 class Volume(KubernetesModel):
-    """A volume of one of four kinds; hostPath and the like are not to be had."""
+    """A volume of one of four kinds. Others, such as hostPath, are not supported."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -101,7 +101,7 @@ class Volume(KubernetesModel):
 
 
 class PodSecurityContext(KubernetesModel):
-    """Numeric identities only; everything else is fixed by the restricted Pod Security Standard."""
+    """User and group ids. Everything else is fixed by the restricted Pod Security Standard."""
 
     run_as_user: Annotated[int, Field(ge=1, le=2147483647)] | None = None
     run_as_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
@@ -114,7 +114,7 @@ class HostAlias(KubernetesModel):
 
 
 class PodSpec(KubernetesModel):
-    """Where and as what the pod runs."""
+    """Scheduling, identity and volumes of the pod."""
 
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = {}
     tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
@@ -123,7 +123,7 @@ class PodSpec(KubernetesModel):
     runtime_class_name: DnsSubdomain | None = None
     scheduler_name: DnsSubdomain | None = None
     service_account_name: DnsSubdomain | None = None
-    """Must be on the settings' allowedServiceAccounts; its API token is not mounted all the same."""
+    """Must be one of allowedServiceAccounts in the settings. Its API token is not mounted."""
     image_pull_secrets: Annotated[
         list[LocalReference], Field(max_length=8, json_schema_extra=keyed_by("name")), unique("name")
     ] = []
@@ -133,7 +133,7 @@ class PodSpec(KubernetesModel):
 
 
 class PodTemplate(KubernetesModel):
-    """Merged over the settings' layers: defaults, then pipelineType, then service, then the pipeline's own."""
+    """Merged over the layers of the settings, which are defaults, pipeline type and service, in this order."""
 
     metadata: PodMetadata = PodMetadata()
     spec: PodSpec = PodSpec()
@@ -141,5 +141,5 @@ class PodTemplate(KubernetesModel):
     sidecars: Annotated[list[Sidecar], Field(max_length=4, json_schema_extra=keyed_by("name")), unique("name")] = []
 
     def as_dict(self) -> dict[str, Any]:
-        """Return only what was set, in Kubernetes' own spelling."""
+        """Return the fields that were set, with Kubernetes' names."""
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")

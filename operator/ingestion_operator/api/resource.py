@@ -1,4 +1,4 @@
-"""An IngestionPipeline as the API server returned it."""
+"""An IngestionPipeline as the API server returns it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,12 +18,12 @@ _UNREADABLE: Final[dict[str, Any]] = {
     "service": {"type": "databaseService", "name": "unknown"},
     "server": {"hostPort": "http://unknown"},
 }
-"""What stands for required fields that cannot be read; nothing is rendered from it."""
+"""Placeholders for required fields that cannot be read; nothing is rendered from them."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Identity, spec and last written status of one pipeline."""
+    """Metadata, spec and status of one pipeline."""
 
     namespace: str
     name: str
@@ -33,24 +33,25 @@ class Pipeline:
     spec: PipelineSpec
     status: PipelineStatus
     ignored_fields: str = ""
-    """Settings of OpenMetadata's entity that a deploy brought and that change nothing here, for people."""
+    """Fields of OpenMetadata's entity that have no effect, comma-separated."""
 
     kill: str = ""
-    """Which runs are asked to end, as `runs.stopping` reads it."""
+    """The runs to stop, in the format of `runs.stopping`."""
     is_deleting: bool = False
     changed_at: datetime | None = None
-    """When the spec was changed last; None where that is not known."""
+    """When the spec was last changed; None if unknown."""
     status_written_at: datetime | None = None
-    """When the status was written last; None where that is not known."""
+    """When the status was last written; None if unknown."""
     invalid: Rejected | None = None
-    """Why the stored spec does not fit the model; then `spec` has what of it can be read, and defaults."""
+    """Why the stored spec is invalid. `spec` then has its readable fields, and defaults for the others."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
-        """Read the object. Raises Rejected (InvalidSpec) naming each wrong field.
+        """Read the object. An invalid status is ignored, since the operator computes it again.
 
-        The API server has validated it already; a spec stored under an older CRD may still be refused here. A
-        status that does not fit is dropped, since the operator computes it again.
+        Raises:
+            Rejected: InvalidSpec, with each invalid field. The API server validates specs, but a spec that was stored
+                with an older CRD may be invalid now.
         """
         pipeline = cls.parse_leniently(body)
         if pipeline.invalid is not None:
@@ -61,7 +62,7 @@ class Pipeline:
     def parse_leniently(
         cls, body: dict[str, Any], changed_at: datetime | None = None, status_written_at: datetime | None = None
     ) -> Self:
-        """Read the object as far as it can be read: runs of a pipeline with a wrong spec are recorded all the same."""
+        """Read the object as far as possible: runs of a pipeline with an invalid spec are still recorded."""
         metadata = body["metadata"]
         spec, invalid = _read_spec(body.get("spec") or {})
         return cls(
@@ -87,30 +88,30 @@ class Pipeline:
 
     @property
     def cronjob_name(self) -> str:
-        """The name of the CronJob, which is the value of the pipeline label too."""
+        """The name of the CronJob, which is also the value of the pipeline label."""
         return cronjob_name(self.name)
 
 
 def _read_spec(raw: dict[str, Any]) -> tuple[PipelineSpec, Rejected | None]:
-    """Return the spec; where it does not fit, without the fields that are wrong, and why."""
+    """Return the spec, without its invalid fields, and the error if there are any."""
     try:
         return PipelineSpec.model_validate(raw), None
     except ValidationError as error:
         invalid = Rejected("InvalidSpec", f"spec: {describe_error(error)}")
-        wrong = {str(one["loc"][0]) for one in error.errors() if one["loc"]}
-    kept = {key: value for key, value in raw.items() if key not in wrong}
+        invalid_fields = {str(one["loc"][0]) for one in error.errors() if one["loc"]}
+    kept = {key: value for key, value in raw.items() if key not in invalid_fields}
     if not kept.keys() & {"sourceConfig", "sourceConfigSecretRef"}:
         kept["sourceConfig"] = {"config": {}}
     for candidate in (_UNREADABLE | kept, _UNREADABLE | {"sourceConfig": {"config": {}}}):
         try:
             return PipelineSpec.model_validate(candidate), invalid
         except ValidationError:
-            continue  # fields that are wrong together
+            continue  # the combination of fields is invalid
     raise invalid
 
 
 def parse_status(body: dict[str, Any]) -> PipelineStatus:
-    """Return the status of an object, or an empty one where there is none that fits."""
+    """Return the status of an object; an invalid or missing one becomes an empty status."""
     try:
         return PipelineStatus.model_validate(body.get("status") or {})
     except ValidationError:

@@ -1,7 +1,7 @@
-"""Patterns of OpenMetadata servers: which hosts an administrator allows; pure.
+"""Patterns of the OpenMetadata servers that an administrator allows; pure.
 
-A host is compared as text, never resolved. What is not plainly a host and a port, such as a user, a backslash, an
-escape or a letter beyond ASCII, matches no pattern: programs differ in which host they read from it.
+Hosts are compared as text and never resolved. A URL with more than a plain host and port, such as a user, a backslash,
+an escape or a non-ASCII letter, matches no pattern: programs differ in the host that they read from it.
 """
 
 import re
@@ -21,14 +21,14 @@ _LARGEST_PORT: Final = 65535
 
 class _Address(NamedTuple):
     host: str
-    """In lower case, without a dot at its end; an IPv6 address in its shortest form, without brackets."""
+    """In lower case, without a trailing dot; an IPv6 address in its shortest form, without brackets."""
     port: int | None
 
 
 def matches(pattern: str, host_port: str) -> bool:
-    """Return whether a server's URL, such as http://openmetadata:8585/api, is one that a valid pattern allows.
+    """Return whether a valid pattern allows a server's URL, such as http://openmetadata:8585/api.
 
-    `*.example.com` allows every name below example.com, but not that name itself. A pattern without a port allows all
+    `*.example.com` allows all names below example.com, but not example.com itself. A pattern without a port allows all
     ports; a URL without one has the port of its scheme.
     """
     found = re.fullmatch(r"(https?)://([^/]*)(/.*)?", host_port)
@@ -65,7 +65,7 @@ def _check(pattern: str) -> str:
 
 
 def _fix(pattern: str) -> str:
-    """Return what to write in place of a pattern that is not valid, empty for one that is."""
+    """Return the fix for an invalid pattern, empty for a valid one."""
     host = pattern.removeprefix("*.")
     if "/" in pattern:
         return "write only the host of the URL, such as openmetadata.example.com or openmetadata:8585"

@@ -1,6 +1,6 @@
-"""What K8sPipelineServiceClient answers.
+"""The results of K8sPipelineServiceClient.
 
-Times are epoch milliseconds, as OpenMetadata writes them. How these travel over HTTP is the gateway's affair.
+Times are epoch milliseconds, as in OpenMetadata. The gateway translates the results to HTTP.
 """
 
 from http import HTTPStatus
@@ -11,30 +11,30 @@ PLATFORM = "Kubernetes"
 
 
 class ServiceModel(BaseModel):
-    """A frozen answer; misspelt fields are errors, because only this program fills them."""
+    """An immutable result. Unknown fields are errors, since only this program creates results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Response(ServiceModel):
-    """The answer to an operation that changes something."""
+    """The result of an operation that writes."""
 
     code: int = HTTPStatus.OK.value
-    """200: done or accepted. Everything else is raised as an error."""
+    """200: done or accepted. Any other result is raised as an error."""
 
     reason: str
-    """One sentence for a person."""
+    """One sentence for the user."""
 
     platform: str = PLATFORM
     version: str
-    """The version of openmetadata-ingestion that runs by default, such as 2.0.6.0."""
+    """The default version of openmetadata-ingestion, such as 2.0.6.0."""
 
     run_id: str | None = None
-    """The run that was accepted, where the operation starts one."""
+    """The id of the accepted run, if the operation starts one."""
 
 
 class RunStatus(ServiceModel):
-    """One run, in the vocabulary of OpenMetadata's PipelineStatus."""
+    """One run, with the fields of OpenMetadata's PipelineStatus."""
 
     run_id: str
     pipeline_state: str
@@ -44,10 +44,10 @@ class RunStatus(ServiceModel):
     """Milliseconds; None while the run is queued."""
 
     timestamp: int
-    """Milliseconds: when the run was asked for or due."""
+    """Milliseconds: when the run was requested or scheduled."""
 
     end_date: int | None = None
-    """Milliseconds; None while the run is not over."""
+    """Milliseconds; None until the run ends."""
 
 
 class LogPage(ServiceModel):
@@ -55,21 +55,21 @@ class LogPage(ServiceModel):
 
     text: str
     total: int = Field(ge=1)
-    """Number of pages there are now; grows while the run goes on. An empty log has one empty page."""
+    """Current number of pages, which grows during the run. An empty log has one empty page."""
 
     after: int | None = None
-    """Index of the next page; None on the last one."""
+    """Index of the next page; None for the last page."""
 
     pipeline_type: str
     """The pipeline's type, which is the key under which OpenMetadata reads the text."""
 
 
 class ServiceStatus(ServiceModel):
-    """Whether pipelines can be run here."""
+    """Whether pipelines can run."""
 
     healthy: bool
     version: str
-    """The version of openmetadata-ingestion that runs by default."""
+    """The default version of openmetadata-ingestion."""
 
     problems: list[str] = []
-    """What is missing, one sentence each; empty when healthy."""
+    """The problems, one sentence each; empty if healthy."""

@@ -1,7 +1,7 @@
-"""The operator's settings: one YAML file, mounted from one ConfigMap.
+"""The settings of the operator and the gateway: a YAML file, mounted from a ConfigMap.
 
-`runnerImages` names an image per minor version of OpenMetadata; the pod template layers are merged below a
-pipeline's own podTemplate.
+`runnerImages` has an image for each minor version of OpenMetadata. The podTemplate of a pipeline is merged over the pod
+template layers.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ class RunnerImage(KubernetesModel):
 
 
 class ServiceLayer(KubernetesModel):
-    """A pod template for all pipelines of one kind of service, or of one service by name."""
+    """A pod template for all pipelines of one service type, or of one service by name."""
 
     type: ServiceType | None = None
     name: str | None = None
@@ -36,18 +36,18 @@ class ServiceLayer(KubernetesModel):
 
 
 class PipelineServiceSettings(KubernetesModel):
-    """What an administrator decides about pipelines that come from OpenMetadata."""
+    """Settings for pipelines that OpenMetadata deploys."""
 
     workflow_timeout_unit: Literal["seconds", "days"] = "seconds"
-    """What `airflowConfig.workflowTimeout` counts: seconds as documented, or days as Airflow's plugin took it."""
+    """The unit of `airflowConfig.workflowTimeout`: seconds as documented, or days as in the Airflow plugin."""
     host_ip: Annotated[str, Field(max_length=255)] | None = None
-    """The address that runs come from, shown to people who have to let it through a firewall."""
+    """The source address of runs, which OpenMetadata shows for firewall rules."""
     operator_namespace: DnsLabel | None = None
-    """Where the operator's Lease is; default: the namespace of the pipelines."""
+    """The namespace of the operator's Lease; default: the namespace of the pipelines."""
 
 
 class LogArchiveSettings(KubernetesModel):
-    """Where the logs of runs are kept once their pods are gone."""
+    """The archive in which the logs of runs outlive their pods."""
 
     url: Annotated[str, Field(pattern=r"^(file|s3|gs|az|azure|abfs|abfss)://", max_length=2048)]
     """A folder (file:///var/lib/ingestion-logs) or a bucket with a prefix (s3://bucket/prefix, gs://, az://)."""
@@ -56,23 +56,23 @@ class LogArchiveSettings(KubernetesModel):
 
 
 class TracingSettings(KubernetesModel):
-    """Where the operator sends traces of runs."""
+    """The collector for traces of runs."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$", max_length=2048)] | None = None
-    """Base URL of a collector that takes OTLP over HTTP, such as http://otel-collector:4318. None: no traces."""
+    """Base URL of a collector for OTLP over HTTP, such as http://otel-collector:4318; default: no traces."""
 
 
 class ScratchSettings(KubernetesModel):
-    """The volume of each run's /tmp, where the workflow keeps what it is working on."""
+    """The volume /tmp of each run, for temporary files of the workflow."""
 
     size_limit: Quantity = "4Gi"
-    """How large it may become before the kubelet evicts the pod, which counts as a failed attempt; 0: no limit."""
+    """Size at which the kubelet evicts the pod, which counts as a failed attempt; 0: no limit."""
     request: Quantity = "100Mi"
-    """How much ephemeral storage the container requests, unless a pod template says otherwise."""
+    """Ephemeral storage that the container requests, unless a pod template sets another amount."""
 
 
 class Settings(KubernetesModel):
-    """What an administrator decides for all pipelines."""
+    """Settings for all pipelines."""
 
     runner_images: Annotated[dict[str, RunnerImage], Field(min_length=1)]
     default_server_version: str
@@ -81,10 +81,10 @@ class Settings(KubernetesModel):
     pod_templates_by_service: list[ServiceLayer] = []
     allowed_service_accounts: list[str] = []
     allowed_servers: Annotated[list[ServerPattern], Field(max_length=256)] = []
-    """Hosts that spec.server.hostPort may name, such as openmetadata.example.com, *.example.com or openmetadata:8585.
-    Empty: every one. Nothing is sent to any other."""
+    """Hosts that are allowed in spec.server.hostPort, such as openmetadata.example.com, *.example.com or
+    openmetadata:8585. Empty: all hosts. Nothing is sent to other hosts."""
     default_timeout: DurationOrZero = "24h"
-    """Longest time of one attempt of a pipeline without spec.timeout; 0: no limit."""
+    """Time limit of one attempt of a pipeline without spec.timeout; 0: no limit."""
     scratch: ScratchSettings = ScratchSettings()
     pipeline_service: PipelineServiceSettings = PipelineServiceSettings()
     start_timeout: Duration = "10m"
@@ -92,10 +92,10 @@ class Settings(KubernetesModel):
     node_lost_timeout: Duration = "15m"
     """How long the node of a running pod may be unreachable before the run fails."""
     warm_automations: Annotated[int, Field(ge=0, le=20)] = 0
-    """How many pods wait for connection tests, with openmetadata-ingestion imported. The gateway keeps them."""
+    """How many pods wait for connection tests, with openmetadata-ingestion imported. The gateway maintains them."""
     tracing: TracingSettings = TracingSettings()
     log_archive: LogArchiveSettings | None = None
-    """Default: none; a log then ends with its pod."""
+    """Default: no archive; a log is then deleted with its pod."""
 
     @model_validator(mode="after")
     def _default_has_image(self) -> "Settings":
@@ -107,7 +107,7 @@ class Settings(KubernetesModel):
 
     @property
     def default_timeout_seconds(self) -> int | None:
-        """Longest time in seconds of one attempt of a pipeline without a timeout of its own; None: no limit."""
+        """Time limit of one attempt of a pipeline without its own timeout, in seconds; None: no limit."""
         return None if self.default_timeout == "0" else duration_seconds(self.default_timeout)
 
     def allows_server(self, host_port: str) -> bool:
@@ -115,9 +115,10 @@ class Settings(KubernetesModel):
         return not self.allowed_servers or any(matches(pattern, host_port) for pattern in self.allowed_servers)
 
     def runner_image(self, server_version: str | None) -> RunnerImage:
-        """Return the image for a server's minor version.
+        """Return the image for a server's minor version, or for the default one.
 
-        Raises Rejected (UnsupportedServerVersion) when the settings name none.
+        Raises:
+            Rejected: UnsupportedServerVersion: the settings have no image for it.
         """
         version = server_version or self.default_server_version
         image = self.runner_images.get(version)
@@ -132,7 +133,7 @@ class Settings(KubernetesModel):
     def pod_template_layers(
         self, pipeline_type: PipelineType | None, service_type: ServiceType | None, service_name: str | None
     ) -> list[dict[str, Any]]:
-        """Return what applies to a pipeline, or to what has no type or service, weakest first."""
+        """Return the layers for a pipeline, or for a pod without a type or service, weakest first."""
         layers = [self.pod_template]
         if pipeline_type in self.pod_templates_by_pipeline_type:
             layers.append(self.pod_templates_by_pipeline_type[pipeline_type])
@@ -147,10 +148,11 @@ class Settings(KubernetesModel):
 def load_settings(path: Path) -> Settings:
     """Read the settings file.
 
-    Raises Rejected (InvalidSettings) naming each wrong field.
+    Raises:
+        Rejected: InvalidSettings: it cannot be read, or has invalid fields, which the text names.
     """
     try:
-        # A misspelt field would otherwise be a setting that silently does nothing.
+        # Otherwise a misspelt field would be ignored silently.
         return Settings.model_validate(parse_document(path.read_text(encoding="utf-8")), extra="forbid")
     except OSError as error:
         raise Rejected("InvalidSettings", f"settings file {path} cannot be read: {error.strerror}") from error

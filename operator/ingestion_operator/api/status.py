@@ -1,4 +1,4 @@
-"""The status of an IngestionPipeline, written by the operator alone."""
+"""The status of an IngestionPipeline, which only the operator writes."""
 
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ _Reason = Annotated[str, Field(max_length=64)]
 
 
 class Condition(KubernetesModel):
-    """One statement about the pipeline, in Kubernetes' usual shape."""
+    """One condition of the pipeline, as in other Kubernetes objects."""
 
     type: Annotated[str, Field(max_length=64)]
     status: Literal["True", "False", "Unknown"]
@@ -40,11 +40,11 @@ class Attempt(KubernetesModel):
     exit_code: int | None = None
     reason: _Reason | None = None
     memory: Annotated[str, Field(max_length=32)] | None = None
-    """The memory limit of its container."""
+    """The memory limit of the runner's container."""
 
 
 class RunSummary(KubernetesModel):
-    """What the workflow counted."""
+    """The counts of the workflow."""
 
     records: int = 0
     warnings: int = 0
@@ -52,7 +52,7 @@ class RunSummary(KubernetesModel):
 
 
 class RunTarget(KubernetesModel):
-    """Where a run reports: what its Job was rendered with, whatever the pipeline's spec says now."""
+    """Where a run reports, as its Job was rendered; later changes of the pipeline's spec have no effect."""
 
     host_port: Annotated[str, Field(max_length=2048)]
     """Base URL of the OpenMetadata API."""
@@ -61,7 +61,7 @@ class RunTarget(KubernetesModel):
     verify_ssl: SslVerification = Field(alias="verifySSL")
     """How the certificate of the server is checked."""
     token_secret_ref: KeyReference | None = None
-    """Where the bot's token is."""
+    """The key of a Secret with the bot's token."""
     service: Service
     """The OpenMetadata service whose metadata the run ingests."""
     fully_qualified_name: Annotated[str, Field(max_length=3072)]
@@ -69,7 +69,7 @@ class RunTarget(KubernetesModel):
 
 
 class Run(KubernetesModel):
-    """One run, over all its attempts; outlives its Job."""
+    """One run with all its attempts. The record outlives the Job."""
 
     id: Annotated[str, Field(max_length=RUN_ID_LIMIT)]
     job: Annotated[str, Field(max_length=63)]
@@ -80,7 +80,7 @@ class Run(KubernetesModel):
     start_time: Timestamp
     end_time: Timestamp | None = None
     waiting_since: Timestamp | None = None
-    """Since when nothing but the start of a pod is missing."""
+    """Since when the run waits only for the start of a pod."""
     attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT)] = []
     summary: RunSummary | None = None
     target: RunTarget | None = None
@@ -88,16 +88,16 @@ class Run(KubernetesModel):
     disruptions: Annotated[int, Field(ge=0)] | None = None
     """How many pods of the run were evicted, drained, preempted or lost with their node; absent for none."""
     report: Report | None = None
-    """Whether OpenMetadata has the run's end: Pending, Done, or Refused (not accepted there); absent before the end."""
+    """Whether OpenMetadata has the run's end: Pending, Done, or Refused by OpenMetadata; absent before the end."""
 
     @property
     def is_unreported(self) -> bool:
-        """Return whether the run has ended and its report is still to be made, or is not recorded as made."""
+        """Return whether the run has ended and no completed report is recorded."""
         return self.state in FINISHED_STATES and self.report in (None, "Pending")
 
 
 class PipelineStatus(KubernetesModel):
-    """What the operator has seen and done."""
+    """The state that the operator observed."""
 
     observed_generation: int | None = None
     conditions: Annotated[
@@ -110,13 +110,13 @@ class PipelineStatus(KubernetesModel):
     cron_job_name: Annotated[str, Field(max_length=52)] | None = None
     next_schedule_time: Timestamp | None = None
     active: Annotated[int, Field(ge=0)] | None = None
-    """Number of runs under way, all of them; named as in the status of a Job."""
+    """Number of all active runs."""
     queued: Annotated[int, Field(ge=0)] | None = None
-    """Number of runs that wait for a free slot, all of them."""
+    """Number of all runs that wait for a free slot."""
     active_runs: Annotated[list[str], Field(max_length=100)] = []
-    """Ids of the runs under way, at most 100."""
+    """Ids of active runs, at most 100."""
     queued_runs: Annotated[list[str], Field(max_length=100)] = []
-    """Ids of the runs that wait for a free slot, at most 100."""
+    """Ids of runs that wait for a free slot, at most 100."""
     runs: Annotated[list[Run], Field(max_length=STATUS_RUNS_LIMIT)] = []
     """The last runs, newest first."""
     last_successful_time: Timestamp | None = None

@@ -1,4 +1,4 @@
-"""Scalar types of the custom resource, each with the schema that the API server enforces."""
+"""Scalar types of the custom resource, with the schemas that the API server enforces."""
 
 import re
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from ingestion_operator.api.base import cel, rules
 from ingestion_operator.k8s.schedule import DURATION_PATTERN, SECONDS_PER_UNIT, duration_seconds
+from ingestion_operator.k8s.timestamps import format_timestamp
 
 QUANTITY_PATTERN: Final = r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?"
 _QUANTITY_LENGTH: Final = 32
@@ -43,7 +44,7 @@ def _parse_timestamp(value: Any) -> Any:
     moment = datetime.fromisoformat(value)
     try:
         return moment.astimezone(UTC)
-    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+    except OverflowError:  # the last hours of the year 9999 in time zones west of UTC
         return datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
@@ -51,23 +52,8 @@ def _zero_as_text(value: Any) -> Any:
     return "0" if isinstance(value, int) and not isinstance(value, bool) and value == 0 else value
 
 
-def parse_timestamp(text: str | None) -> datetime | None:
-    """Return the moment of a timestamp that Kubernetes wrote, None for none. Raises ValueError for other texts."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return moment
-
-
-def format_timestamp(moment: datetime) -> str:
-    """Return RFC 3339 in UTC with whole seconds, as Kubernetes writes it."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
-
-
 def cel_seconds(duration: str) -> str:
-    """Return the seconds of a duration as CEL; `duration` is the expression that holds its text."""
+    """Return a CEL expression for the seconds of a duration; `duration` is the expression of its text."""
     units = "{" + ", ".join(f"'{unit}': {seconds}" for unit, seconds in SECONDS_PER_UNIT.items()) + "}"
     last = f"{duration}.size() - 1"
     return f"int({duration}.substring(0, {last})) * {units}[{duration}.substring({last})]"
@@ -118,7 +104,7 @@ Timestamp = Annotated[
 _DurationText = Annotated[str, StringConstraints(pattern=rf"^{DURATION_PATTERN}$", max_length=7)]
 LONGEST_DURATION: Final = "365d"
 Duration = Annotated[_DurationText, AtMost(LONGEST_DURATION)]
-"""Kubernetes counts seconds in 32 bits, 24,855 days; no run, wait or Job has a use for more than a year."""
+"""Kubernetes stores seconds in 32 bits, which are 24,855 days. No duration here needs more than a year."""
 DurationOrZero = Annotated[
     str,
     BeforeValidator(_zero_as_text),
@@ -133,9 +119,9 @@ DurationOrZero = Annotated[
         }
     ),
 ]
-"""A duration, or 0 for none, which YAML reads as a number."""
+"""A duration, or 0 for none, which is a number in YAML."""
 Retention = Annotated[_DurationText, AtMost("3650d")]
-"""How long something is kept: up to ten years. Beyond some 2,000 years no date can be computed from it."""
+"""A retention time of up to ten years. More than about 2,000 years would exceed the range of dates."""
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 DnsSubdomain = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)

@@ -1,4 +1,4 @@
-"""The cache of facts: what reflectors read of the cluster, as frozen records in a store."""
+"""The cache of the cluster: reflectors read objects into a store of frozen records."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -12,14 +12,14 @@ from ingestion_operator.constants import LABEL_PIPELINE
 from ingestion_operator.ports import PIPELINES, Kind
 
 _ATTEMPT_SECONDS: Final = 600.0
-"""A reflector makes an attempt for each watch, which lasts six and a half minutes at most, and for each pause."""
+"""Maximum time between two attempts of a reflector: a watch lasts six and a half minutes at most."""
 
 _FAILURES: Final = 2
-"""After one, such as a watch that was cut, the next attempt is mostly right."""
+"""Failures in a row that make a scope unreadable. A single one, such as a cut watch, is normal."""
 
 
 class Cache:
-    """One store and the reflectors that feed it. All but `run` may be called by any thread."""
+    """One store and the reflectors that feed it. Any thread may call all methods but `run` and `relist`."""
 
     def __init__(
         self,
@@ -30,10 +30,10 @@ class Cache:
         observe: Observe = lambda *_: None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        """`scopes` are namespaces; "" is the whole cluster, beside which no other counts."""
+        """Create a cache of `scopes`: namespaces, or "" for the whole cluster, which includes all others."""
         wanted = list(scopes)
         self.store = Store([""] if "" in wanted else wanted, kinds)
-        # A thread of its own: calls that wait for the API server may hold all others.
+        # Its own thread: all others may be busy with calls to the API server.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self.reflectors = [
             Reflector(
@@ -52,32 +52,32 @@ class Cache:
         self._tasks: list[tuple[Reflector, Callable[[], bool]]] = []
 
     async def run(self) -> None:
-        """Keep the store up to date until cancelled. To be called once."""
+        """Keep the store up to date until cancelled. Call it once."""
         tasks = [asyncio.create_task(reflector.run(), name=f"cache: {reflector}") for reflector in self.reflectors]
         self._tasks = [(reflector, task.done) for reflector, task in zip(self.reflectors, tasks, strict=True)]
-        # One that ends against all expectation must not end the others: `problems` reports it.
+        # A task that ends unexpectedly must not end the others: `problems` reports it.
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             self._executor.shutdown(wait=False)
 
     def relist(self) -> None:
-        """Count every scope as not synced until it has been listed again. Call it from the event loop of `run`.
+        """Treat every scope as not synced until it is listed again. Call it from the event loop of `run`.
 
-        For a replica that begins to lead: it must not decide from a watch that was cut without a sign.
+        For a replica that starts to lead: it must not decide from a watch whose connection is dead.
         """
         for reflector in self.reflectors:
             self.store.expire(reflector.kind, reflector.scope)
             reflector.relist()
 
     def ages(self) -> dict[tuple[Kind, str], float]:
-        """Return, by kind and scope, how many seconds ago the API server last gave a sign."""
+        """Return, by kind and scope, the seconds since the last data from the API server."""
         return {(one.kind, one.scope): one.age_seconds for one in self.reflectors}
 
     def problems(self) -> list[str]:
-        """Return what only a new process can help against: reflectors that have ended or make no attempts.
+        """Return the problems that only a restart fixes: reflectors that have ended or make no attempts.
 
-        An API server or a scope that cannot be read is not one of them: see `unreadable`.
+        An API server or a scope that cannot be read is not among them: see `unreadable`.
         """
         ended = [f"the reflector of {reflector} has ended" for reflector, is_done in self._tasks if is_done()]
         stuck = [
@@ -88,7 +88,7 @@ class Cache:
         return ended + stuck
 
     def unreadable(self) -> dict[str, str]:
-        """Return the scopes that could not be read in the last two attempts, each with a reason."""
+        """Return the scopes whose last two attempts failed, each with the last error."""
         failing = [one for one in self.reflectors if one.failures >= _FAILURES]
         return {one.scope: one.last_error for one in reversed(failing)}
 

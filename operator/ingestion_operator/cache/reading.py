@@ -1,4 +1,4 @@
-"""Reading objects into records without letting one object stop the others."""
+"""Reading of objects into records, in which a malformed object does not stop the others."""
 
 import logging
 from collections import OrderedDict
@@ -15,17 +15,17 @@ _REPORTED: Final = 10_000
 
 
 class RecordReader:
-    """Reads objects of any kind that the cache holds. May be shared by threads."""
+    """Reads objects of the kinds of the cache. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._reported: OrderedDict[str, None] = OrderedDict()
 
     def read(self, kind: Kind, body: Mapping[str, Any]) -> Record | None:
-        """Return the record of an object; None, and one line of the log per UID, where it cannot be read."""
+        """Return the record of an object; None, with one log line per UID, if it cannot be read."""
         try:
             return READERS[kind](body)
-        except Exception as error:  # noqa: BLE001  whatever another client wrote
+        except Exception as error:  # noqa: BLE001  another client may have written anything
             metadata = body.get("metadata")
             self._report(kind, metadata if isinstance(metadata, dict) else {}, error)
             return None

@@ -1,4 +1,4 @@
-"""Records of one kind by name, with two indexes. Not safe for threads: the store holds its lock around each call."""
+"""Records of one kind by name, with two indexes. Not thread-safe: the store holds its lock during each call."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Name = tuple[str, str]
 
 
 class Named(Protocol):
-    """What every record has."""
+    """The fields that every record has."""
 
     @property
     def namespace(self) -> str:
@@ -21,11 +21,11 @@ class Named(Protocol):
 
     @property
     def uid(self) -> str:
-        """The UID, which no later object has."""
+        """The UID, which is never reused."""
 
     @property
     def resource_version(self) -> str:
-        """The version, to be compared by `is_older`."""
+        """The resourceVersion. Compare it with `is_older`."""
 
 
 R = TypeVar("R", bound=Named)
@@ -34,17 +34,17 @@ R = TypeVar("R", bound=Named)
 def is_older(version: str, than: str) -> bool:
     """Return whether one resourceVersion precedes another of the same kind.
 
-    Both are compared as integers (KEP-5504). If one is not an integer, the order is unknown: return False.
+    They are compared as integers (KEP-5504). If one is not an integer, the order is unknown: return False.
     """
     return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 
 
 @dataclass(slots=True)
-class OwnWrites:
-    """Versions of an object that this program wrote and that the watch has not shown yet."""
+class Overlay:
+    """The versions of an object that this program wrote and that the watch has not shown yet."""
 
     written_at: float
-    """When the last of them was written, in monotonic seconds."""
+    """When the last one was written, in monotonic seconds."""
     versions: set[str] = field(default_factory=set)
 
 
@@ -52,11 +52,11 @@ class Table(Generic[R]):
     """Records by namespace and name, by pipeline, and by the UID of their controller."""
 
     def __init__(self, pipeline: Callable[[R], Hashable], controller: Callable[[R], Hashable]) -> None:
-        """Index a record by what the two functions return; None for what is not indexed."""
+        """Create a table whose records are indexed by the results of the two functions; None means not indexed."""
         self._records: dict[str, dict[str, R]] = {}
         self._by_pipeline = _Index(pipeline)
         self._by_controller = _Index(controller)
-        self.own_writes: dict[Name, OwnWrites] = {}
+        self.overlays: dict[Name, Overlay] = {}
         self.versions: dict[str, str] = {}
         """By scope: the resourceVersion up to which list and watch have shown all changes."""
 
@@ -83,7 +83,7 @@ class Table(Generic[R]):
             self.versions[scope] = version
 
     def put(self, record: R) -> None:
-        """Keep a record in place of the one of its name."""
+        """Add a record or replace the one of the same name."""
         names = self._records.setdefault(record.namespace, {})
         old = names.get(record.name)
         names[record.name] = record
@@ -93,18 +93,18 @@ class Table(Generic[R]):
             index.add(record)
 
     def drop(self, record: R) -> None:
-        """Forget a record that is kept, and what was written of it."""
+        """Remove a record and its overlay."""
         names = self._records[record.namespace]
         del names[record.name]
         if not names:
             del self._records[record.namespace]
         for index in (self._by_pipeline, self._by_controller):
             index.remove(record)
-        self.own_writes.pop((record.namespace, record.name), None)
+        self.overlays.pop((record.namespace, record.name), None)
 
 
 class _Index(Generic[R]):
-    """Records by a key. Buckets are tuples: they are small, and take a third of the memory of dicts."""
+    """Records by a key. Buckets are tuples: they are small and take a third of the memory of dicts."""
 
     def __init__(self, key: Callable[[R], Hashable]) -> None:
         self._key = key

@@ -1,1 +1,1 @@
-"""The operator's process, and the one importer of kopf."""
+"""The operator's process. Only this package imports kopf."""

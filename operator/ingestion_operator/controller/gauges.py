@@ -1,4 +1,4 @@
-"""Gauges that are read when Prometheus asks: what the statuses of all pipelines say, and how old the cache may be."""
+"""Gauges that are computed at a scrape: from the statuses of all pipelines and from the age of the cache."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ingestion_operator.runs.jobs import PipelineKey
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the gauges need of a pipeline."""
+class _Snapshot:
+    """The fields of a pipeline's status that the gauges need."""
 
     is_ready: bool
     reason: str
@@ -28,7 +28,7 @@ class _Seen:
 
 
 class WatchAges(Collector):
-    """How old the cache may be."""
+    """The age of the cache."""
 
     def __init__(self, ages: Callable[[], Mapping[tuple[Kind, str], float]]) -> None:
         self._ages = ages
@@ -37,7 +37,7 @@ class WatchAges(Collector):
         """Return the age of each watch."""
         family = GaugeMetricFamily(
             "ingestion_operator_watch_age_seconds",
-            "Since a list or watch last brought something, bookmarks too.",
+            "Seconds since the last data of a list or watch, bookmarks included.",
             labels=["resource", "scope"],
         )
         for (kind, scope), seconds in self._ages().items():
@@ -50,44 +50,52 @@ class PipelineGauges(Collector):
 
     def __init__(self) -> None:
         self.exists: Callable[[PipelineKey], bool] = lambda _: True
-        self._seen: dict[PipelineKey, _Seen] = {}
+        self._snapshots: dict[PipelineKey, _Snapshot] = {}
         self._lock = Lock()
 
     def remember(self, key: PipelineKey, status: PipelineStatus) -> None:
-        """Take what a pipeline's status is now."""
-        seen = _seen(status)
+        """Record a pipeline's current status."""
+        snapshot = _snapshot(status)
         with self._lock:
-            self._seen[key] = seen
+            self._snapshots[key] = snapshot
 
     def collect(self) -> Iterable[Metric]:
         """Return all gauges."""
         with self._lock:
-            # A reconciliation that ended after its pipeline's end has added it again: so the cache is asked here.
-            self._seen = {key: seen for key, seen in self._seen.items() if self.exists(key)}
-            seen = dict(self._seen)
-        yield _by_readiness(seen.values())
+            # A reconciliation that ended after the deletion of its pipeline has added it again.
+            self._snapshots = {key: one for key, one in self._snapshots.items() if self.exists(key)}
+            snapshots = dict(self._snapshots)
+        yield _by_readiness(snapshots.values())
         active = GaugeMetricFamily("ingestion_runs_active", "Runs that have not ended.", labels=["state"])
-        active.add_metric(["queued"], sum(one.queued for one in seen.values()))
-        active.add_metric(["running"], sum(one.running for one in seen.values()))
+        active.add_metric(["queued"], sum(one.queued for one in snapshots.values()))
+        active.add_metric(["running"], sum(one.running for one in snapshots.values()))
         yield active
-        pending = GaugeMetricFamily("ingestion_reports_pending", "Ended runs that OpenMetadata is still to be told of.")
-        pending.add_metric([], sum(one.unreported for one in seen.values()))
+        pending = GaugeMetricFamily(
+            "ingestion_reports_pending", "Ended runs that are not yet reported to OpenMetadata."
+        )
+        pending.add_metric([], sum(one.unreported for one in snapshots.values()))
         yield pending
         yield _by_pipeline(
-            seen, "ingestion_pipeline_last_success_timestamp_seconds", "When a run last succeeded.", _last_success
+            snapshots,
+            "ingestion_pipeline_last_success_timestamp_seconds",
+            "Time of the last successful run.",
+            _last_success,
         )
         yield _by_pipeline(
-            seen, "ingestion_pipeline_next_schedule_timestamp_seconds", "When the next run is due.", _next_schedule
+            snapshots,
+            "ingestion_pipeline_next_schedule_timestamp_seconds",
+            "Time of the next scheduled run.",
+            _next_schedule,
         )
         yield _by_pipeline(
-            seen, "ingestion_pipeline_missed_schedule", "1 while the last tick has started no run.", _has_missed
+            snapshots, "ingestion_pipeline_missed_schedule", "1 if the last scheduled time started no run.", _has_missed
         )
 
 
-def _by_readiness(seen: Collection[_Seen]) -> Metric:
+def _by_readiness(snapshots: Collection[_Snapshot]) -> Metric:
     family = GaugeMetricFamily("ingestion_pipelines", "Pipelines, by Ready and its reason.", labels=["ready", "reason"])
     groups: dict[tuple[bool, str], int] = {}
-    for one in seen:
+    for one in snapshots:
         groups[one.is_ready, one.reason] = groups.get((one.is_ready, one.reason), 0) + 1
     for (is_ready, reason), count in sorted(groups.items()):
         family.add_metric([str(is_ready).lower(), reason], count)
@@ -95,31 +103,31 @@ def _by_readiness(seen: Collection[_Seen]) -> Metric:
 
 
 def _by_pipeline(
-    seen: dict[PipelineKey, _Seen], name: str, text: str, value: Callable[[_Seen], float | None]
+    snapshots: dict[PipelineKey, _Snapshot], name: str, text: str, value: Callable[[_Snapshot], float | None]
 ) -> Metric:
     family = GaugeMetricFamily(name, text, labels=["namespace", "pipeline"])
-    for key, one in seen.items():
+    for key, one in snapshots.items():
         if (number := value(one)) is not None:
             family.add_metric([key.namespace, key.name], number)
     return family
 
 
-def _last_success(seen: _Seen) -> float | None:
-    return seen.last_success.timestamp() if seen.last_success else None
+def _last_success(one: _Snapshot) -> float | None:
+    return one.last_success.timestamp() if one.last_success else None
 
 
-def _next_schedule(seen: _Seen) -> float | None:
-    return seen.next_schedule.timestamp() if seen.next_schedule else None
+def _next_schedule(one: _Snapshot) -> float | None:
+    return one.next_schedule.timestamp() if one.next_schedule else None
 
 
-def _has_missed(seen: _Seen) -> float | None:
-    return float(seen.has_missed) if seen.next_schedule else None
+def _has_missed(one: _Snapshot) -> float | None:
+    return float(one.has_missed) if one.next_schedule else None
 
 
-def _seen(status: PipelineStatus) -> _Seen:
+def _snapshot(status: PipelineStatus) -> _Snapshot:
     conditions = {condition.type: condition for condition in status.conditions}
     ready, scheduled = conditions.get("Ready"), conditions.get("Scheduled")
-    return _Seen(
+    return _Snapshot(
         is_ready=ready is not None and ready.status == "True",
         reason=ready.reason if ready is not None else "Unknown",
         queued=status.queued or 0,

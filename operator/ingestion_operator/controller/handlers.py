@@ -1,6 +1,6 @@
-"""From events to the work queue: kopf's handler of IngestionPipelines, and the changes of the cache.
+"""Handlers that enqueue pipelines: kopf's handler of IngestionPipelines, and the observer of the cache.
 
-All of them only enqueue. Workers decide from the cache, so an event that comes twice, late or never costs nothing.
+They only enqueue. Workers decide from the cache, so events that arrive twice, late or never do no harm.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ingestion_operator.runtime.workqueue import Priority, WorkQueue
 
 
 def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
-    """Put the operator's handler of IngestionPipelines into `registry`."""
+    """Register the operator's handler of IngestionPipelines."""
 
     @kopf.on.event(constants.GROUP, constants.VERSION, constants.PLURAL, registry=registry)
     async def pipeline_changed(namespace: str | None, name: str | None, event: kopf.RawEvent, **_: Any) -> None:
@@ -29,7 +29,7 @@ def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
 
 
 class CacheEvents:
-    """Enqueues the pipeline of whatever changes in the cache. Called by the reflectors, in one event loop."""
+    """Enqueues the pipeline of each changed object. The reflectors call it, in one event loop."""
 
     def __init__(
         self,
@@ -38,16 +38,23 @@ class CacheEvents:
         archiver: Callable[[], LogArchiver | None],
         deleted: Callable[[PipelineKey], None],
     ) -> None:
-        """`archiver` returns what follows logs now, if anything; `deleted` is called for pipelines that have gone."""
+        """Observe `store`.
+
+        Args:
+            store: The cache's store.
+            queue: Receives the pipelines.
+            archiver: Returns the running log archiver, if any.
+            deleted: Called for each deleted pipeline.
+        """
         self._queue = queue
         self._archiver = archiver
         self._deleted = deleted
         self._keys: dict[tuple[str, str], PipelineKey] = {}
-        """Pipelines by namespace and the name of their CronJob, which their children carry as a label."""
+        """Pipelines by namespace and name of their CronJob, which their children have as a label."""
         store.on_change(self.changed)
 
     def changed(self, kind: Kind, scope: str, old: Record | None, new: Record | None) -> None:
-        """Take a change: an object that came (no old record), changed or went (no new one)."""
+        """Handle an object that was added (no old record), changed or deleted (no new record)."""
         del scope
         if kind == PIPELINES:
             self._pipeline_changed(old, new)
@@ -62,19 +69,19 @@ class CacheEvents:
         record = new or old
         if not isinstance(record, PipelineRecord):
             return
-        place = record.namespace, cronjob_name(record.name)
+        child_key = record.namespace, cronjob_name(record.name)
         if new is None:
-            self._keys.pop(place, None)
+            self._keys.pop(child_key, None)
             self._deleted(record.key)
         else:
-            self._keys[place] = record.key
+            self._keys[child_key] = record.key
         if _state(old) != _state(new):
-            # A person waits for a run that is to end.
+            # A user waits for the run to stop.
             is_kill = isinstance(new, PipelineRecord) and bool(new.kill) and (old is None or new.kill != _kill(old))
             self._queue.add(record.key, priority=Priority.HIGH if is_kill and old is not None else Priority.NORMAL)
 
     def _pod_changed(self, old: Record | None, new: Record | None) -> None:
-        self._enqueue(new or old, Priority.HIGH)  # first: a fault of the archive must not hide the change
+        self._enqueue(new or old, Priority.HIGH)  # first: an error of the archiver must not lose the change
         archiver = self._archiver()
         if archiver is not None and isinstance(new, Pod):
             archiver.observe(new)
@@ -83,17 +90,17 @@ class CacheEvents:
 
     def _enqueue(self, record: Record | None, priority: Priority) -> None:
         if isinstance(record, CronJob):
-            place = record.namespace, record.name
+            child_key = record.namespace, record.name
         elif isinstance(record, (Job, Pod)):
-            place = record.namespace, record.pipeline
+            child_key = record.namespace, record.pipeline
         else:
             return
-        if (key := self._keys.get(place)) is not None:
+        if (key := self._keys.get(child_key)) is not None:
             self._queue.add(key, priority=priority)
 
 
 class SyncedScopes:
-    """Enqueues all pipelines of a scope once everything of it has been listed. Belongs to one event loop."""
+    """Enqueues all pipelines of a scope once the scope is synced. Belongs to one event loop."""
 
     def __init__(self, store: Store, queue: WorkQueue) -> None:
         self._store = store
@@ -101,11 +108,11 @@ class SyncedScopes:
         self._known: set[str] = set()
 
     def forget(self) -> None:
-        """Enqueue every scope again, also one that is synced again before the next `enqueue_new`."""
+        """Let the next `enqueue_new` enqueue every synced scope again."""
         self._known.clear()
 
     def enqueue_new(self) -> bool:
-        """Enqueue the scopes that have been synced since the last call; return whether any scope is synced."""
+        """Enqueue the scopes synced since the last call; return whether any scope is synced."""
         synced = set(self._store.synced_scopes())
         for scope in synced - self._known:
             self.enqueue(scope)
@@ -119,7 +126,7 @@ class SyncedScopes:
 
 
 def _state(record: Record | None) -> tuple[Any, ...]:
-    """Return what of a pipeline is worth a reconciliation: the generation leaves out the operator's own status."""
+    """Return the fields whose change needs a reconciliation. Status writes do not change the generation."""
     if not isinstance(record, PipelineRecord):
         return ()
     return record.uid, record.generation, record.kill, record.is_deleting
@@ -130,7 +137,7 @@ def _kill(record: Record | None) -> str:
 
 
 def _is_same_cronjob(old: Record | None, new: Record | None) -> bool:
-    """Return whether nothing has changed but the status, which Kubernetes' own controller writes at each run."""
+    """Return whether only the status has changed, which Kubernetes' CronJob controller writes at each run."""
     if not isinstance(old, CronJob) or not isinstance(new, CronJob):
         return False
     return _cronjob_state(old) == _cronjob_state(new)

@@ -1,7 +1,7 @@
-"""The operator's port for the kubelet and Prometheus.
+"""The operator's HTTP port for the kubelet and Prometheus.
 
-It is open from the first moment on, also while this replica stands by: kopf's own has no /metrics, and does not
-run then. It is served by the same event loop as everything else, so that an answer proves that this one turns.
+It is open from the start, on standby too: kopf's own server has no /metrics, and kopf does not run on standby. It runs
+in the main event loop, so that a response proves that this loop is alive.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +16,15 @@ from ingestion_operator.errors import OperatorError
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def serve_management(
+async def serve_health_and_metrics(
     liveness_url: str, problems: Callable[[], Sequence[str]], metrics: Callable[[], bytes]
 ) -> web.AppRunner:
-    """Serve the path of `liveness_url`, and /metrics beside it, until the runner is cleaned up.
+    """Serve the path of `liveness_url`, and /metrics on the same port, until the runner is cleaned up.
 
     The probe fails while `problems` returns any; its body names them.
 
-    Raises OperatorError when the URL is none or its port is taken.
+    Raises:
+        OperatorError: The URL is invalid or its port is in use.
     """
 
     async def health(_: web.Request) -> web.Response:
@@ -36,7 +37,7 @@ async def serve_management(
 
     parts = urlsplit(liveness_url)
     if parts.scheme != "http" or not parts.hostname or len(parts.path) <= 1:
-        raise OperatorError(f"--liveness {liveness_url!r} is no such URL as http://0.0.0.0:8080/healthz")
+        raise OperatorError(f"--liveness {liveness_url!r} is not a URL such as http://0.0.0.0:8080/healthz")
     app = web.Application()
     app.add_routes([web.get(parts.path, health), web.get("/metrics", show_metrics)])
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)

@@ -1,8 +1,8 @@
-"""What kopf keeps and computes for handlers of another kind than ours, left out.
+"""Overrides that disable features of kopf which event handlers do not need.
 
-Its handlers for changes need to know what each object was like before, those for daemons what runs for it. We have
-handlers for events alone, which need neither: kopf would keep a record of each object as long as it exists, and copy
-and compare each object at each event.
+Kopf's change handlers need the previous state of each object, and its daemons a record of each object. This operator
+has event handlers only. Without the overrides kopf would keep a record of each object for its lifetime, and copy and
+compare each object at each event.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,8 @@ import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 
-class NoMemories(ResourceMemories):
-    """Gives each event a record of its own and keeps none."""
+class EphemeralMemories(ResourceMemories):
+    """Returns a new record for each event and keeps none."""
 
     async def recall(
         self,
@@ -21,21 +21,21 @@ class NoMemories(ResourceMemories):
         *,
         memobase: Any = None,
         noticed_by_listing: bool = False,
-        ephemeral: bool = False,  # noqa: ARG002  all are
+        ephemeral: bool = False,  # noqa: ARG002  always True here
     ) -> ResourceMemory:
-        """Return a new record, as kopf does for what may never exist."""
+        """Return a new record, which is not stored."""
         return await super().recall(raw_body, memobase=memobase, noticed_by_listing=noticed_by_listing, ephemeral=True)
 
 
-class NoDifferences(kopf.DiffBaseStorage):
-    """Finds nothing in an object that could have changed."""
+class NullDiffBaseStorage(kopf.DiffBaseStorage):
+    """Stores and compares nothing."""
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
-        """Return nothing, where kopf would return a copy of most of the object."""
+        """Return an empty essence instead of a copy of most of the object."""
         return kopf.BodyEssence()
 
     def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        """Return nothing, since nothing was stored."""
+        """Return None: nothing is stored."""
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: Mapping[str, Any]) -> None:
         """Store nothing."""

@@ -1,13 +1,13 @@
-"""kopf in a thread and an event loop of its own, where its failures cannot become the operator's.
+"""kopf in its own thread and event loop, so that its failures cannot break the operator.
 
-kopf is the framework of the custom resource: it starts and stops its handlers, logs in, and watches IngestionPipelines.
-In the main event loop it would cancel every task at its end, and as process 1 of a container its last resort, SIGKILL
-to itself, does nothing.
+kopf runs the handlers of the custom resource, logs in, and watches IngestionPipelines. In the main event loop it would
+cancel every task when it ends. Its last resort is SIGKILL to its own process, which has no effect on process 1 of a
+container.
 """
 
 import asyncio
+import itertools
 import logging
-import random
 import threading
 from collections.abc import Collection, Iterator
 from functools import partial
@@ -16,46 +16,45 @@ from typing import Any, Final, cast
 import kopf
 
 from ingestion_operator import constants
-from ingestion_operator.adapters.kube.credentials import read_login
+from ingestion_operator.adapters.kube.credentials import read_credentials
 from ingestion_operator.adapters.kube.kopf_session import kopf_session
 from ingestion_operator.controller.handlers import register
-from ingestion_operator.controller.kopf_overrides import NoDifferences, NoMemories
+from ingestion_operator.controller.kopf_overrides import EphemeralMemories, NullDiffBaseStorage
+from ingestion_operator.runtime.backoff import Backoff
 from ingestion_operator.runtime.workqueue import WorkQueue
 
 _logger = logging.getLogger(__name__)
 
-_FIRST_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
-_LAST_PAUSE: Final = 5.0
+_RETRY: Final = Backoff(first=0.6, last=6.0, jitter=1 / 3)
 
 
 class EndlessBackoffs:
-    """Pauses between tries, without an end: kopf gives up where a finite list ends."""
+    """Pauses between attempts, without an end: kopf stops after the last pause of a finite list."""
 
     def __iter__(self) -> Iterator[float]:
-        """Yield seconds, with jitter."""
-        for pause in _FIRST_PAUSES:
-            yield pause * random.uniform(0.8, 1.2)  # noqa: S311  jitter
-        while True:
-            yield _LAST_PAUSE * random.uniform(0.8, 1.2)  # noqa: S311  jitter
+        """Return the pauses in seconds."""
+        return (_RETRY.delay(failures) for failures in itertools.count(1))
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
-    """Set what differs from kopf's defaults."""
-    settings.watching.server_timeout = 300  # an int in text form; load balancers drop idle watches after minutes
-    settings.watching.client_timeout = 310  # a little longer than the server's, so that the server ends it
+    """Change kopf's defaults."""
+    settings.watching.server_timeout = (
+        300  # an int: kopf sends it as text; load balancers drop idle watches after minutes
+    )
+    settings.watching.client_timeout = 310  # longer than the server's, so that the server ends the watch
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.networking.error_backoffs = EndlessBackoffs()
-    settings.posting.enabled = False  # Events are ours, after the status is written
+    settings.posting.enabled = False  # the operator posts its own Events after it wrote the status
     settings.scanning.disabled = True  # no permissions on CRDs and namespaces of the whole cluster
-    settings.peering.standalone = True  # the Lease elects the leader; peering is no lock
-    settings.persistence.diffbase_storage = NoDifferences()
-    settings.queueing.idle_timeout = 0.05  # a task and a timer for each object that had an event
-    settings.process.ultimate_exiting_timeout = None  # the process ends in order, or by the kubelet
+    settings.peering.standalone = True  # the Lease elects the leader; peering is not a lock
+    settings.persistence.diffbase_storage = NullDiffBaseStorage()
+    settings.queueing.idle_timeout = 0.05  # each object with an event has a task and a timer until then
+    settings.process.ultimate_exiting_timeout = None  # the operator or the kubelet ends the process
 
 
 class KopfThread:
-    """Runs `kopf.operator` until `stop`, and reports its end."""
+    """Runs `kopf.operator` until `stop`."""
 
     def __init__(self, kubeconfig: str | None, namespaces: Collection[str], queue: WorkQueue) -> None:
         self._kubeconfig = kubeconfig
@@ -67,7 +66,7 @@ class KopfThread:
         self._ended = asyncio.Event()
 
     def start(self) -> None:
-        """Start watching."""
+        """Start kopf."""
         self._thread.start()
 
     @property
@@ -76,23 +75,23 @@ class KopfThread:
         return self._thread.ident is not None
 
     def stop(self) -> None:
-        """Ask kopf to end; it only enqueues, so nobody has to wait for it."""
+        """Request the end of kopf. No wait is needed, since kopf only enqueues."""
         self._stop.set()
 
     async def wait_until_ended(self) -> None:
-        """Return when kopf has ended, for whatever reason."""
+        """Return when kopf has ended, for any reason."""
         await self._ended.wait()
 
     def _run(self) -> None:
         try:
             asyncio.run(self._operate())
-        except BaseException:  # the thread's last catch: the main loop ends the process
-            _logger.exception("kopf has ended with an error")
+        except BaseException:  # last handler of the thread: the main loop stops the process
+            _logger.exception("kopf ended with an error")
         finally:
             try:
                 self._loop.call_soon_threadsafe(self._ended.set)
             except RuntimeError:
-                _logger.debug("kopf ends after the main event loop")
+                _logger.debug("kopf ended after the main event loop")
 
     async def _operate(self) -> None:
         registry, settings = kopf.OperatorRegistry(), kopf.OperatorSettings()
@@ -101,18 +100,18 @@ class KopfThread:
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
-            read = partial(read_login, self._kubeconfig)
+            read = partial(read_credentials, self._kubeconfig)
             found = await asyncio.to_thread(read)
             return kopf.AiohttpSession(server=found.server, aiohttp_session=kopf_session(read, constants.PLURAL))
 
         await kopf.operator(
             registry=registry,
             settings=settings,
-            memories=NoMemories(),
+            memories=EphemeralMemories(),
             namespaces=self._namespaces,
             clusterwide=not self._namespaces,
             standalone=True,
             stop_flag=self._stop,
-            # Else kopf asks for the user's name, which an arbitrary numeric user does not have.
+            # Without it kopf reads the user's name, which an arbitrary numeric user does not have.
             identity=cast("Any", constants.MANAGED_BY),
         )

@@ -1,7 +1,7 @@
-"""What the operator counts; docs/operations/metrics.md tells what each is for.
+"""The operator's metrics; docs/operations/metrics.md describes each.
 
-Runs are counted when a status is written that says something new of them: once each, also over restarts. What is
-so at a moment (gauges) is read from the last status of each pipeline when somebody asks.
+Runs are counted when a status with their change is written: once each, also across restarts. Gauges of pipelines are
+computed from the last status of each pipeline at a scrape.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from ingestion_operator import __version__, constants
 from ingestion_operator.api.resource import Pipeline
-from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus, Run
+from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus
 from ingestion_operator.controller.gauges import PipelineGauges, WatchAges
 from ingestion_operator.errors import (
     ActionsFailed,
@@ -42,7 +42,7 @@ Reconcile = Callable[[PipelineKey], datetime | None]
 
 
 class OperatorMetrics:
-    """A registry of its own. Implements the port StatusObserver."""
+    """The metrics in their own registry. Implements StatusObserver."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -59,49 +59,71 @@ class OperatorMetrics:
 
         self._runs = counter("ingestion_runs", "Runs that have ended.", "state", "type", "trigger")
         self._duration = histogram(
-            "ingestion_run_duration_seconds", "First container's start to a run's end.", _RUN_SECONDS, "type", "state"
+            "ingestion_run_duration_seconds",
+            "Seconds from the start of the first container to the end of a run.",
+            _RUN_SECONDS,
+            "type",
+            "state",
         )
         self._queue_wait = histogram(
-            "ingestion_run_queue_wait_seconds", "Creation of a Job that had to wait, to its admission.", _WAIT_SECONDS
+            "ingestion_run_queue_wait_seconds",
+            "Seconds from the creation of a queued Job to its admission.",
+            _WAIT_SECONDS,
         )
         self._start = histogram(
-            "ingestion_run_start_seconds", "Creation or admission of a Job to its first container.", _WAIT_SECONDS
+            "ingestion_run_start_seconds",
+            "Seconds from the creation or admission of a Job to the start of its first container.",
+            _WAIT_SECONDS,
         )
-        self._lag = histogram("ingestion_run_schedule_lag_seconds", "A tick to the creation of its Job.", _WAIT_SECONDS)
-        self._missed = counter("ingestion_missed_schedules", "Ticks that started no run.", "reason")
-        self._retries = counter("ingestion_run_retries", "Attempts after the first of a run.", "type")
-        self._out_of_memory = counter("ingestion_run_out_of_memory", "Attempts out of memory.", "type")
-        self._kills = counter("ingestion_run_kills", "Runs that ended since somebody asked for it.", "type")
-        self._reports = counter("ingestion_reports", "Ends of runs that the operator told OpenMetadata.", "outcome")
+        self._lag = histogram(
+            "ingestion_run_schedule_lag_seconds",
+            "Seconds from a scheduled time to the creation of its Job.",
+            _WAIT_SECONDS,
+        )
+        self._missed = counter("ingestion_missed_schedules", "Scheduled times that started no run.", "reason")
+        self._retries = counter("ingestion_run_retries", "Retries of runs: attempts after the first.", "type")
+        self._out_of_memory = counter("ingestion_run_out_of_memory", "Attempts that ran out of memory.", "type")
+        self._kills = counter("ingestion_run_kills", "Runs that were stopped on request.", "type")
+        self._reports = counter(
+            "ingestion_reports", "Ends of runs that the operator reported to OpenMetadata.", "outcome"
+        )
         self._reconciles = histogram(
-            "ingestion_operator_reconcile_seconds", "Reconciliations of a pipeline.", _RECONCILE_SECONDS
+            "ingestion_operator_reconcile_seconds", "Duration of reconciliations in seconds.", _RECONCILE_SECONDS
         )
-        self._results = counter("ingestion_operator_reconcile", "Reconciliations, by their result.", "result")
+        self._results = counter("ingestion_operator_reconcile", "Reconciliations by result.", "result")
         for result in ("success", "error"):
             self._results.labels(result)
         self._errors = counter(
-            "ingestion_operator_reconcile_errors", "Reconciliations that failed and are retried.", "error"
+            "ingestion_operator_reconcile_errors", "Failed reconciliations, which are retried, by error.", "error"
         )
         self._calls = counter(
-            "ingestion_operator_api_requests", "Answers of the API server.", "verb", "resource", "code"
+            "ingestion_operator_api_requests", "Requests to the API server by status code.", "verb", "resource", "code"
         )
         self._call_seconds = histogram(
-            "ingestion_operator_api_request_seconds", "Calls to the API server.", _CALL_SECONDS, "verb", "resource"
+            "ingestion_operator_api_request_seconds",
+            "Duration of requests to the API server in seconds.",
+            _CALL_SECONDS,
+            "verb",
+            "resource",
         )
-        self._archived = counter("ingestion_operator_archive_written_bytes", "Compressed bytes put into the archive.")
-        self._streams = gauge("ingestion_operator_archive_streams", "Logs that are followed.")
-        self._streams_waiting = gauge("ingestion_operator_archive_streams_waiting", "Logs that wait to be followed.")
-        self._spans = counter("ingestion_operator_spans", "Spans of traces, by what became of them.", "outcome")
+        self._archived = counter(
+            "ingestion_operator_archive_written_bytes", "Compressed bytes written to the log archive."
+        )
+        self._streams = gauge("ingestion_operator_archive_streams", "Logs that the archiver follows.")
+        self._streams_waiting = gauge(
+            "ingestion_operator_archive_streams_waiting", "Logs that wait for a free stream of the archiver."
+        )
+        self._spans = counter("ingestion_operator_spans", "Spans of traces by outcome.", "outcome")
         self.queue = _QueueMetrics(registry)
         self._depth = gauge("workqueue_depth", "Pipelines that are due and wait for a worker.", "name")
         self._busy = gauge("workqueue_busy_workers", "Pipelines that are being reconciled.", "name")
-        self._leader = gauge("ingestion_operator_leader", "1 in the replica that leads, 0 in one that stands by.")
-        build = gauge("ingestion_operator_build_info", "1, with the version.", "version")
+        self._leader = gauge("ingestion_operator_leader", "1 in the leader, 0 in a standby replica.")
+        build = gauge("ingestion_operator_build_info", "Always 1, with the version as a label.", "version")
         build.labels(__version__).set(1)
         for outcome in ("Done", "Refused"):
             self._reports.labels(outcome)
-        for fate in ("sent", "dropped"):
-            self._spans.labels(fate)
+        for outcome in ("sent", "dropped"):
+            self._spans.labels(outcome)
         for reason in ("MissedSchedule", "JobAlreadyActive"):
             self._missed.labels(reason)
         for error in (_UNEXPECTED, *(kind.__name__ for kind in _ERRORS)):
@@ -111,48 +133,48 @@ class OperatorMetrics:
         registry.register(self._pipelines)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def exists(self, exists: Callable[[PipelineKey], bool]) -> None:
-        """Let `exists` tell which pipelines are there at the moment: others lose their series."""
+    def keep_existing(self, exists: Callable[[PipelineKey], bool]) -> None:
+        """Use `exists` to drop the series of deleted pipelines."""
         self._pipelines.exists = exists
 
     def follow_queue(self, depth: Callable[[], int], busy: Callable[[], int]) -> None:
-        """Take the queue's figures from these."""
+        """Read the depth and the busy workers of the queue from these functions."""
         self._depth.labels(_QUEUE).set_function(depth)
         self._busy.labels(_QUEUE).set_function(busy)
 
     def follow_archive(self, streams: Callable[[], int], waiting: Callable[[], int]) -> None:
-        """Take the log archive's figures from these."""
+        """Read the followed and the waiting logs of the archiver from these functions."""
         self._streams.set_function(streams)
         self._streams_waiting.set_function(waiting)
 
-    def archived(self, size: int) -> None:
-        """Count an object that was put into the log archive."""
+    def count_archived_bytes(self, size: int) -> None:
+        """Count the bytes of an object written to the log archive."""
         self._archived.inc(size)
 
-    def traced(self, outcome: str, spans: int) -> None:
-        """Count what has become of spans."""
+    def count_spans(self, outcome: str, spans: int) -> None:
+        """Count spans by outcome."""
         self._spans.labels(outcome).inc(spans)
 
     def follow_cache(self, ages: Callable[[], Mapping[tuple[Kind, str], float]]) -> None:
-        """Take from `ages`, by kind and scope, when the API server last gave a sign."""
+        """Read the age of each watch in seconds, by kind and scope, from `ages`."""
         self.registry.register(WatchAges(ages))
 
-    def leads(self, leads: bool) -> None:
-        """Take notice of whether this replica leads."""
+    def set_leader(self, leads: bool) -> None:
+        """Record whether this replica leads."""
         self._leader.set(leads)
 
-    def called(self, verb: str, resource: str, code: int, seconds: float) -> None:
-        """Count a call to the API server."""
+    def count_api_call(self, verb: str, resource: str, code: int, seconds: float) -> None:
+        """Count a request to the API server; `code` 0 means no response."""
         self._calls.labels(verb, resource, str(code) if code else "none").inc()
         self._call_seconds.labels(verb, resource).observe(seconds)
 
     def timed(self, reconcile: Reconcile) -> Reconcile:
-        """Return `reconcile`, timed, with its errors counted."""
+        """Return `reconcile` with its durations, results and errors observed."""
 
-        def observed(key: PipelineKey) -> datetime | None:
+        def observed_reconcile(key: PipelineKey) -> datetime | None:
             with self._reconciles.time():
                 try:
                     requeue_at = reconcile(key)
@@ -163,15 +185,15 @@ class OperatorMetrics:
             self._results.labels("success").inc()
             return requeue_at
 
-        return observed
+        return observed_reconcile
 
     def on_reconciled(
         self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
-        """Count what is new; remember what is so."""
+        """Count the changes between the two statuses and keep the current one for the gauges."""
         self._pipelines.remember(PipelineKey(pipeline.namespace, pipeline.name), after)
         pipeline_type = pipeline.spec.pipeline_type
-        self._begin(pipeline_type)
+        self._initialise(pipeline_type)
         for event in missed_schedule(before, after):
             self._missed.labels(event.reason).inc()
         by_name = {job.name: job for job in jobs}
@@ -180,8 +202,8 @@ class OperatorMetrics:
             if (job := by_name.get(change[1].job)) is not None:
                 self._time_start(change, job)
 
-    def _begin(self, pipeline_type: str) -> None:
-        """Start counters at 0: Prometheus sees no increase in one that begins with 1."""
+    def _initialise(self, pipeline_type: str) -> None:
+        """Initialise counters with 0: Prometheus sees no increase in a series that starts with 1."""
         if pipeline_type in self._types:
             return
         self._types.add(pipeline_type)
@@ -195,21 +217,21 @@ class OperatorMetrics:
         run = change[1]
         self._retries.labels(pipeline_type).inc(transitions.retries(change))
         self._out_of_memory.labels(pipeline_type).inc(transitions.out_of_memory(change))
-        if outcome := transitions.settled_report(change):
+        if outcome := transitions.finished_report(change):
             self._reports.labels(outcome).inc()
         if transitions.has_ended(change):
             self._runs.labels(run.state, pipeline_type, run.trigger).inc()
             if run.state == "stopped" and run.reason == "Killed":
                 self._kills.labels(pipeline_type).inc()
-            if run.end_time and (begun := _begun(run)):
-                self._duration.labels(pipeline_type, run.state).observe((run.end_time - begun).total_seconds())
+            if run.end_time and (started := transitions.first_container_start(run)):
+                self._duration.labels(pipeline_type, run.state).observe((run.end_time - started).total_seconds())
 
     def _time_start(self, change: transitions.Change, job: Job) -> None:
         was, _ = change
         created = job.created
-        tick = job.time(constants.ANNOTATION_SCHEDULED_AT)
-        if was is None and tick is not None:
-            self._lag.observe((created - tick).total_seconds())
+        scheduled = job.time(constants.ANNOTATION_SCHEDULED_AT)
+        if was is None and scheduled is not None:
+            self._lag.observe((created - scheduled).total_seconds())
         if (start := transitions.first_start(change)) is not None:
             admitted = job.time(constants.ANNOTATION_ADMITTED_AT)
             if admitted is not None:
@@ -218,18 +240,18 @@ class OperatorMetrics:
 
 
 class _QueueMetrics:
-    """Implements the port QueueObserver, under the names that every controller uses; the label tells them apart."""
+    """Implements QueueObserver with the metric names of client-go. The label names the queue."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("name",)
         self._adds = Counter("workqueue_adds", "Pipelines that were enqueued.", labels, registry=registry)
         self._retries = Counter("workqueue_retries", "Pipelines that wait for a retry.", labels, registry=registry)
         self._waits = Histogram(
-            "workqueue_queue_duration_seconds", "From when a pipeline is due to its start.", labels,
+            "workqueue_queue_duration_seconds", "Seconds from the due time of a pipeline to its start.", labels,
             buckets=_RECONCILE_SECONDS, registry=registry,
         )  # fmt: skip
         self._works = Histogram(
-            "workqueue_work_duration_seconds", "How long a worker took.", labels,
+            "workqueue_work_duration_seconds", "Seconds that a worker took for a pipeline.", labels,
             buckets=_RECONCILE_SECONDS, registry=registry,
         )  # fmt: skip
         for metric in (self._adds, self._retries, self._waits, self._works):
@@ -246,7 +268,3 @@ class _QueueMetrics:
 
     def finished(self, worked: float) -> None:
         self._works.labels(_QUEUE).observe(worked)
-
-
-def _begun(run: Run) -> datetime | None:
-    return min((attempt.start_time for attempt in run.attempts if attempt.start_time), default=None)

@@ -1,7 +1,7 @@
-"""Spans sent to a collector: OTLP over HTTP, in its JSON encoding.
+"""Export of spans to a collector: OTLP over HTTP, in its JSON encoding.
 
-Nothing waits for it. What is to be sent is kept in a queue with a bound, and one thread sends it; what finds the
-queue full, or no collector in time, is counted and lost.
+No reconciliation waits for the export. Spans wait in a bounded queue, from which one thread sends them. Spans that find
+the queue full, or that the collector does not accept in time, are dropped and counted.
 """
 
 import contextlib
@@ -26,27 +26,28 @@ from ingestion_operator.errors import OperatorError
 from ingestion_operator.ports import Clock
 from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.trace import Span, SpanId, new_spans
+from ingestion_operator.runtime.problem_log import ProblemLog
 
 _logger = logging.getLogger(__name__)
 
 HEADERS_VARIABLE: Final = "OTEL_EXPORTER_OTLP_HEADERS"
-"""Headers for the collector, as OpenTelemetry has it: `key=value,key=value`, values URL-encoded."""
+"""Headers for the collector, in OpenTelemetry's format: `key=value,key=value`, values URL-encoded."""
 
 _QUEUE_TRACES: Final = 1000
 _BATCH_SPANS: Final = 500
-_SETTLE_SECONDS: Final = 1.0
-"""How long the first span waits for others to go with it."""
+_BATCH_SECONDS: Final = 1.0
+"""How long the first span of a batch waits for others."""
 
 _CONNECT_SECONDS: Final = 2.0
-_ANSWER_SECONDS: Final = 5.0
-_LAST_SECONDS: Final = 3.0
-"""What the end of the operator may wait for its last spans."""
+_READ_SECONDS: Final = 5.0
+_SHUTDOWN_SECONDS: Final = 3.0
+"""How long the shutdown of the operator waits for the last spans."""
 
 _PAUSES: Final = (1.0, 5.0)
-"""Before the second and third try."""
+"""Seconds before the second and third attempt."""
 
-_WORTH_A_RETRY: Final = frozenset({0, 429, 502, 503, 504})
-"""What OTLP names, and 0: no answer."""
+_RETRYABLE: Final = frozenset({0, 429, 502, 503, 504})
+"""The status codes that OTLP names, and 0 for no response."""
 
 _INTERNAL: Final = 1
 _ERROR: Final = 2
@@ -65,27 +66,40 @@ class TraceExporter:
         count: Callable[[Outcome, int], None],
         headers: str = "",
         *,
-        settle_seconds: float = _SETTLE_SECONDS,
+        batch_seconds: float = _BATCH_SECONDS,
         pauses: Sequence[float] = _PAUSES,
         queue_traces: int = _QUEUE_TRACES,
     ) -> None:
-        """`count` is told what has become of how many spans. Raises OperatorError for `headers` that are none."""
+        """Create an exporter.
+
+        Args:
+            settings: Returns the settings in force.
+            clock: The current time.
+            count: Called with an outcome and the number of spans that had it.
+            headers: Headers for the collector, see HEADERS_VARIABLE.
+            batch_seconds: How long the first span of a batch waits for others.
+            pauses: Seconds before each further attempt.
+            queue_traces: Capacity of the queue.
+
+        Raises:
+            OperatorError: `headers` are malformed.
+        """
         self._settings = settings
         self._clock = clock
         self._count = count
         self._headers = parse_headers(headers)
-        self._settle_seconds = settle_seconds
+        self._batch_seconds = batch_seconds
         self._pauses = pauses
         self._waiting: queue.Queue[list[Span]] = queue.Queue(queue_traces)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._is_in_trouble = False
+        self._log = ProblemLog(_logger, repeat_seconds=float("inf"))
 
     def on_reconciled(
         self, pipeline: Pipeline, before: PipelineStatus, after: PipelineStatus, jobs: Sequence[Job]
     ) -> None:
-        """Put what came to its end into the queue."""
+        """Enqueue the spans of everything that ended between the two statuses."""
         if self._settings().tracing.endpoint is None:
             return
         if spans := new_spans(_body(pipeline), pipeline.changed_at, before, after, jobs, self._clock.now()):
@@ -96,12 +110,12 @@ class TraceExporter:
                 self._count("dropped", len(spans))
 
     def close(self) -> None:
-        """Send what is left, within seconds."""
+        """Send the remaining spans, within seconds."""
         self._ended.set()
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
-                self._waiting.put_nowait([])  # wakes the thread, should it wait
-            self._thread.join(_LAST_SECONDS)
+                self._waiting.put_nowait([])  # wakes the thread if it waits
+            self._thread.join(_SHUTDOWN_SECONDS)
 
     def _start(self) -> None:
         with self._starting:
@@ -112,46 +126,44 @@ class TraceExporter:
     def _run(self) -> None:
         pool = urllib3.PoolManager(
             retries=False,
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS),
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             ssl_context=tls_context(verifies=True),
         )
         while not self._ended.is_set() or not self._waiting.empty():
             batch = self._waiting.get()
-            self._ended.wait(self._settle_seconds)
+            self._ended.wait(self._batch_seconds)
             while len(batch) < _BATCH_SPANS and not self._waiting.empty():
-                batch = batch + self._waiting.get_nowait()  # nobody else takes from it
+                batch = batch + self._waiting.get_nowait()  # this thread is the only consumer
             endpoint = self._settings().tracing.endpoint
             is_sent = bool(batch and endpoint) and self._send(pool, f"{endpoint}/v1/traces", encoded(batch))
             self._count("sent" if is_sent else "dropped", len(batch))
 
     def _send(self, pool: urllib3.PoolManager, url: str, body: bytes) -> bool:
-        """Try, and try again where that may help; tell when it begins not to, and when it does again."""
-        code, said = self._post(pool, url, body)
+        """Send a request, with retries where the status allows; return whether the collector accepted it."""
+        code, result = self._post(pool, url, body)
         for pause in self._pauses:
-            if code not in _WORTH_A_RETRY or self._ended.wait(pause):
+            if code not in _RETRYABLE or self._ended.wait(pause):
                 break
-            code, said = self._post(pool, url, body)
-        is_sent = code == HTTPStatus.OK
-        if is_sent and self._is_in_trouble:
-            _logger.info("Traces are taken again by %s", url)
-        elif not is_sent and not self._is_in_trouble:
-            _logger.warning("Traces are lost: POST %s got %s", url, said)
-        self._is_in_trouble = not is_sent
-        return is_sent
+            code, result = self._post(pool, url, body)
+        if code != HTTPStatus.OK:
+            self._log.warn(f"Traces are lost: POST {url}: {result}")
+            return False
+        self._log.succeeded(f"Traces are accepted again by {url}")
+        return True
 
     def _post(self, pool: urllib3.PoolManager, url: str, body: bytes) -> tuple[int, str]:
-        """Return the code, 0 where there is no answer, and what to say of it."""
+        """Return the status code, 0 without a response, and a text for the log."""
         headers = {"Content-Type": "application/json", "User-Agent": constants.MANAGED_BY, **self._headers}
         try:
             response = pool.request("POST", url, body=body, headers=headers, redirect=False, preload_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            return 0, f"no answer: {error}"
-        response.close()  # its code says all; who sends a body without an end holds up nobody
+            return 0, f"no response: {error}"
+        response.close()  # only the status code counts; an endless body must not block the thread
         return response.status, f"HTTP {response.status}"
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """Return the headers of `key=value,key=value`. Raises OperatorError, without the values in it."""
+    """Return the headers of `key=value,key=value`. Raises OperatorError, whose text has no header values."""
     headers: dict[str, str] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         key, separator, value = entry.partition("=")
@@ -203,12 +215,12 @@ def _attributes(attributes: Mapping[str, str | int]) -> list[dict[str, Any]]:
 
 
 def _nanoseconds(moment: datetime) -> str:
-    """64-bit integers are strings in JSON."""
+    """Return a time in nanoseconds since 1970, as a string: JSON has no 64-bit integers."""
     return str(int(moment.timestamp()) * _NANOSECONDS + moment.microsecond * 1000)
 
 
 def _body(pipeline: Pipeline) -> dict[str, Any]:
-    """Return what of a pipeline its spans name."""
+    """Return the fields of a pipeline that its spans name."""
     return {
         "metadata": {
             "namespace": pipeline.namespace,

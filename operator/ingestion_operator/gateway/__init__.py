@@ -1,4 +1,4 @@
-"""The gateway: the REST contract that a stock OpenMetadata server speaks to Airflow, served from Kubernetes.
+"""The gateway: serves from Kubernetes the REST contract that an unmodified OpenMetadata server expects of Airflow.
 
-A thin layer of HTTP over the pipeline service client. It keeps no state: any number of replicas behave as one.
+A thin HTTP layer over the pipeline service client. It keeps no state, so any number of replicas behave as one.
 """

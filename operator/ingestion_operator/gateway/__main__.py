@@ -11,17 +11,17 @@ from typing import Final
 
 from ingestion_operator import __version__
 from ingestion_operator.errors import OperatorError
-from ingestion_operator.runtime.gc_tuning import loading
+from ingestion_operator.runtime.gc_tuning import gc_paused
 from ingestion_operator.runtime.json_logging import configure_logging
 
-with loading():
+with gc_paused():
     from ingestion_operator.adapters.kube.api_session import ApiSession
     from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
     from ingestion_operator.adapters.kube.pod_logs import KubernetesPodLogs
     from ingestion_operator.adapters.kube.server_clock import ServerClock
     from ingestion_operator.adapters.object_store import ObjectStore
     from ingestion_operator.adapters.system_clock import SystemClock
-    from ingestion_operator.adapters.warm_pod_tls import TlsHandOver
+    from ingestion_operator.adapters.warm_pod_tls import WarmPodTls
     from ingestion_operator.api.settings import Settings, load_settings
     from ingestion_operator.cache import Cache
     from ingestion_operator.gateway.bounded_executor import THREADS
@@ -36,50 +36,59 @@ _logger = logging.getLogger("ingestion_operator.gateway")
 
 _CALL_SECONDS: Final = (2.0, 5.0)
 _CALL_ATTEMPTS: Final = 2
-"""A person waits at the other end: a call to the API server gives up far sooner than the operator's own."""
+"""A user waits for the response, so calls to the API server have shorter limits than those of the operator."""
 
 _PROBE_SECONDS: Final = (1.0, 2.0)
 _STORE_SECONDS: Final = 4.0
 
 
 def main() -> int:
-    """Parse the command line, serve until a signal comes, return the exit code."""
+    """Parse the command line, serve until SIGTERM or SIGINT, and return the exit code."""
     arguments = _parser().parse_args()
     if (arguments.tls_cert is None) is not (arguments.tls_key is None):
-        print("ingestion-gateway: give --tls-cert and --tls-key together", file=sys.stderr)  # noqa: T201  last words
+        print("ingestion-gateway: give --tls-cert and --tls-key together", file=sys.stderr)  # noqa: T201  logging is not set up yet
         return 2
     configure_logging(arguments.log_format)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its INFO lines report each start and end
     try:
         asyncio.run(_serve(arguments))
     except OperatorError as error:
-        _logger.error("%s", error)  # noqa: TRY400  the message says it all
+        _logger.error("%s", error)  # noqa: TRY400  the message names the cause
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ingestion-gateway", description="Lets an OpenMetadata server run its pipelines on Kubernetes."
+        prog="ingestion-gateway", description="Runs the pipelines of an OpenMetadata server on Kubernetes."
     )
     parser.add_argument("--settings", type=Path, required=True, help="YAML file with runner images and defaults")
-    parser.add_argument("--namespace", required=True, help="where the pipelines are")
+    parser.add_argument("--namespace", required=True, help="namespace of the pipelines")
     parser.add_argument(
-        "--credentials", type=Path, required=True, help="folder with files `username` and `password`, or several pairs"
+        "--credentials",
+        type=Path,
+        required=True,
+        help="folder with files `username` and `password`, or several pairs",
     )
     parser.add_argument("--tls-cert", type=Path, help="PEM file with the certificate chain; default: plain HTTP")
     parser.add_argument("--tls-key", type=Path, help="PEM file with the private key")
-    parser.add_argument("--port", type=int, default=8080, help="for OpenMetadata (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port for OpenMetadata (default %(default)s)")
     parser.add_argument(
-        "--management-port", type=int, default=8081, help="for probes and metrics, plain HTTP (default %(default)s)"
+        "--management-port",
+        type=int,
+        default=8081,
+        help="for probes and metrics, plain HTTP (default %(default)s)",
     )
     parser.add_argument(
         "--kubeconfig",
         default=os.environ.get("KUBECONFIG"),
-        help="default: $KUBECONFIG, else the pod's service account",
+        help="kubeconfig file (default: $KUBECONFIG, otherwise the pod's service account)",
     )
     parser.add_argument(
-        "--log-format", choices=("json", "text"), default="json", help="one object or one text a line (default json)"
+        "--log-format",
+        choices=("json", "text"),
+        default="json",
+        help="format of log lines (default %(default)s)",
     )
     parser.add_argument("--version", action="version", version=__version__)
     return parser
@@ -104,7 +113,7 @@ def _gateway(arguments: argparse.Namespace, clock: ServerClock, cache: Cache) ->
     settings = SettingsFile(arguments.settings, load_settings(arguments.settings))
     api = connect(read_configuration(arguments.kubeconfig), pool_size=THREADS)
     cluster = KubernetesCluster(api, timeout_seconds=_CALL_SECONDS, attempts=_CALL_ATTEMPTS, clock=clock)
-    pool = WarmPool(cluster, arguments.namespace, settings.current, clock, TlsHandOver())
+    pool = WarmPool(cluster, arguments.namespace, settings.current, clock, WarmPodTls())
     service = K8sPipelineServiceClient(
         cluster,
         namespace=arguments.namespace,
@@ -123,7 +132,7 @@ def _gateway(arguments: argparse.Namespace, clock: ServerClock, cache: Cache) ->
 
 
 def _archive(settings: Settings) -> ObjectStore | None:
-    """Return where the operator writes logs to. Opened at the first use: a store that is away delays no start."""
+    """Return the store of the log archive. It is opened at its first use, so an unreachable store delays no start."""
     if settings.log_archive is None:
         return None
     return ObjectStore(settings.log_archive.url, create=False, request_seconds=_STORE_SECONDS, attempts=_CALL_ATTEMPTS)

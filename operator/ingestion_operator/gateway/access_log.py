@@ -1,4 +1,4 @@
-"""What goes around every request: its id, its line in the log, its share of the metrics, and a last catch."""
+"""The outermost layer: gives every request an id, a log line and metrics, and turns an unexpected error into a 500."""
 
 import logging
 import re
@@ -13,35 +13,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.paths import endpoint_of, is_open
 from ingestion_operator.gateway.responses import failure
-from ingestion_operator.runtime.json_logging import about
+from ingestion_operator.runtime.json_logging import log_context
 
 _logger = logging.getLogger(__name__)
 
-_GOOD_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _PATH_LIMIT: Final = 200
 
 
 class AccessLog:
-    """Logs method, path, code and duration: never a query, a header or a body, which may hold secrets."""
+    """Logs method, path, status code and duration; no queries, headers or bodies, since they may hold secrets."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request; nothing escapes."""
+        """Serve the request. Never raises an error of the application."""
         current = _id_of(scope)
-        with about(requestId=current):
+        with log_context(requestId=current):
             await self._serve(scope, receive, send, current)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
-        answered = 0
-        begin = time.perf_counter()
+        status = 0
+        start = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal answered
+            nonlocal status
             if message["type"] == "http.response.start":
-                answered = message["status"]
+                status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = current
             await send(message)
 
@@ -50,10 +50,10 @@ class AccessLog:
                 await self._app(scope, receive, send_with_id)
         except Exception:
             _logger.exception("Request failed")
-            if not answered:
+            if not status:
                 await failure(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send_with_id)
         finally:
-            self._account(scope, answered, time.perf_counter() - begin)
+            self._account(scope, status, time.perf_counter() - start)
 
     def _account(self, scope: Scope, code: int, seconds: float) -> None:
         method, path = scope["method"], scope["path"]
@@ -73,6 +73,6 @@ class AccessLog:
 
 
 def _id_of(scope: Scope) -> str:
-    """Return the caller's id, if it is harmless in a log, or a new one."""
+    """Return the caller's id if it is safe in a log line, otherwise a new one."""
     offered = Headers(scope=scope).get("x-request-id", "")
-    return offered if _GOOD_ID.fullmatch(offered) else uuid.uuid4().hex
+    return offered if _SAFE_ID.fullmatch(offered) else uuid.uuid4().hex

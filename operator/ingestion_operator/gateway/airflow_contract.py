@@ -1,4 +1,4 @@
-"""The contract's own vocabulary: keys and values as the server's client reads them."""
+"""Keys and values of responses as OpenMetadata's Airflow client reads them (docs/development/rest-contract.md)."""
 
 from typing import Any, Final
 
@@ -19,13 +19,13 @@ _TASKS: Final = {
 }
 
 RESERVED_TASKS: Final = frozenset({"total", "after", "error"})
-"""Keys of an answer that mean something else."""
+"""Keys of a log response that have another meaning."""
 
 
 def run_item(run: RunStatus) -> dict[str, Any]:
-    """Return a run as an item of `status`.
+    """Return a run as an item of the response of `status`.
 
-    These keys and no other: the server's JSON reader throws at unknown ones, and then shows none at all.
+    It must have no other keys: the server's JSON reader rejects unknown ones, and the server then shows no run at all.
     """
     return {
         "runId": run.run_id,
@@ -36,10 +36,13 @@ def run_item(run: RunStatus) -> dict[str, Any]:
     }
 
 
-def log_answer(page: LogPage, task: str | None) -> dict[str, Any]:
-    """Return a page under the key that was asked for, else under that of the pipeline's type.
+def log_response(page: LogPage, task: str | None) -> dict[str, Any]:
+    """Return a page under the requested key, otherwise under the key of the pipeline's type.
 
-    `after` is there exactly when there is another page: the server's UI asks on until it is missing.
+    The response has `after` only if there is another page: the server's UI requests pages until it is missing.
     """
-    answer: dict[str, Any] = {task or _TASKS.get(page.pipeline_type, "ingestion_task"): page.text, "total": page.total}
-    return answer if page.after is None else {**answer, "after": page.after}
+    response: dict[str, Any] = {
+        task or _TASKS.get(page.pipeline_type, "ingestion_task"): page.text,
+        "total": page.total,
+    }
+    return response if page.after is None else {**response, "after": page.after}

@@ -1,4 +1,4 @@
-"""HTTP Basic in front of everything but `health`."""
+"""HTTP Basic authentication for everything except `health`."""
 
 from http import HTTPStatus
 from typing import Final
@@ -14,14 +14,14 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="ingestion", charset="UTF-
 
 
 class BasicAuthentication:
-    """Answers 401, before a body is read, to who shows no valid credentials; also for paths that do not exist."""
+    """Responds with 401 to requests without valid credentials, before reading a body, and also on unknown paths."""
 
     def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
         self._app = app
         self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request on, or reject it."""
         offered = Headers(scope=scope).get("authorization", "")
         if is_open(scope["method"], scope["path"]) or self._credentials.accept(offered.encode("latin-1")):
             await self._app(scope, receive, send)

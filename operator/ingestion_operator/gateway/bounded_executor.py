@@ -1,4 +1,4 @@
-"""Calls to the cluster, in threads, each bounded in time."""
+"""Calls to the cluster in threads, each with a time limit."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 THREADS: Final = 32
-"""Calls to the API server at a time. They wait for the network, not for this process."""
+"""Concurrent calls to the API server. They wait for the network and use little CPU."""
 
 _OPEN_LIMIT: Final = 512
-"""Calls running and waiting. OpenMetadata deploys all pipelines in one burst after an upgrade."""
+"""Running and waiting calls together. After an upgrade OpenMetadata deploys all pipelines in one burst."""
 
 READ_SECONDS: Final = 8.0
 WRITE_SECONDS: Final = 15.0
-"""The server's client waits for ever, so it is the gateway that has to give up."""
+"""The server's client has no read timeout, so the gateway must end a slow request."""
 
 
-class Work:
-    """A pool of threads that neither keeps a caller waiting for ever nor grows without bound."""
+class BoundedExecutor:
+    """A pool of threads with a bounded queue and a time limit for each call."""
 
     def __init__(self, *, threads: int = THREADS, open_limit: int = _OPEN_LIMIT) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gateway")
@@ -36,24 +36,25 @@ class Work:
     async def run(self, call: Callable[[], _T], *, seconds: float) -> _T:
         """Return what `call` returns.
 
-        Raises Unavailable after `seconds`. A call that has begun by then goes on to its end, so that nothing
-        stays half done; one that has not is dropped.
+        Raises:
+            Unavailable: The queue is full, or the call did not return within `seconds`. A call that has started by
+                then continues to its end, so that no change is left incomplete; one that waits is cancelled.
         """
         with self._lock:
             if self._open >= self._open_limit:
                 raise Unavailable(f"{self._open} calls are open already")
             self._open += 1
-        job = self._pool.submit(copy_context().run, call)
-        job.add_done_callback(self._done)
+        future = self._pool.submit(copy_context().run, call)
+        future.add_done_callback(self._done)
         try:
             async with asyncio.timeout(seconds):
-                return await asyncio.wrap_future(job)
+                return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            job.add_done_callback(_log_late)
-            raise Unavailable(f"no answer from the cluster within {seconds:.0f} s") from error
+            future.add_done_callback(_log_late)
+            raise Unavailable(f"no response from the cluster within {seconds:.0f} s") from error
 
     def close(self) -> None:
-        """Wait until everything that has begun is done."""
+        """Wait until all started calls have returned."""
         self._pool.shutdown(wait=True)
 
     def _done(self, _: Future[_T]) -> None:
@@ -61,6 +62,6 @@ class Work:
             self._open -= 1
 
 
-def _log_late(job: Future[_T]) -> None:
-    if not job.cancelled():
-        _logger.warning("A call that was given up has ended: %s", job.exception() or "it succeeded")
+def _log_late(future: Future[_T]) -> None:
+    if not future.cancelled():
+        _logger.warning("A call that exceeded its time limit has ended: %s", future.exception() or "it succeeded")

@@ -1,8 +1,8 @@
-"""The names and passwords that are let in, from a folder that a Secret is mounted at.
+"""The accepted usernames and passwords, from a folder at which a Secret is mounted.
 
 Files come in pairs: `username` and `password`, and `<anything>.username` and `<anything>.password`. All pairs are
-valid at once, so that a password is replaced without a moment in which neither is: add the new pair, change the
-servers, remove the old pair.
+valid at the same time, so a password is replaced without an interruption: add the new pair, change the servers,
+remove the old pair.
 """
 
 import base64
@@ -15,33 +15,38 @@ from pathlib import Path
 from typing import Final
 
 from ingestion_operator.errors import Rejected
+from ingestion_operator.runtime.reloading import Reloading
 
 _logger = logging.getLogger(__name__)
 
 _USERNAME: Final = "username"
 _PASSWORD: Final = "password"  # noqa: S105  the name of a file
-Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class Credentials:
-    """Reread when a file changes.
+    """The pairs in the folder, which are read again when a file changes.
 
-    A folder that cannot be read keeps what was valid before; one without a pair lets nobody in.
+    If the folder cannot be read, the previous pairs stay valid. If it has no pair, every request is refused.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read the folder.
 
-        Raises Rejected (InvalidCredentials) when it has no complete pair.
+        Raises:
+            Rejected: InvalidCredentials: it cannot be read or has no complete pair.
         """
         self._folder = folder
         self._key = secrets.token_bytes(32)
         try:
-            self._seen = self._stamp()
-            self._digests = self._read()
+            self._digests = Reloading(
+                self._files,
+                self._read,
+                on_reload=lambda digests: _logger.info("Credentials reread: %d valid", len(digests)),
+                on_error=lambda error: _logger.warning("Credentials unchanged: %s", error),
+            )
         except OSError as error:
             raise Rejected("InvalidCredentials", f"credentials folder {folder}: {error.strerror}") from error
-        if not self._digests:
+        if not self._digests.current():
             raise Rejected(
                 "InvalidCredentials",
                 f"credentials folder {folder} has no pair of files `username` and `password` "
@@ -49,41 +54,21 @@ class Credentials:
             )
 
     def accept(self, authorization: bytes) -> bool:
-        """Whether the header's value (`Basic …`) names a valid pair.
+        """Return whether the header's value (`Basic …`) holds a valid pair.
 
-        Takes the same time whichever pair matches, or none: digests of one length, all of them compared.
+        The time it takes does not depend on which pair matches, if any: all digests have one length and are compared.
         """
-        self._reread_if_changed()
         offered = self._digest(_decode(authorization))
         accepted = False
-        for digest in self._digests:
+        for digest in self._digests.current():
             accepted |= hmac.compare_digest(digest, offered)
         return accepted
 
     def _digest(self, pair: bytes) -> bytes:
         return hmac.digest(self._key, pair, hashlib.sha256)
 
-    def _reread_if_changed(self) -> None:
-        try:
-            stamp = self._stamp()
-            if stamp == self._seen:
-                return
-            # The stamp is older than what is read now: a change in between is seen at the next request.
-            self._digests, self._seen = self._read(), stamp
-        except OSError as error:
-            _logger.warning("Credentials unchanged: %s", error)
-            return
-        _logger.info("Credentials reread: %d valid", len(self._digests))
-
-    def _stamp(self) -> Stamp:
-        found = []
-        for file in self._files():
-            stat = file.stat()
-            found.append((file.name, stat.st_mtime_ns, stat.st_ino, stat.st_size))
-        return tuple(found)
-
     def _files(self) -> list[Path]:
-        # A mounted Secret keeps its own folders under names that begin with two dots.
+        # The kubelet's own folders in the mount have names that start with two dots.
         return sorted(file for file in self._folder.iterdir() if not file.name.startswith("..") and file.is_file())
 
     def _read(self) -> list[bytes]:
@@ -96,7 +81,7 @@ class Credentials:
             password = content.get(prefix + _PASSWORD, b"")
             if not username or not password or b":" in username:
                 _logger.error(
-                    "Credentials in %s and %s are ignored: both must have content, and a username no colon",
+                    "Credentials in %s and %s are ignored: both must have content, and the username must have no colon",
                     name,
                     prefix + _PASSWORD,
                 )

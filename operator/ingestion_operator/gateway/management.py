@@ -1,4 +1,4 @@
-"""The second port: for the kubelet, Prometheus and people inside the cluster. Not for the network outside."""
+"""The management port, for the kubelet, Prometheus and administrators inside the cluster only."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ingestion_operator.errors import ClusterError
-from ingestion_operator.gateway.bounded_executor import READ_SECONDS, Work
+from ingestion_operator.gateway.bounded_executor import READ_SECONDS, BoundedExecutor
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.service import PipelineService
 
@@ -20,18 +20,18 @@ def management_app(
     service: PipelineService,
     *,
     metrics: Metrics,
-    work: Work,
+    executor: BoundedExecutor,
     is_ready: Callable[[], bool],
     problems: Callable[[], Sequence[str]],
 ) -> Starlette:
     """Return the application with /livez, /readyz, /metrics and /status.
 
-    `problems` returns what only a new process can help against.
+    `problems` returns the problems that only a restart of the process can solve. They fail /livez.
     """
 
     async def livez(_: Request) -> Response:
-        # This loop serves the public port too, so an answer proves that it runs. Nothing outside counts, or an outage
-        # of the API server would restart every replica.
+        # The same event loop serves the public port, so a response proves that it runs. Dependencies do not count:
+        # otherwise an outage of the API server would restart every replica.
         found = problems()
         return PlainTextResponse("; ".join(found) or "ok", HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK)
 
@@ -45,7 +45,7 @@ def management_app(
 
     async def status(_: Request) -> Response:
         try:
-            found = await work.run(service.get_service_status, seconds=READ_SECONDS)
+            found = await executor.run(service.get_service_status, seconds=READ_SECONDS)
         except ClusterError as error:
             return JSONResponse({"healthy": False, "problems": [str(error)]}, HTTPStatus.SERVICE_UNAVAILABLE)
         code = HTTPStatus.OK if found.healthy else HTTPStatus.SERVICE_UNAVAILABLE

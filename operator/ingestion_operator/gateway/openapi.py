@@ -1,10 +1,15 @@
-"""What the OpenAPI description says beyond the paths; requests are read by hand, so it is written by hand."""
+"""The OpenAPI description of the endpoints. FastAPI does not parse the requests, so their schemas are written here."""
 
 from typing import Any, Final
 
 Schema = dict[str, Any]
 
-_NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 256, "description": "The pipeline's bare name"}
+_NAME: Final[Schema] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 256,
+    "description": "The pipeline's bare name",
+}
 _TEXT: Final[Schema] = {"type": "string"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _MILLISECONDS: Final[Schema] = {"type": ["integer", "null"], "description": "Epoch milliseconds"}
@@ -31,7 +36,7 @@ _RUN: Final = _object(
 )
 _LOG: Final = _object(
     {"total": _COUNT, "after": _COUNT}, ["total"],
-    additionalProperties=_TEXT, description="The text under the key of its task, the number of pages, the next page",
+    additionalProperties=_TEXT, description="The text under its task's key, the number of pages, the next page's index",
 )  # fmt: skip
 _CONF: Final = _object(
     {
@@ -43,7 +48,7 @@ _CONF: Final = _object(
 )
 _ONE_PIPELINE: Final = _object({"dag_id": _NAME})
 
-ANSWERS: Final[dict[str, Schema]] = {
+RESPONSES: Final[dict[str, Schema]] = {
     "health": _VERSION,
     "health-auth": _VERSION,
     "csrf-token": _object({"csrf_token": _TEXT, "message": _TEXT}, **_CLOSED),
@@ -51,7 +56,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     "status": {"type": "array", "maxItems": 10, "items": _RUN},
     "last_dag_logs": _LOG,
 }
-"""What 200 carries; the operations that are not here answer with a message."""
+"""The bodies of successful responses. Operations that are not listed respond with a message."""
 
 BODIES: Final[dict[str, Schema]] = {
     "deploy": {"type": "object", "description": "OpenMetadata's IngestionPipeline entity"},
@@ -60,7 +65,10 @@ BODIES: Final[dict[str, Schema]] = {
     "disable": _ONE_PIPELINE,
     "kill": _object({"dag_id": _NAME, "run_id": {"type": ["string", "null"], "format": "uuid"}}, ["dag_id"]),
     "run_automation": {"type": "object", "description": "OpenMetadata's automations Workflow entity"},
-    "test_connection": {"type": "object", "description": "The same, of the type TEST_CONNECTION"},
+    "test_connection": {
+        "type": "object",
+        "description": "OpenMetadata's automations Workflow entity, of the type TEST_CONNECTION",
+    },
     "run_application": {"type": "object", "description": "OpenMetadata's App entity"},
 }
 
@@ -76,19 +84,19 @@ QUERIES: Final[dict[str, dict[str, Schema]]] = {
     "trigger": {"run_id": _TEXT},
 }
 
-_REFUSALS: Final = {
-    "400": "The request has to be changed",
-    "401": "No valid credentials",
-    "404": "No such pipeline, or nothing to do for it",
-    "500": "The gateway failed",
-    "503": "Kubernetes cannot be reached in time",
+_ERRORS: Final = {
+    "400": "The request is invalid",
+    "401": "Missing or invalid credentials",
+    "404": "The pipeline does not exist, or has no such run or log",
+    "500": "Internal error of the gateway",
+    "503": "Kubernetes or the log archive did not respond in time",
 }
 
 SECURITY: Final[Schema] = {"basic": {"type": "http", "scheme": "basic"}}
 
 
 def operation(endpoint: str) -> Schema:
-    """Return the OpenAPI description of an endpoint, without its path and texts."""
+    """Return the OpenAPI description of an endpoint, without path and summary."""
     described: Schema = {
         "operationId": endpoint.replace("-", "_"),
         "parameters": [
@@ -96,9 +104,9 @@ def operation(endpoint: str) -> Schema:
             for name, schema in QUERIES.get(endpoint, {}).items()
         ],
         "responses": {
-            "200": {"description": "Done", "content": _json(ANSWERS.get(endpoint, _MESSAGE))},
+            "200": {"description": "Success", "content": _json(RESPONSES.get(endpoint, _MESSAGE))},
             **{code: {"description": text, "content": _json(_object({"error": _TEXT}, **_CLOSED))}
-               for code, text in _REFUSALS.items() if endpoint != "health" or code == "500"},
+               for code, text in _ERRORS.items() if endpoint != "health" or code == "500"},
         },
         "security": [] if endpoint == "health" else [{"basic": []}],
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where the endpoints are."""
+"""The paths of the endpoints."""
 
 import re
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ROOTS: Final = ("/api/v1/openmetadata", "/pluginsv2/api/v2/openmetadata")
-"""The root that every server from 0.12 on knows, and the one that newer servers try first."""
+"""The root that all servers from 0.12 on use, and the one that newer servers try first."""
 
 ENDPOINTS: Final = frozenset(
     {
@@ -19,7 +19,7 @@ OTHER: Final = "other"
 
 
 def endpoint_of(path: str) -> str:
-    """Return the endpoint's name, or "other": a set small enough for a metric's label."""
+    """Return the name of the endpoint, or "other". Used as a metric label, so the set of values is small."""
     for root in ROOTS:
         name = path.removeprefix(f"{root}/")
         if name != path and name in ENDPOINTS:
@@ -28,16 +28,16 @@ def endpoint_of(path: str) -> str:
 
 
 def is_open(method: str, path: str) -> bool:
-    """Whether a request needs no credentials: `health` alone."""
+    """Return whether a request needs no credentials, which only holds for `health`."""
     return method == "GET" and endpoint_of(path) == "health"
 
 
 class CollapsedSlashes:
-    """Makes one slash of many: an `apiEndpoint` that ends in a slash yields `//api/v1/…` in every server."""
+    """Collapses repeated slashes: with an `apiEndpoint` that ends in a slash, every server requests `//api/v1/…`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with the path that was meant."""
+        """Pass the request on with single slashes in its path."""
         await self._app({**scope, "path": re.sub("/{2,}", "/", scope["path"])}, receive, send)

@@ -1,4 +1,4 @@
-"""Requests, read by hand: the server's client sends `application/json` with everything and encodes as forms do."""
+"""Parsing of requests. OpenMetadata's client labels every body as `application/json` and form-encodes queries."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 from ingestion_operator.errors import Rejected
 
 BODY_LIMIT: Final = 5 * 1024 * 1024
-"""Bytes. The API server takes no object above 3 MiB."""
+"""Bytes. The API server rejects objects above 3 MiB."""
 
 _BODY_SECONDS: Final = 10.0
 NAME_LIMIT: Final = 256
-"""Characters of a pipeline's name in OpenMetadata."""
+"""Longest name of a pipeline in OpenMetadata, in characters."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -30,15 +30,16 @@ def _reject(text: str) -> NoReturn:
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """Return the body, which must be a JSON object in UTF-8; the content type is not looked at.
+    """Return the body, whatever its content type.
 
-    Raises Rejected.
+    Raises:
+        Rejected: InvalidRequest: the body is not a JSON object in UTF-8, too large, too slow or incomplete.
     """
     body = await _read_body(request)
     try:
         document = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
         if _SURROGATE.search(body):
-            json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no character
+            json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is not a character
     except (ValueError, RecursionError):
         _reject("The body is not JSON")
     if not isinstance(document, dict):
@@ -48,7 +49,7 @@ async def read_object(request: Request) -> dict[str, Any]:
 
 def _finite(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):  # NaN, Infinity, 1e999: Python would read what nobody else does
+    if not math.isfinite(value):  # NaN, Infinity, 1e999: only Python reads them
         raise ValueError(text)
     return value
 
@@ -69,9 +70,10 @@ async def _read_body(request: Request) -> bytes:
 
 
 def read_query(request: Request) -> dict[str, str]:
-    """Return the parameters of the query; an empty one is an absent one, of equal ones the first counts.
+    """Return the parameters of the query. Empty ones are left out; of repeated ones the first counts.
 
-    Raises Rejected.
+    Raises:
+        Rejected: InvalidRequest: the query is not in UTF-8.
     """
     try:
         pairs = parse_qsl(request.scope["query_string"].decode(), errors="strict")
@@ -81,12 +83,12 @@ def read_query(request: Request) -> dict[str, str]:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether it is a UUID in its usual form of 36 characters."""
+    """Return whether `text` is a UUID in its usual form of 36 characters."""
     return _UUID.fullmatch(text) is not None
 
 
 class Parameters:
-    """Takes parameters out of a query or a body; `check` raises one Rejected with a line for each wrong one."""
+    """Reads parameters from a query or a body. `check` raises one Rejected with a line for each invalid parameter."""
 
     def __init__(self, values: Mapping[str, Any], prefix: str = "", problems: list[str] | None = None) -> None:
         self._values = values
@@ -95,25 +97,25 @@ class Parameters:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The names of what was given."""
+        """Return the names of the given parameters."""
         return frozenset(self._values)
 
     def pipeline_name(self, key: str = "dag_id") -> str:
-        """Return the name of a pipeline, as OpenMetadata has it."""
+        """Return the name of a pipeline in OpenMetadata."""
         value = self._values.get(key)
         if value is None or value == "":
             self._problems.append(f"Missing parameter '{self._prefix}{key}'")
         elif not isinstance(value, str) or len(value) > NAME_LIMIT:
-            self._wrong(key, f"text of 1 to {NAME_LIMIT} characters")
+            self._invalid(key, f"text of 1 to {NAME_LIMIT} characters")
         else:
             return value
         return ""
 
     def boolean(self, key: str) -> bool:
-        """Return `true` or `false`; absent is false."""
+        """Return a boolean; the default is False."""
         value = self._values.get(key, "false")
         if value.lower() not in _BOOLEANS:
-            self._wrong(key, "true or false")
+            self._invalid(key, "true or false")
         return _BOOLEANS.get(value.lower(), False)
 
     def page(self, key: str) -> int | None:
@@ -122,34 +124,34 @@ class Parameters:
         if value is None:
             return None
         if not (value.isascii() and value.isdigit() and len(value) <= _PAGE_DIGITS):
-            self._wrong(key, "the number of a page, counted from 0")
+            self._invalid(key, "the number of a page, counted from 0")
             return None
         return int(value)
 
     def mapping(self, key: str) -> dict[str, Any] | None:
-        """Return an object; null is absent."""
+        """Return an object; null counts as absent."""
         value = self._values.get(key)
         if value is not None and not isinstance(value, dict):
-            self._wrong(key, "an object")
+            self._invalid(key, "an object")
             return None
         return value
 
     def uuid(self, key: str) -> str | None:
-        """Return a UUID in its usual form of 36 characters, unchanged; null is absent."""
+        """Return a UUID in its usual form of 36 characters, unchanged; null counts as absent."""
         value = self._values.get(key)
         if value is not None and not (isinstance(value, str) and is_uuid(value)):
-            self._wrong(key, "a UUID")
+            self._invalid(key, "a UUID")
             return None
         return value
 
     def inside(self, key: str) -> "Parameters":
-        """Return the parameters of an object inside; its problems are found by `check` of this one."""
+        """Return the parameters of a nested object; `check` of this object reports their problems too."""
         return Parameters(self.mapping(key) or {}, f"{self._prefix}{key}.", self._problems)
 
     def check(self) -> None:
-        """Raise Rejected if anything was wrong."""
+        """Raise Rejected (InvalidRequest) if any parameter is invalid."""
         if self._problems:
             _reject("\n".join(self._problems))
 
-    def _wrong(self, key: str, expected: str) -> None:
+    def _invalid(self, key: str, expected: str) -> None:
         self._problems.append(f"Invalid parameter value for '{self._prefix}{key}': must be {expected}")

@@ -1,4 +1,4 @@
-"""Both ports, from the first request to the last."""
+"""The servers of both ports: start, serving and graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -15,18 +15,18 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.cache import Cache
 from ingestion_operator.errors import OperatorError
 from ingestion_operator.gateway.app import public_app
-from ingestion_operator.gateway.bounded_executor import WRITE_SECONDS, Work
+from ingestion_operator.gateway.bounded_executor import WRITE_SECONDS, BoundedExecutor
 from ingestion_operator.gateway.certificate import Certificate
 from ingestion_operator.gateway.credentials import Credentials
 from ingestion_operator.gateway.management import management_app
 from ingestion_operator.gateway.metrics import Metrics
 from ingestion_operator.gateway.service import PipelineService
-from ingestion_operator.gateway.warm_pool_loop import Pool, Warming
+from ingestion_operator.gateway.warm_pool_loop import Pool, WarmPoolLoop
 
 _logger = logging.getLogger(__name__)
 
 _KEEP_ALIVE_SECONDS: Final = 1230
-"""Java 17 keeps a connection for 1,200 s and loses a POST sent while the other side closes: never close first."""
+"""Java 17 keeps a connection for 1,200 s and loses a POST sent while the server closes it: wait longer."""
 
 _GRACE_SECONDS: Final = int(WRITE_SECONDS) + 5
 _CONNECTION_LIMIT: Final = 1024
@@ -34,7 +34,7 @@ _CONNECTION_LIMIT: Final = 1024
 
 @dataclass(frozen=True)
 class Gateway:
-    """What a gateway is made of."""
+    """The parts of a gateway."""
 
     service: PipelineService
     settings: Callable[[], Settings]
@@ -42,13 +42,14 @@ class Gateway:
     certificate: Certificate | None = None
     warm_pool: Pool | None = None
     cache: Cache | None = None
-    """What the service reads from. It is kept up to date as long as the gateway serves, in the same event loop."""
+    """The cache that the service reads. It runs in the event loop of the gateway while it serves."""
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket on all addresses, of IPv6 too where the machine has it. Port 0 takes a free one.
+    """Return a socket on all addresses, including IPv6 where available. Port 0 selects a free port.
 
-    Raises OperatorError when the port is taken.
+    Raises:
+        OperatorError: The port is in use.
     """
     dual = socket.has_dualstack_ipv6()
     try:
@@ -57,57 +58,61 @@ def listen(port: int) -> socket.socket:
         )
     except OSError as error:
         raise OperatorError(f"port {port} cannot be listened on: {error.strerror}") from error
-    # Connections inherit it. Else every answer waits 40 ms: its head and its body are two packets, and the second
-    # is held back until the first is acknowledged.
+    # Connections inherit it. Without it every response takes 40 ms: head and body are two packets, and Nagle's
+    # algorithm delays the second until the first is acknowledged.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 async def serve(gateway: Gateway, public: socket.socket, management: socket.socket, stop: asyncio.Event) -> None:
-    """Serve both sockets until `stop` is set; then accept nothing new, finish what has begun, and return.
+    """Serve both sockets until `stop` is set; then accept no new requests, finish those in progress, and return.
 
-    Raises OperatorError when a server ends by itself.
+    Raises:
+        OperatorError: A server ended by itself.
     """
-    logging.getLogger("uvicorn.access").disabled = True  # its lines hold whole queries; ours are in `access`
-    metrics, work = Metrics(), Work()
-    front = _Server(
+    logging.getLogger("uvicorn.access").disabled = True  # its lines contain queries; see access_log
+    metrics, executor = Metrics(), BoundedExecutor()
+    public_server = _Server(
         public_app(
             gateway.service,
             settings=gateway.settings,
             credentials=gateway.credentials,
             metrics=metrics,
-            work=work,
+            executor=executor,
         ),
         gateway.certificate,
     )
     if (cache := gateway.cache) is not None:
         metrics.follow(cache)
-    back = _Server(
+    management_server = _Server(
         management_app(
             gateway.service,
             metrics=metrics,
-            work=work,
-            is_ready=lambda: front.is_serving,
+            executor=executor,
+            is_ready=lambda: public_server.is_serving,
             problems=cache.problems if cache is not None else list,
         ),
         None,
     )
     caching = asyncio.create_task(cache.run()) if cache is not None else None
     stopping = asyncio.create_task(stop.wait())
-    tasks = [asyncio.create_task(back.serve([management])), asyncio.create_task(front.serve([public]))]
-    warming = Warming(gateway.warm_pool) if gateway.warm_pool is not None else None
+    tasks = [
+        asyncio.create_task(management_server.serve([management])),
+        asyncio.create_task(public_server.serve([public])),
+    ]
+    warm_pool_loop = WarmPoolLoop(gateway.warm_pool) if gateway.warm_pool is not None else None
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    _logger.info("The gateway ends: no new requests")
-    # The second port stays to the end, so that the kubelet does not take an orderly end for a dead process.
-    front.should_exit = True
+    _logger.info("The gateway shuts down: no new requests")
+    # The management port stays open to the end: a failing probe would make the kubelet kill the process.
+    public_server.should_exit = True
     await asyncio.gather(tasks[1], return_exceptions=True)
-    await asyncio.to_thread(work.close)
-    if warming is not None:
-        await asyncio.to_thread(warming.stop)
+    await asyncio.to_thread(executor.close)
+    if warm_pool_loop is not None:
+        await asyncio.to_thread(warm_pool_loop.stop)
     if caching is not None:
         caching.cancel()
         await asyncio.wait([caching])
-    back.should_exit = True
+    management_server.should_exit = True
     await asyncio.gather(tasks[0], return_exceptions=True)
     if not stop.is_set():
         stopping.cancel()
@@ -115,7 +120,7 @@ async def serve(gateway: Gateway, public: socket.socket, management: socket.sock
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the program around it."""
+    """A server that does not handle signals."""
 
     def __init__(self, app: ASGIApp, certificate: Certificate | None) -> None:
         super().__init__(
@@ -127,7 +132,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,  # the log shows who connected, not what a header claims
+                proxy_headers=False,  # the log shows the address of the connection, not a header
                 limit_concurrency=_CONNECTION_LIMIT,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -1,4 +1,4 @@
-"""What the gateway calls: the operations of the pipeline service client that are reached over HTTP."""
+"""The interface of the pipeline service client that the gateway calls."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,9 +9,9 @@ from ingestion_operator.api.service import LogPage, Response, RunStatus, Service
 class PipelineService(Protocol):
     """Implemented by K8sPipelineServiceClient.
 
-    `name` is the bare name of a pipeline, as OpenMetadata sends it. Every method may be called from several
-    threads at once, is bounded in time, and raises the errors of `errors`: Rejected for what the caller has to
-    change, NotFound for an unknown pipeline, LogRangeError for a page that is not there.
+    `name` is the name of a pipeline in OpenMetadata, without the service. Every method is thread-safe and bounded in
+    time. It raises the errors of `errors`: Rejected for an invalid request, NotFound for an unknown pipeline,
+    LogRangeError for a page that does not exist.
     """
 
     def deploy_pipeline(self, entity: Mapping[str, Any]) -> Response:
@@ -28,25 +28,25 @@ class PipelineService(Protocol):
         """Accept a run."""
 
     def delete_pipeline(self, name: str) -> Response:
-        """Delete the pipeline and everything of it."""
+        """Delete the pipeline with its runs and Secrets."""
 
     def toggle_ingestion(self, name: str, *, enabled: bool) -> Response:
-        """Pause or un-pause the schedule."""
+        """Resume or pause the schedule."""
 
     def get_pipeline_status(self, name: str, *, only_queued: bool = False, limit: int = 10) -> list[RunStatus]:
         """Return runs, newest first."""
 
     def get_last_ingestion_logs(self, name: str, *, after: int | None = None) -> LogPage:
-        """Return a page of the last run's log."""
+        """Return a page of the log of the last run."""
 
     def get_ingestion_logs(self, name: str, run_id: str, *, after: int | None = None) -> LogPage:
-        """Return a page of one run's log."""
+        """Return a page of the log of one run."""
 
     def kill_ingestion(self, name: str) -> Response:
-        """End all runs."""
+        """Stop all runs."""
 
     def kill_ingestion_run(self, name: str, run_id: str) -> Response:
-        """End one run."""
+        """Stop one run."""
 
     def run_automation(self, workflow: Mapping[str, Any]) -> Response:
         """Start an automation."""
@@ -58,7 +58,7 @@ class PipelineService(Protocol):
         """Start an application."""
 
     def get_service_status(self) -> ServiceStatus:
-        """Return whether pipelines can be run, and what is missing."""
+        """Return whether pipelines can run, and the problems that prevent it."""
 
     def request_get_host_ip(self) -> str:
-        """Return the address that runs come from, or "unknown"."""
+        """Return the source address of runs, or "unknown"."""

@@ -1,1 +1,1 @@
-"""Schedules, clock changes, names, quantities and differences, as Kubernetes has them; pure functions."""
+"""Kubernetes' schedules, clock changes, names, quantities, objects and comparisons; pure functions."""

@@ -1,4 +1,4 @@
-"""Runs at a fixed hour that the next clock change will skip or repeat; pure functions."""
+"""Runs at fixed hours that the next clock change skips or repeats; pure functions."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,21 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from ingestion_operator.k8s.cron import CronExpression, parse
-from ingestion_operator.k8s.schedule import last_tick, zone
+from ingestion_operator.k8s.schedule import last_scheduled_time, zone
 
-AHEAD: Final = timedelta(days=30)
-"""How long before it a clock change is reported."""
+REPORT_AHEAD: Final = timedelta(days=30)
+"""How long in advance a clock change is reported."""
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 _UTC: Final = ZoneInfo("UTC")
 _SHOWN: Final = 3
 _EVERY_FEW_HOURS: Final = frozenset(frozenset(range(0, 24, step)) for step in (1, 2, 3, 4, 6))
-"""Hours of schedules that run by interval: one run more or less on one night is what they are."""
+"""Hours of schedules that run by interval. One run more or less on one night is expected there."""
 
 
 class Kind(StrEnum):
-    """What happens to the runs."""
+    """How the clock change affects the runs."""
 
     SKIPPED = "skipped"
     DOUBLED = "doubled"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class ClockChange:
-    """A clock change on whose night the schedule does not run as on other days."""
+    """A clock change that skips or repeats runs of the schedule."""
 
     at: datetime
     """When the clocks change, in UTC."""
@@ -65,7 +65,7 @@ def clock_change(cron: str, time_zone: str, now: datetime) -> ClockChange | None
     return _first(cron, place, midnight.astimezone(UTC))
 
 
-@lru_cache(maxsize=4096)  # milliseconds, for an answer that stays for a day
+@lru_cache(maxsize=4096)  # takes milliseconds, and the result is valid for a day
 def _first(cron: str, place: ZoneInfo, midnight: datetime) -> ClockChange | None:
     try:
         expression = parse(cron)
@@ -73,12 +73,12 @@ def _first(cron: str, place: ZoneInfo, midnight: datetime) -> ClockChange | None
         return None
     if expression.hours in _EVERY_FEW_HOURS:
         return None
-    changes = (_affected(cron, expression, place, at) for at in _changes(place, midnight, midnight + AHEAD))
+    changes = (_affected(cron, expression, place, at) for at in _changes(place, midnight, midnight + REPORT_AHEAD))
     return next((change for change in changes if change is not None), None)
 
 
 def _changes(place: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield when the zone's offset changes; never twice a day."""
+    """Yield the times at which the offset of the zone changes, at most once a day."""
     while start < end:
         before, after = start, min(start + _DAY, end)
         if _offset(before, place) != _offset(after, place):
@@ -124,24 +124,24 @@ def _affected(cron: str, expression: CronExpression, place: ZoneInfo, at: dateti
 
 
 def _by_constant_clocks(expression: CronExpression, first: datetime, last: datetime) -> list[datetime]:
-    """Return the local times from `first` to before `last` that an unchanged clock would give."""
+    """Return the scheduled local times from `first` until before `last` without a clock change."""
     until = last.replace(tzinfo=UTC) - _SECOND
-    walls, tick = [], expression.next_after(first.replace(tzinfo=UTC) - _SECOND, _UTC, until)
-    while tick is not None:
-        walls.append(tick.replace(tzinfo=None))
-        tick = expression.next_after(tick, _UTC, until)
+    walls, scheduled = [], expression.next_after(first.replace(tzinfo=UTC) - _SECOND, _UTC, until)
+    while scheduled is not None:
+        walls.append(scheduled.replace(tzinfo=None))
+        scheduled = expression.next_after(scheduled, _UTC, until)
     return walls
 
 
 def _by_the_controller(
     cron: str, expression: CronExpression, place: ZoneInfo, at: datetime, last: datetime
 ) -> Iterator[datetime]:
-    """Yield the local times at which the CronJob controller starts runs, from some days before the change on."""
+    """Yield the local times at which the CronJob controller starts runs, from some days before the change."""
     start, until = at - 4 * _DAY, at + 4 * _DAY
-    tick = expression.next_after(last_tick(cron, place.key, start) or start, place, until)
-    while tick is not None and (wall := tick.astimezone(place).replace(tzinfo=None)) < last:
+    scheduled = expression.next_after(last_scheduled_time(cron, place.key, start) or start, place, until)
+    while scheduled is not None and (wall := scheduled.astimezone(place).replace(tzinfo=None)) < last:
         yield wall
-        tick = expression.next_after(tick, place, until)
+        scheduled = expression.next_after(scheduled, place, until)
 
 
 def _offset(moment: datetime, place: ZoneInfo) -> timedelta:

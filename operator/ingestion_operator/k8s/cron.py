@@ -1,9 +1,8 @@
-"""The five fields of a cron expression, and when they fire: as Kubernetes' CronJob controller computes it.
+"""Cron expressions of five fields and their times, as Kubernetes' CronJob controller computes them.
 
-The controller asks the `Next` of robfig/cron v3, whose answers nothing else gives: which of the two day fields decide,
-and what happens to a local time that a clock change skips or repeats, follow from the way in which it searches. This
-module searches in the same way; tests/integration/schedules compares it with that library
-(docs/adr/0031-schedules-as-kubernetes.md).
+The controller uses `Next` of robfig/cron v3. Its search decides which of the two day fields count, and what happens to
+a local time that a clock change skips or repeats, so this module searches in the same way. tests/integration/schedules
+compares it with that library (docs/adr/0031-schedules-as-kubernetes.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +30,7 @@ _NOON: Final = 12
 
 @dataclass(frozen=True)
 class CronExpression:
-    """The values at which each field matches; weekdays count from Sunday, which is 0."""
+    """The values that each field matches. Weekdays count from Sunday, which is 0."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -39,31 +38,32 @@ class CronExpression:
     months: frozenset[int]
     weekdays: frozenset[int]
     both_days: bool
-    """Whether day of month and weekday must both match: if one of them has a `*` without a step. Else one is enough."""
+    """Whether day of month and weekday must both match: one of them has a `*` without a step. Otherwise one must."""
 
     @property
     def ever_fires(self) -> bool:
-        """Return whether any year has a day that matches."""
+        """Return whether any day in any year matches."""
         if not self.both_days or len(self.weekdays) < len(WEEKDAYS):
             return True
         return any(day <= _LONGEST_MONTHS[month - 1] for month in self.months for day in self.days)
 
     def next_after(self, moment: datetime, zone: ZoneInfo, until: datetime | None = None) -> datetime | None:
-        """Return the first time after `moment` in UTC; None where there is none within five years, or until `until`."""
+        """Return the first time after `moment`, in UTC; None if there is none within five years or by `until`."""
         found = _Search(self, moment, zone).run(until or _END_OF_TIME)
         return None if found is None or (until is not None and found > until) else found
 
     def is_day(self, wall: datetime) -> bool:
-        """Return whether the day fields match a local time."""
+        """Return whether the day fields match the day of a local time."""
         matches = (wall.day in self.days, wall.isoweekday() % 7 in self.weekdays)
         return all(matches) if self.both_days else any(matches)
 
 
-@lru_cache(maxsize=4096)  # asked for several times in each reconciliation
+@lru_cache(maxsize=4096)  # each reconciliation parses an expression several times
 def parse(text: str) -> CronExpression:
-    """Return the expression of five fields.
+    """Parse five fields.
 
-    Raises ValueError, with field, value and fix, for what Kubernetes does not accept.
+    Raises:
+        ValueError: Kubernetes rejects the expression. The text has field, value and fix.
     """
     fields = text.split()
     if len(fields) != len(_FIELDS):
@@ -80,7 +80,7 @@ class _Field:
     low: int
     high: int
     names: Sequence[str] = ()
-    """Of the values from `low` on."""
+    """Names of the values, starting at `low`."""
 
     def parse(self, text: str) -> tuple[frozenset[int], bool]:
         """Return the values, and whether one item is a `*` without a step (other than 1)."""
@@ -127,21 +127,21 @@ _FIELDS: Final = (
 
 
 class _Search:
-    """One search for the next time; every step of it is that of the library, also where that loses a run.
+    """One search for the next time, with the same steps as the library, even where the library loses a run.
 
     Hours and smaller units are added to the instant, days and months to the local time. Whenever a larger unit may
-    have changed, the search starts again from the month.
+    have changed, the search starts again at the month.
     """
 
     def __init__(self, expression: CronExpression, after: datetime, zone: ZoneInfo) -> None:
         self._expression = expression
         self._zone = zone
-        self._is_aligned = False  # whether the units below the one that is searched are at their start
+        self._is_aligned = False  # whether all units below the current one are at their start
         self._go_to((after - _EPOCH) // _SECOND + 1)
 
     def run(self, until: datetime) -> datetime | None:
         last_year, last_instant = self._wall.year + _YEARS, (until - _EPOCH) // _SECOND
-        # Each answers whether its unit is found without a change of a larger one.
+        # Each returns whether its unit matches without a change of a larger unit.
         units: tuple[Callable[[], bool], ...] = (self._month, self._day, self._hour, self._minute, self._second)
         while self._wall.year <= last_year and self._instant <= last_instant:
             if all(find() for find in units):
@@ -162,7 +162,7 @@ class _Search:
         while not self._expression.is_day(self._wall):
             self._align(self._wall.replace(hour=0, minute=0, second=0))
             self._go_to_wall(self._wall + timedelta(days=1))
-            if hour := self._wall.hour:  # there is no midnight
+            if hour := self._wall.hour:  # this day has no midnight
                 self._go_to(self._instant + (24 - hour if hour > _NOON else -hour) * _HOUR)
             if self._wall.day == 1:
                 return False
@@ -203,7 +203,7 @@ class _Search:
         self._wall = datetime.fromtimestamp(instant, self._zone).replace(tzinfo=None)
 
     def _go_to_wall(self, wall: datetime) -> None:
-        # As Go's time.Date: a time that is skipped or repeated gets the offset that this guess finds.
+        # As Go's time.Date: this estimate determines the offset of a skipped or repeated local time.
         as_utc = (wall - _NAIVE_EPOCH) // _SECOND
         self._go_to(as_utc - self._offset(as_utc - self._offset(as_utc)))
 

@@ -1,7 +1,7 @@
-"""Cron expressions, time zones, windows and durations, as the custom resource writes them.
+"""Cron expressions, time zones, windows and durations in the notation of the custom resource; pure functions.
 
-The regular expressions are shared with the CRD's CEL rules (RE2 syntax, anchored there by ^ and $), so that
-the API server and this program accept the same texts.
+The CRD's CEL rules use the same regular expressions (RE2 syntax, anchored there by ^ and $), so that the API server
+and this program accept the same texts.
 """
 
 import re
@@ -26,7 +26,7 @@ PRESETS: Final = {
 
 
 def _any_case(names: Iterable[str]) -> str:
-    # Not (?i:…), which lets through letters that only some parsers take for an s.
+    # Not (?i:…), which also matches letters beyond ASCII that only some parsers treat as an s.
     return "|".join("".join(f"[{letter}{letter.upper()}]" for letter in name) for name in names)
 
 
@@ -49,30 +49,28 @@ DURATION_PATTERN: Final = "[1-9][0-9]{0,5}(s|m|h|d)"
 _NEAR: Final = timedelta(days=2)
 _FIRST_SPAN: Final = timedelta(hours=1)
 _LONGEST_SPAN: Final = timedelta(days=366 * 8)
-"""29 February may be four years ago."""
+"""The last 29 February may be four years ago."""
 _END_OF_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 SECONDS_PER_UNIT: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def is_cron(text: str) -> bool:
-    """Return whether `text` has the shape of a preset or of five cron fields."""
+    """Return whether `text` is a preset or has the form of five cron fields."""
     return text in PRESETS or re.fullmatch(CRON_PATTERN, text) is not None
 
 
 def duration_seconds(text: str) -> int:
-    """Return the seconds of one number and one unit, such as 90m.
-
-    Raises ValueError for any other shape.
-    """
+    """Return the seconds of a duration: one number and one unit, such as 90m. Raises ValueError for any other text."""
     if not re.fullmatch(DURATION_PATTERN, text):
         raise ValueError(f"{text!r} is not a duration: use one number and one unit, such as 90m, 2h or 7d")
     return int(text[:-1]) * SECONDS_PER_UNIT[text[-1]]
 
 
 def normalise_cron(text: str) -> str:
-    """Return five fields that Kubernetes accepts: presets spelled out, weekday 7 written as 0.
+    """Return five fields that Kubernetes accepts: presets are expanded, weekday 7 becomes 0.
 
-    Raises Rejected (InvalidSchedule), with field, value and fix, for what no CronJob accepts or what never fires.
+    Raises:
+        Rejected: InvalidSchedule: Kubernetes rejects the expression, or it never fires.
     """
     expression = PRESETS.get(text, text)
     if not is_cron(expression):
@@ -103,7 +101,7 @@ def _normalise_weekday(item: str) -> str:
         return item
     start, end = _weekday_number(first), _weekday_number(last) if dash else 7
     if start > end:
-        return item  # the parser that follows refuses it
+        return item  # `parse` rejects it
     return ",".join(dict.fromkeys(str(day % 7) for day in range(start, end + 1, int(step or 1))))
 
 
@@ -112,7 +110,7 @@ def _weekday_number(text: str) -> int:
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the IANA zone. Raises Rejected (UnknownTimeZone) when there is none of that name."""
+    """Return the IANA time zone. Raises Rejected (UnknownTimeZone) if it does not exist."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -122,60 +120,60 @@ def zone(name: str) -> ZoneInfo:
         ) from error
 
 
-def next_tick(cron: str, time_zone: str, after: datetime, since: datetime | None = None) -> datetime | None:
-    """Return the first tick after `after` in UTC.
+def next_scheduled_time(cron: str, time_zone: str, after: datetime, since: datetime | None = None) -> datetime | None:
+    """Return the first scheduled time after `after`, in UTC.
 
     Args:
         cron: Five fields.
         time_zone: IANA name.
         after: Any moment.
-        since: Where the CronJob controller's search begins, such as lastScheduleTime. Only on the night of a clock
-            change it matters: a search from a later moment may find a tick that the controller skips.
+        since: The start of the CronJob controller's search, such as lastScheduleTime. It matters only on the night of
+            a clock change: a search with a later start may find a time that the controller skips.
 
     Returns:
-        None where the expression does not fire or cannot be read.
+        None if the expression never fires or is invalid.
 
     """
     expression = _read(cron)
     if expression is None:
         return None
     if since is not None and since < after:
-        after = last_tick(cron, time_zone, after, since) or since
+        after = last_scheduled_time(cron, time_zone, after, since) or since
     return expression.next_after(after, zone(time_zone))
 
 
-def last_tick(cron: str, time_zone: str, until: datetime, since: datetime | None = None) -> datetime | None:
-    """Return the last tick until `until`, itself included, in UTC.
+def last_scheduled_time(cron: str, time_zone: str, until: datetime, since: datetime | None = None) -> datetime | None:
+    """Return the last scheduled time up to and including `until`, in UTC.
 
     Args:
         cron: Five fields.
         time_zone: IANA name.
         until: Any moment.
-        since: Where the CronJob controller's search begins, such as lastScheduleTime: ticks lie after it. Without it
-            the search goes back some years.
+        since: The start of the CronJob controller's search, such as lastScheduleTime: only later times count. Without
+            it the search goes back some years.
 
     Returns:
-        None where there is no tick, or where the expression cannot be read.
+        None if none is found, or if the expression is invalid.
 
     """
     expression, place = _read(cron), zone(time_zone)
     if expression is None:
         return None
     for start in _starts(until, since, place):
-        last, tick = None, expression.next_after(start, place, until)
-        while tick is not None:
-            last, tick = tick, expression.next_after(tick, place, until)
+        last, found = None, expression.next_after(start, place, until)
+        while found is not None:
+            last, found = found, expression.next_after(found, place, until)
         if last is not None:
             return last
     return None
 
 
 def _starts(until: datetime, since: datetime | None, place: ZoneInfo) -> Iterator[datetime]:
-    """Yield ever earlier moments from which a search gives the ticks that a search from `since` gives."""
+    """Yield earlier and earlier starts whose search finds the same times as a search from `since`."""
     span = _FIRST_SPAN
     while span < _LONGEST_SPAN:
         start = until - span
-        # From the middle of a clock change a search may find ticks that one from before it does not.
+        # A search that starts during a clock change may find times that an earlier start does not.
         while (start - _NEAR).astimezone(place).utcoffset() != (start + _NEAR).astimezone(place).utcoffset():
             start -= 2 * _NEAR
         if since is not None and start <= since:
@@ -194,7 +192,7 @@ def _read(cron: str) -> CronExpression | None:
 
 
 class Window(StrEnum):
-    """Where a moment lies with regard to startDate and endDate."""
+    """The position of a moment relative to startDate and endDate."""
 
     NOT_STARTED = "NotStarted"
     OPEN = "Open"
@@ -202,7 +200,7 @@ class Window(StrEnum):
 
 
 def window(start: datetime | None, end: datetime | None, now: datetime) -> Window:
-    """Return whether the schedule is open; startDate and endDate themselves belong to the open time."""
+    """Return the position of `now`. startDate and endDate themselves are part of the open window."""
     if start is not None and now < start:
         return Window.NOT_STARTED
     if end is not None and now > end:
@@ -211,8 +209,8 @@ def window(start: datetime | None, end: datetime | None, now: datetime) -> Windo
 
 
 def next_boundary(start: datetime | None, end: datetime | None, now: datetime) -> datetime | None:
-    """Return the next moment at which `window` changes its answer, if there is one."""
-    # The end date itself still belongs to the open time, hence the second; the end of time has none after it.
+    """Return the next moment at which the result of `window` changes, if there is one."""
+    # The end date itself is part of the open window, hence the second. The largest datetime has no later one.
     after_end = end + timedelta(seconds=1) if end and end < _END_OF_TIME else None
     moments = [start, after_end]
     return min((moment for moment in moments if moment is not None and moment > now), default=None)

@@ -1,4 +1,4 @@
-"""YAML and JSON texts that people write."""
+"""Parsing of YAML and JSON texts that users write."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import yaml
 
 
 def parse_document(text: str) -> Any:
-    """Return what a YAML or JSON text says. Raises ValueError, naming the place, for what is neither."""
+    """Return the content of a YAML or JSON text. Raises ValueError with the position of a syntax error."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

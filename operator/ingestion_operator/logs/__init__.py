@@ -1,1 +1,1 @@
-"""The log archive: how logs of runs lie in a store, and how they are read from it."""
+"""The log archive: how the logs of runs are written to a store, and how they are read."""

@@ -1,9 +1,9 @@
-"""A place in a container's log that outlives connections, pods and this program; pure.
+"""A position in a container's log that is valid across connections, pods and restarts of this program; pure.
 
-The kubelet serves a log with a time before each line and can leave out what is older than a second, but it has no
-offsets. A place is therefore the latest time seen so far, and how many bytes of text have been taken since the
-first line of that time: the lines before it are all older, and what follows is counted whatever its time, since
-standard output and error may be stamped out of order. A line that is longer than any buffer needs nothing special.
+The kubelet serves a log with a timestamp before each line and can leave out lines older than a given second, but it
+has no offsets. A position is therefore the latest timestamp so far, and the number of bytes of text since the first
+line with that timestamp. All lines before that line are older. All text after it is counted whatever its timestamp,
+since the timestamps of standard output and standard error may be out of order. Long lines need no special treatment.
 """
 
 import re
@@ -14,22 +14,22 @@ from typing import Final, Literal
 _NANOSECONDS: Final = 1_000_000_000
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})(Z|[+-]\d\d:\d\d) ")
 _STAMP_BYTES: Final = 36
-"""The longest stamp, with an offset and the blank after it."""
+"""The longest timestamp, with an offset and the space after it."""
 
 _MARGIN: Final = timedelta(seconds=1)
-"""Asked for beyond the place itself: lines after it may be stamped a little earlier, and have been counted."""
+"""Requested before the position itself: lines after it may have slightly earlier timestamps."""
 
 _SILENT_START: Final = timedelta(seconds=60)
-"""A container whose first line is later than this has said something before that is no longer there."""
+"""If the first line is later than this after the container's start, earlier lines are missing."""
 
-_COMPLAINT_BYTES: Final = 200
+_ERROR_BYTES: Final = 200
 
 _Line = Literal["known", "taken", "foreign"]
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """How far a log has been taken: the latest time, and the bytes of text since the first line of that time."""
+    """How far a log has been read: the latest timestamp, and the bytes of text since the first line with it."""
 
     nanoseconds: int
     """Since 1970 in UTC."""
@@ -37,7 +37,7 @@ class Position:
 
     @property
     def since(self) -> datetime | None:
-        """From when on the kubelet has to be asked to go on here; None for the whole log."""
+        """The time from which the kubelet must serve the log to continue here; None for the whole log."""
         if not self.nanoseconds:
             return None
         return datetime.fromtimestamp(self.nanoseconds // _NANOSECONDS, UTC) - _MARGIN
@@ -47,11 +47,11 @@ START: Final = Position(0, 0)
 
 
 class LogCursor:
-    """Takes the times off a log's lines and goes on exactly where it was, over any number of connections."""
+    """Removes the timestamps of a log's lines, and continues exactly at its position on a new connection."""
 
-    def __init__(self, position: Position = START, *, begun: datetime | None = None) -> None:
-        """Go on at `position`. `begun` is when the container started, to tell whether its first lines are missing."""
-        self._begun = begun
+    def __init__(self, position: Position = START, *, started_at: datetime | None = None) -> None:
+        """Continue at `position`. The start of the container shows whether its first lines are missing."""
+        self._started_at = started_at
         self._latest, self._offset = position.nanoseconds, position.offset
         self._target = position
         self._is_searching = True
@@ -59,7 +59,7 @@ class LogCursor:
         self.begin()
 
     def begin(self) -> None:
-        """Expect the answer to a request for the log since `position.since`."""
+        """Expect the response to a request for the log since `position.since`."""
         self._target = self.position
         self._latest, self._offset = self._target.nanoseconds, self._target.offset
         self._is_searching = True
@@ -67,26 +67,26 @@ class LogCursor:
         self._head = b""
         self._in_line = False
         self._line: _Line = "known"
-        self._complaint = b""
+        self._error = b""
 
     @property
     def position(self) -> Position:
-        """The place after all that has been returned."""
+        """The position after all text that was returned."""
         is_behind = self._is_searching or self._skip > 0
         return self._target if is_behind else Position(self._latest, self._offset)
 
     @property
-    def complaint(self) -> str:
-        """What the kubelet said last in place of the log; empty if it ended with a line of the log.
+    def error(self) -> str:
+        """The error message that the kubelet sent last instead of log lines; empty if the last line is of the log.
 
-        It reports errors in the body of an answer that had begun as a success.
+        The kubelet sends errors in the body of a response that started as a success.
         """
-        return (self._complaint + self._head).decode(errors="replace").strip()
+        return (self._error + self._head).decode(errors="replace").strip()
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the text in the next bytes that has not been returned before.
+        """Return the text in the next bytes that was not returned before.
 
-        Where lines are missing between the place and what is served now, a line that says so comes first.
+        If lines are missing between the position and the served lines, the text starts with a note about it.
         """
         data = self._head + chunk
         self._head = b""
@@ -106,15 +106,15 @@ class LogCursor:
             if self._line == "taken":
                 taken.append(self._unknown_part(text))
             elif self._line == "foreign":
-                self._complaint = (self._complaint + text)[:_COMPLAINT_BYTES]
+                self._error = (self._error + text)[:_ERROR_BYTES]
         return b"".join(taken)
 
     def _begin_line(self, stamp: re.Match[bytes] | None, start: int, taken: list[bytes]) -> int:
-        """Decide what becomes of a line; return where its text begins."""
+        """Classify a line; return where its text begins."""
         moment = self._moment(stamp) if stamp else None
-        self._complaint = b""
+        self._error = b""
         if stamp is None or moment is None:
-            # The rest of a line whose first part was too old, or the kubelet's own words.
+            # The rest of a line whose first part was too old, or an error message of the kubelet.
             self._line = "foreign"
             return start
         if self._is_searching and moment >= self._target.nanoseconds:
@@ -138,14 +138,14 @@ class LogCursor:
     def _is_gap(self, moment: int) -> bool:
         if self._target != START:
             return moment > self._target.nanoseconds
-        if self._begun is None:
+        if self._started_at is None:
             return False
-        return moment > int((self._begun + _SILENT_START).timestamp()) * _NANOSECONDS
+        return moment > int((self._started_at + _SILENT_START).timestamp()) * _NANOSECONDS
 
     def _moment(self, stamp: re.Match[bytes]) -> int | None:
         second, fraction, zone = stamp.groups()
         key = second + zone
-        if key != self._second[0]:  # neighbours mostly share their second
+        if key != self._second[0]:  # most neighbouring lines have the same second
             try:
                 self._second = key, int(datetime.fromisoformat(key.decode()).timestamp())
             except ValueError:
@@ -155,7 +155,8 @@ class LogCursor:
 
 def _gap(last: int, first: int) -> bytes:
     since = f"after {_time(last)}" if last else "from the start"
-    return f"\n[… lines may be missing here, {since} and before {_time(first)}: they were gone when read …]\n".encode()
+    until = f"before {_time(first)}"
+    return f"\n[… lines may be missing here, {since} and {until}: deleted before they were read …]\n".encode()
 
 
 def _time(nanoseconds: int) -> str:

@@ -1,10 +1,10 @@
-"""Where the log of an attempt lies: numbered segments whose names say what an index would; pure.
+"""The keys of a log in the archive: numbered segments, whose names replace an index; pure.
 
     <namespace>/<pipeline's CronJob>/<run>/<pod>/00000007-182044-1764021600123456789-4096.gz
 
-is segment 7: 182,044 characters, and the log goes on at the position 1764021600123456789, 4096. A name that ends in
-`-end.gz` is the last one: nothing follows. A segment is UTF-8 in one or several gzip members; it holds whole
-characters. While it is small it is replaced by a longer one of the same number, so that of two the longer counts.
+is segment 7: 182,044 characters, and the log continues at the position 1764021600123456789, 4096. A name that ends in
+`-end.gz` is the last segment of a complete log. A segment is UTF-8 in one or several gzip members, and contains only
+complete characters. A small segment is replaced by a longer one with the same number; of two, the longer one counts.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class RunKey:
 
     @property
     def folder(self) -> str:
-        """The folder's key. A run id may be any text: what is no UUID is hashed."""
+        """The key of the folder. A run id may be any text: if it is not a UUID, it is hashed."""
         run = self.run_id
         if not _UUID.fullmatch(run):
             run = hashlib.sha256(run.encode()).hexdigest()[:_HASH_LENGTH]
@@ -49,12 +49,12 @@ class AttemptKey:
 
     @property
     def folder(self) -> str:
-        """The folder's key."""
+        """The key of the folder."""
         return f"{self.run.folder}/{self.pod}"
 
 
 def attempt_of(pod: Pod) -> AttemptKey | None:
-    """Return which attempt a pod is, None for a pod that belongs to no run."""
+    """Return the attempt of a pod, or None if the pod does not belong to a run."""
     if not pod.pipeline or not pod.run_id:
         return None
     return AttemptKey(RunKey(pod.namespace, pod.pipeline, pod.run_id), pod.name)
@@ -62,12 +62,12 @@ def attempt_of(pod: Pod) -> AttemptKey | None:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a log, as its name tells it."""
+    """A part of a log, as described by its name."""
 
     number: int
     characters: int
     position: Position
-    """Where the log goes on after it."""
+    """Where the log continues after the segment."""
     is_end: bool = False
 
     @property
@@ -78,7 +78,7 @@ class Segment:
 
     @classmethod
     def parse(cls, name: str) -> "Segment | None":
-        """Return what a name tells, None for a name of something else."""
+        """Return the segment of a name, or None if the name is not that of a segment."""
         match = _SEGMENT.fullmatch(name)
         if match is None:
             return None
@@ -88,29 +88,29 @@ class Segment:
 
 @dataclass(frozen=True)
 class StoredLog:
-    """What the archive has of an attempt's log."""
+    """The part of an attempt's log that is in the archive."""
 
     segments: tuple[Segment, ...] = ()
     """In order."""
 
     @property
     def characters(self) -> int:
-        """How many there are."""
+        """The number of archived characters."""
         return sum(segment.characters for segment in self.segments)
 
     @property
     def position(self) -> Position:
-        """Where the log goes on."""
+        """Where the log continues."""
         return self.segments[-1].position if self.segments else START
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the log is archived completely."""
         return bool(self.segments) and self.segments[-1].is_end
 
 
 def stored_log(names: Iterable[str]) -> StoredLog:
-    """Return the log that segments of these names make; names of other things are left out."""
+    """Return the log of the segments among these names; other names are ignored."""
     segments: dict[int, Segment] = {}
     for segment in filter(None, map(Segment.parse, names)):
         known = segments.get(segment.number)
@@ -124,7 +124,7 @@ def _progress(segment: Segment) -> tuple[int, Position, bool]:
 
 
 def run_folder_of(key: str) -> str | None:
-    """Return the folder of the run that an object belongs to, None for an object of something else."""
+    """Return the folder of the run that an object belongs to, or None if the object is not a segment."""
     *folders, name = key.split("/")
     if len(folders) != _RUN_DEPTH + 1 or Segment.parse(name) is None:
         return None

@@ -10,14 +10,14 @@ from ingestion_operator.errors import LogRangeError
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a log and the number of pages there are."""
+    """One page of a log, and the number of pages."""
 
     text: str
     total: int
 
 
 class PageWindow:
-    """Sees a log go by, from its first character to its last, and keeps one page of it."""
+    """Takes a log from its first to its last character, and keeps one page of it."""
 
     def __init__(self, index: int, size: int = LOG_PAGE_CHARACTERS) -> None:
         """Keep page `index`, counted from 0, of `size` characters."""
@@ -27,34 +27,37 @@ class PageWindow:
         self._seen = 0
 
     def wants(self, characters: int) -> bool:
-        """Tell whether the page has some of the next `characters`; what it does not want may be skipped."""
+        """Return whether the page contains any of the next `characters`; otherwise they may be skipped."""
         first = self._index * self._size
         return self._seen < first + self._size and self._seen + characters > first
 
     def take(self, text: str) -> None:
-        """Let text go by."""
+        """Take the next text."""
         if text and self.wants(len(text)):
             first = self._index * self._size - self._seen
             self._kept.append(text[max(0, first) : first + self._size])
         self._seen += len(text)
 
     def skip(self, characters: int) -> None:
-        """Let text go by that nobody has to read."""
+        """Skip text of which `wants` is False."""
         self._seen += characters
 
     def page(self) -> Page:
-        """Return the page once all has gone by. Raises LogRangeError for one that is not there."""
+        """Return the page, after the whole log. Raises LogRangeError if the page does not exist."""
         total = max(1, -(-self._seen // self._size))
         if not 0 <= self._index < total:
-            raise LogRangeError(f"page {self._index} is not there: the log has pages 0 to {total - 1}")
+            raise LogRangeError(f"page {self._index} does not exist: the log has pages 0 to {total - 1}")
         return Page("".join(self._kept), total)
 
 
 def page_of(pieces: Iterable[bytes], index: int, *, size: int = LOG_PAGE_CHARACTERS) -> Page:
     """Return page `index` (from 0) of a log in UTF-8 that arrives in pieces of any size.
 
-    Bytes that are no UTF-8 become replacement characters. An empty log has one empty page. Never holds more than
-    one page and one piece. Raises LogRangeError for a page that is not there.
+    Invalid UTF-8 becomes replacement characters. An empty log has one empty page. Never holds more than one page and
+    one piece in memory.
+
+    Raises:
+        LogRangeError: The page does not exist.
     """
     window = PageWindow(index, size)
     for text in decode(pieces):
@@ -63,7 +66,7 @@ def page_of(pieces: Iterable[bytes], index: int, *, size: int = LOG_PAGE_CHARACT
 
 
 def decode(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Yield the text of bytes in UTF-8 that may be cut anywhere; what is no UTF-8 becomes replacement characters."""
+    """Yield the text of UTF-8 in pieces that may be cut anywhere; invalid bytes become replacement characters."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for piece in pieces:
         yield decoder.decode(piece)

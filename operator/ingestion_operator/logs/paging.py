@@ -1,4 +1,4 @@
-"""Logs of runs: from the archive, and from the pods what is not archived yet."""
+"""Pages of the logs of runs: from the archive, and from the pods for the part that is not archived yet."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from ingestion_operator.runs.pods import Pod
 
 _T = TypeVar("_T")
 
-_TRIES: Final = 3
+_ATTEMPTS: Final = 3
 """Between finding a log and reading it, its last segment may be replaced by a longer one."""
 
 _END_MISSING: Final = "\n[… the end of this log may be missing: its pod is gone …]\n"
@@ -36,83 +36,86 @@ class LogReader:
     ) -> LogPage:
         """Return page `after` (None: the first) of the log of the run's attempt, counted from 1 (None: the last).
 
-        A run that has not started yet has a log of one line that says what it waits for. Raises NotFound when
-        there is no such attempt, or neither a pod nor the archive has its log; LogRangeError for a page that is not
-        there; StoreError when the archive cannot be read.
+        The log of a run that has not started is one line with what it waits for.
+
+        Raises:
+            NotFound: The attempt does not exist, or neither a pod nor the archive has its log.
+            LogRangeError: The page does not exist.
+            StoreError: The archive cannot be read.
         """
         index = _index(after)
         started = [each for each in run.attempts if each.start_time is not None]
         if not started:
             if run.state == "queued":
-                return _answer(pipeline, page_of([_notice(run)], index), index)
+                return _log_page(pipeline, page_of([_notice(run)], index), index)
             return self.archived_page(pipeline, run.id, after, attempt)
         chosen = _choose(started, attempt, run.id)
-        is_there = chosen.pod in {pod.name for pod in pods}
+        pod_exists = chosen.pod in {pod.name for pod in pods}
         try:
             page = self._read(
-                AttemptKey(self._key(pipeline, run.id), chosen.pod), index, chosen.start_time, is_there=is_there
+                AttemptKey(self._key(pipeline, run.id), chosen.pod), index, chosen.start_time, pod_exists=pod_exists
             )
         except Invalid:
             # The container has just been replaced or is about to start.
             page = page_of([_notice(run)], index)
-        return _answer(pipeline, page, index)
+        return _log_page(pipeline, page, index)
 
     def archived_page(self, pipeline: Pipeline, run_id: str, after: int | None, attempt: int | None) -> LogPage:
-        """Return a page as `page` does, of a run of which nothing is known but perhaps its log."""
+        """Return a page as `page` does, of a run that is known only by its archived log, if at all."""
         index = _index(after)
         run = self._key(pipeline, run_id)
         attempts = self._archive.attempts(run) if self._archive is not None else []
         if not attempts:
-            raise NotFound(f"pipeline {pipeline.name!r} has no run {run_id} with a log{self._why_not()}", code=404)
-        return _answer(pipeline, self._read(_choose(attempts, attempt, run_id), index, None, is_there=False), index)
+            raise NotFound(f"pipeline {pipeline.name!r} has no run {run_id} with a log{self._reason()}", code=404)
+        return _log_page(pipeline, self._read(_choose(attempts, attempt, run_id), index, None, pod_exists=False), index)
 
-    def _read(self, key: AttemptKey, index: int, begun: datetime | None, *, is_there: bool) -> Page:
+    def _read(self, key: AttemptKey, index: int, started_at: datetime | None, *, pod_exists: bool) -> Page:
         if self._archive is None:
-            if not is_there:
-                raise self._gone(key)
+            if not pod_exists:
+                raise self._not_found(key)
             return page_of(self._logs.read(self._namespace, key.pod), index)
-        tries_left = _TRIES
+        attempts_left = _ATTEMPTS
         while True:
             log = self._archive.find(key)
-            if not (log.segments or is_there):
-                raise self._gone(key)
+            if not (log.segments or pod_exists):
+                raise self._not_found(key)
             try:
-                return self._archive.page(key, log, index, self._rest(key, log, begun, is_there=is_there))
+                return self._archive.page(key, log, index, self._rest(key, log, started_at, pod_exists=pod_exists))
             except NotFound:
-                tries_left -= 1
-                if not tries_left:
+                attempts_left -= 1
+                if not attempts_left:
                     raise
 
-    def _gone(self, key: AttemptKey) -> NotFound:
-        return NotFound(f"pod {key.pod} of run {key.run.run_id} is gone{self._why_not()}", code=404)
+    def _not_found(self, key: AttemptKey) -> NotFound:
+        return NotFound(f"pod {key.pod} of run {key.run.run_id} is gone{self._reason()}", code=404)
 
-    def _rest(self, key: AttemptKey, log: StoredLog, begun: datetime | None, *, is_there: bool) -> Iterator[str]:
-        """Yield what the archive has not, from the pod."""
+    def _rest(self, key: AttemptKey, log: StoredLog, started_at: datetime | None, *, pod_exists: bool) -> Iterator[str]:
+        """Yield from the pod the part that is not archived."""
         if log.is_complete:
             return
-        if is_there:
-            cursor = LogCursor(log.position, begun=begun)
+        if pod_exists:
+            cursor = LogCursor(log.position, started_at=started_at)
             pieces = self._logs.read(self._namespace, key.pod, since=log.position.since, timestamps=True)
             try:
                 yield from decode(cursor.feed(piece) for piece in pieces)
             except NotFound:
-                is_there = False  # since it was listed
-        if not is_there:
+                pod_exists = False  # deleted since it was listed
+        if not pod_exists:
             yield _END_MISSING
 
     def _key(self, pipeline: Pipeline, run_id: str) -> RunKey:
         return RunKey(self._namespace, pipeline.cronjob_name, run_id)
 
-    def _why_not(self) -> str:
+    def _reason(self) -> str:
         if self._archive is None:
             return ": logs end with their pods, since the settings have no logArchive"
-        return ", and the log archive has nothing of it"
+        return ", and the log archive has no log of it"
 
 
 def _index(after: int | None) -> int:
     index = after or 0
     if index < 0:
-        raise LogRangeError(f"page {index} is not there: pages count from 0")
+        raise LogRangeError(f"page {index} does not exist: pages count from 0")
     return index
 
 
@@ -124,7 +127,7 @@ def _choose(attempts: Sequence[_T], number: int | None, run_id: str) -> _T:
     return attempts[wanted - 1]
 
 
-def _answer(pipeline: Pipeline, page: Page, index: int) -> LogPage:
+def _log_page(pipeline: Pipeline, page: Page, index: int) -> LogPage:
     return LogPage(
         text=page.text,
         total=page.total,

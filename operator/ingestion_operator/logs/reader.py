@@ -12,18 +12,18 @@ from ingestion_operator.logs.layout import AttemptKey, RunKey, Segment, StoredLo
 from ingestion_operator.logs.pages import Page, PageWindow
 from ingestion_operator.ports import LogStore
 
-_TRIES: Final = 3
+_ATTEMPTS: Final = 3
 """Between the listing and the reading the last segment may be replaced by a longer one."""
 
 
 class ArchiveReader:
-    """Reads logs from a store. Every method raises StoreError when the store does not do its part."""
+    """Reads logs from a store. Every method raises StoreError if the store fails."""
 
     def __init__(self, store: LogStore) -> None:
         self._store = store
 
     def find(self, attempt: AttemptKey) -> StoredLog:
-        """Return what there is of an attempt's log, by one listing; an empty one if there is nothing."""
+        """Return the archived part of an attempt's log, with one listing; empty if nothing is archived."""
         return stored_log(stored.key.rpartition("/")[2] for stored in self._store.list(attempt.folder))
 
     def attempts(self, run: RunKey) -> list[AttemptKey]:
@@ -45,10 +45,13 @@ class ArchiveReader:
         *,
         size: int = LOG_PAGE_CHARACTERS,
     ) -> Page:
-        """Return page `index` (from 0) of a log that `find` has found, and of its `rest` that is not archived yet.
+        """Return page `index` (from 0) of a log that `find` returned, followed by its unarchived `rest`.
 
-        Reads the segments that the page touches and no others, and all of the rest. Raises LogRangeError for a
-        page that is not there, NotFound when a segment has been replaced meanwhile: find the log anew.
+        Reads only the segments that the page overlaps, and the whole rest.
+
+        Raises:
+            LogRangeError: The page does not exist.
+            NotFound: A segment was replaced meanwhile; call `find` again.
         """
         window = PageWindow(index, size)
         for segment in log.segments:
@@ -61,8 +64,8 @@ class ArchiveReader:
         return window.page()
 
     def tail(self, attempt: AttemptKey, characters: int) -> str:
-        """Return the last characters of what there is of a log, "" for nothing; reads one segment more than that."""
-        for _ in range(_TRIES - 1):
+        """Return the last characters of the archived part of a log, "" if there is none."""
+        for _ in range(_ATTEMPTS - 1):
             try:
                 return self._tail(attempt, characters)
             except NotFound:

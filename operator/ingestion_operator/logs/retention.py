@@ -1,4 +1,4 @@
-"""Taking old logs out of the archive."""
+"""Deletion of old logs from the archive."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,19 +19,20 @@ class Swept:
     """Bytes, as stored."""
 
 
-def sweep(store: LogStore, before: datetime, *, goes_on: Callable[[], bool] = lambda: True) -> Swept:
-    """Delete the logs of runs whose newest segment was written before that moment, each run's as a whole.
+def sweep(store: LogStore, before: datetime, *, may_continue: Callable[[], bool] = lambda: True) -> Swept:
+    """Delete the logs of runs whose newest segment was written before that moment, each run as a whole.
 
-    It ends early where `goes_on`, which is asked before each step, returns False.
+    It stops early if `may_continue`, which is called before each step, returns False. Objects that are not segments
+    stay. Repeatable. Holds only the names of the runs to delete and of the segments of one run in memory.
 
-    Objects that are none of the archive's are left alone. Repeatable. Holds the names of the runs that are to go
-    and of one run's segments, however large the archive. Raises StoreError.
+    Raises:
+        StoreError: The store failed.
     """
-    found = takewhile(lambda _: goes_on(), store.list(""))
+    found = takewhile(lambda _: may_continue(), store.list(""))
     candidates = {run_folder_of(stored.key) for stored in found if stored.modified < before} - {None}
     swept = Swept()
     for folder in sorted(folder for folder in candidates if folder is not None):
-        if not goes_on():
+        if not may_continue():
             break
         objects = [stored for stored in store.list(folder) if run_folder_of(stored.key) == folder]
         if not objects or max(stored.modified for stored in objects) >= before:

@@ -1,4 +1,4 @@
-"""The ends of runs' logs, for reports."""
+"""The last lines of runs' logs, for reports."""
 
 import logging
 from typing import Final
@@ -16,13 +16,13 @@ _LINES: Final = 60
 
 
 class RunLogTails:
-    """Implements the port LogTails: from the pods that are still there, else from the archive, if there is one."""
+    """Implements the port LogTails: reads from existing pods, otherwise from the archive if there is one."""
 
     def __init__(self, logs: PodLogs, store: LogStore | None = None) -> None:
         self._tail = LogTail(logs, store)
 
     def tail(self, run: Run, namespace: str, pipeline: str) -> str:
-        """Return the last lines of a run's last attempt; a report without them is better than none."""
+        """Return the last lines of a run's last attempt; empty if they cannot be read."""
         if not run.attempts:
             return ""
         attempt = AttemptKey(RunKey(namespace, cronjob_name(pipeline), run.id), run.attempts[-1].pod)

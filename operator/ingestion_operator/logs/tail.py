@@ -1,4 +1,4 @@
-"""The end of an attempt's log, wherever it is: what a report about a run shows."""
+"""The end of an attempt's log, from the pod or the archive."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,16 +12,18 @@ TAIL_BYTES: Final = 64 * 1024
 
 
 class LogTail:
-    """Reads from the pod while it is there, else from the archive, if there is one."""
+    """Reads from the pod while it exists, otherwise from the archive if there is one."""
 
     def __init__(self, logs: PodLogs, store: LogStore | None) -> None:
         self._logs = logs
         self._archive = ArchiveReader(store) if store is not None else None
 
     def read(self, attempt: AttemptKey, lines: int) -> str:
-        """Return the last lines, at most 64 KiB of them; "" where nobody has any.
+        """Return the last lines, at most 64 KiB of them; "" if there are none.
 
-        Raises StoreError and, when the API server cannot be asked, ClusterError.
+        Raises:
+            StoreError: The archive cannot be read.
+            ClusterError: The API server cannot be reached.
         """
         try:
             text = _end_of(self._logs.tail(attempt.run.namespace, attempt.pod, lines))
@@ -31,10 +33,10 @@ class LogTail:
 
 
 def _end_of(pieces: Iterable[bytes]) -> str:
-    """Return the last bytes as text; a character that was cut at their beginning is left out."""
+    """Return the last bytes as text, without a character that is cut at their beginning."""
     end = b""
     for piece in pieces:
         end = (end + piece)[-TAIL_BYTES:]
-    while end and end[0] & 0xC0 == 0x80:  # noqa: PLR2004  the bits of a byte that continues a character
+    while end and end[0] & 0xC0 == 0x80:  # noqa: PLR2004  the bits of a continuation byte
         end = end[1:]
     return end.decode(errors="replace")

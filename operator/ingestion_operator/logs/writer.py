@@ -13,20 +13,22 @@ from ingestion_operator.logs.layout import AttemptKey, Segment, StoredLog
 from ingestion_operator.ports import LogStore
 
 SEGMENT_BYTES: Final = 256 * 1024
-"""Of text, uncompressed. A page of a log is eight segments or so, and this much is held in memory at most."""
+"""Of text, uncompressed. A page of a log is about eight segments; at most this much is held in memory."""
 
 
 class SegmentWriter:
-    """Takes what the kubelet serves and writes the text of it.
+    """Writes the text of a log as the kubelet serves it.
 
-    Holds at most SEGMENT_BYTES and one chunk of text that is not written yet, and the segment under way compressed:
-    each `flush` replaces it by a longer one until it is full, so that a log that grows slowly for days does not end
-    in thousands of objects. Whatever is lost between two calls is read again from `cursor.position` on.
+    Holds at most SEGMENT_BYTES and one chunk of unwritten text, and the current segment in compressed form. Each
+    `flush` replaces the current segment by a longer one until it is full, so that a log that grows slowly for days
+    does not become thousands of objects. Text that is lost between two calls is read again from `cursor.position` on.
     """
 
-    def __init__(self, store: LogStore, attempt: AttemptKey, log: StoredLog, *, begun: datetime | None = None) -> None:
-        """Go on after `log`; `begun` is when the container started."""
-        self.cursor = LogCursor(log.position, begun=begun)
+    def __init__(
+        self, store: LogStore, attempt: AttemptKey, log: StoredLog, *, started_at: datetime | None = None
+    ) -> None:
+        """Continue after `log`; `started_at` is the start of the container."""
+        self.cursor = LogCursor(log.position, started_at=started_at)
         self._store = store
         self._folder = attempt.folder
         self._number = log.segments[-1].number + 1 if log.segments else 0
@@ -38,39 +40,40 @@ class SegmentWriter:
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is text that is not written yet."""
+        """Whether there is unwritten text."""
         return bool(self._pending)
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to flush before more is fed."""
+        """Whether `flush` must be called before more text is fed."""
         return self._size + len(self._pending) >= SEGMENT_BYTES
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the answer to a request for the log since `cursor.position.since`."""
+        """Take the next bytes of the response to a request for the log since `cursor.position.since`."""
         self._pending += self.cursor.feed(chunk)
 
-    def say(self, note: str) -> None:
-        """Put a line of this program's own into the text."""
+    def add_note(self, note: str) -> None:
+        """Add a line of this program to the text."""
         self._pending += f"\n[… {note} …]\n".encode()
 
     def flush(self, *, end: bool = False) -> None:
-        """Write what is pending, but for the bytes of a character that is not whole yet; `end`: nothing follows.
+        """Write the unwritten text, except the bytes of an incomplete character; `end` completes the log.
 
-        Raises StoreError; nothing is lost then, and the same call again writes the same.
+        Raises:
+            StoreError: The store failed. No text is lost, and the same call writes the same text again.
         """
-        with self._lock:  # a flush that was given up may still be under way in its thread
+        with self._lock:  # a cancelled flush may still run in its thread
             decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
             text = decoder.decode(bytes(self._pending), final=end)
             if text or end:
                 self._write(text, rest=decoder.getstate()[0], end=end)
 
     def _write(self, text: str, *, rest: bytes, end: bool) -> None:
-        place = self.cursor.position
+        position = self.cursor.position
         segment = Segment(
             number=self._number,
             characters=len(text) + (self._written.characters if self._written else 0),
-            position=Position(place.nanoseconds, place.offset - len(rest)),
+            position=Position(position.nanoseconds, position.offset - len(rest)),
             is_end=end,
         )
         members = self._members + gzip.compress(text.encode(), mtime=0)
@@ -83,5 +86,5 @@ class SegmentWriter:
         else:
             self._written, self._members = segment, members
         if superseded is not None and superseded.name != segment.name:
-            with contextlib.suppress(StoreError):  # readers know which of the two counts
+            with contextlib.suppress(StoreError):  # readers use the longer of the two
                 self._store.delete([f"{self._folder}/{superseded.name}"])

@@ -1,4 +1,4 @@
-"""OpenMetadata's pipeline service client for Kubernetes: pipelines become custom resources, runs become Jobs."""
+"""OpenMetadata's pipeline service client for Kubernetes. Pipelines become custom resources, and runs become Jobs."""
 
 from ingestion_operator.pipeline_service.client import K8sPipelineServiceClient
 

@@ -1,14 +1,14 @@
-"""What OpenMetadata's airflowConfig means for an IngestionPipeline; pure functions.
+"""Translation of OpenMetadata's airflowConfig into the spec of an IngestionPipeline; pure functions.
 
 | key | effect |
 |---|---|
-| scheduleInterval | spec.schedule.cron; presets are spelled out where Kubernetes has no such word; absent: on demand |
+| scheduleInterval | spec.schedule.cron; presets that Kubernetes does not know are expanded; absent: on demand |
 | pipelineTimezone | spec.schedule.timeZone |
 | startDate, endDate | spec.schedule.startDate, endDate; no effect on demand |
 | retries | spec.retry.limit, at most 10 |
 | maxActiveRuns, concurrency | spec.concurrency: the smaller of the two, at most 100; above 1 runs may overlap |
 | workflowTimeout | spec.timeout, per attempt; seconds, or days by the settings |
-| pausePipeline | spec.suspend, at the first deploy alone |
+| pausePipeline | spec.suspend, only in the first deploy |
 | retryDelay, pipelineCatchup, email | none |
 """
 
@@ -17,26 +17,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from ingestion_operator.api.types import LONGEST_DURATION, format_timestamp
+from ingestion_operator.api.types import LONGEST_DURATION
 from ingestion_operator.errors import Rejected
 from ingestion_operator.k8s.schedule import PRESETS, SECONDS_PER_UNIT, duration_seconds, normalise_cron, zone
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.pipeline_service.entity import AirflowConfig, invalid
 
 _MORE_PRESETS: Final = {"@quarterly": "0 0 1 */3 *"}
 _RETRIES_LIMIT: Final = 10
 _RUNS_LIMIT: Final = 100
 _LARGEST_NUMBER: Final = 999_999
-"""What a duration of the custom resource may say before its unit."""
+"""The largest number in a duration of the custom resource."""
 
 _COSMETIC: Final = {"workflowDefaultView", "workflowDefaultViewOrientation"}
-"""How Airflow draws a pipeline."""
+"""Keys for the display in Airflow, which have no effect here."""
 
 _FIELD: Final = "airflowConfig"
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The parts of a spec that come from airflowConfig, and the keys that asked for something in vain."""
+    """The parts of a spec that come from airflowConfig, and the keys that have no effect."""
 
     schedule: dict[str, Any] | None
     retry_limit: int
@@ -46,21 +47,22 @@ class Timing:
 
 
 def timing(config: AirflowConfig, raw: Mapping[str, Any], unit: Literal["seconds", "days"], now: datetime) -> Timing:
-    """Return what a configuration means; `raw` is the same as it was sent.
+    """Translate a configuration; `raw` is the configuration as OpenMetadata sent it.
 
-    Raises Rejected (InvalidParameter) for a schedule, time zone or window that no CronJob can have.
+    Raises:
+        Rejected: InvalidParameter: Kubernetes does not support the schedule, time zone or window.
     """
     return Timing(
         schedule=_schedule(config),
         retry_limit=min(config.retries, _RETRIES_LIMIT),
         max_active_runs=min(config.max_active_runs, config.concurrency, _RUNS_LIMIT),
         timeout=_timeout(config.workflow_timeout, unit),
-        ignored_fields=sorted(f"{_FIELD}.{name}" for name in _ineffective(config, raw, now)),
+        ignored_fields=sorted(f"{_FIELD}.{name}" for name in _ignored_fields(config, raw, now)),
     )
 
 
 def _schedule(config: AirflowConfig) -> dict[str, Any] | None:
-    """Return the schedule with every key that a deploy decides; None removes one that was there."""
+    """Return the schedule with every key that a deploy sets; None removes a key."""
     text = " ".join((config.schedule_interval or "").split())
     if not text:
         return None
@@ -70,13 +72,13 @@ def _schedule(config: AirflowConfig) -> dict[str, Any] | None:
     except Rejected as error:
         presets = ", ".join((*PRESETS, *_MORE_PRESETS))
         raise invalid(
-            f"{_FIELD}.scheduleInterval", f"{text!r} is no cron expression of five fields and none of {presets}"
+            f"{_FIELD}.scheduleInterval", f"{text!r} is neither a cron expression of five fields nor one of {presets}"
         ) from error
     try:
         time_zone = zone(config.pipeline_timezone).key
     except Rejected as error:
         raise invalid(
-            f"{_FIELD}.pipelineTimezone", f"{config.pipeline_timezone!r} is no IANA time zone such as Europe/Zurich"
+            f"{_FIELD}.pipelineTimezone", f"{config.pipeline_timezone!r} is not an IANA time zone such as Europe/Zurich"
         ) from error
     if config.start_date and config.end_date and config.start_date >= config.end_date:
         raise invalid(f"{_FIELD}.endDate", f"it must be later than {_FIELD}.startDate")
@@ -89,7 +91,7 @@ def _schedule(config: AirflowConfig) -> dict[str, Any] | None:
 
 
 def _timeout(amount: int | None, unit: Literal["seconds", "days"]) -> str | None:
-    """Return a duration of the custom resource, rounded up where it has no room for seconds."""
+    """Return a duration of the custom resource, rounded up if the number is too large for the smaller unit."""
     if amount is None:
         return None
     seconds = amount * SECONDS_PER_UNIT["d" if unit == "days" else "s"]
@@ -98,13 +100,13 @@ def _timeout(amount: int | None, unit: Literal["seconds", "days"]) -> str | None
     for letter, size in SECONDS_PER_UNIT.items():
         if (number := -(-seconds // size)) <= _LARGEST_NUMBER:
             return f"{number}{letter}"
-    raise AssertionError("a number of days has room for every duration")
+    raise AssertionError("the limit in days fits into the largest number")
 
 
-def _ineffective(config: AirflowConfig, raw: Mapping[str, Any], now: datetime) -> Iterator[str]:
+def _ignored_fields(config: AirflowConfig, raw: Mapping[str, Any], now: datetime) -> Iterator[str]:
     known = {"retryDelay": config.retry_delay != AirflowConfig().retry_delay, "email": config.email is not None}
     known["pipelineCatchup"] = config.pipeline_catchup
-    yield from (key for key, is_asked_for in known.items() if is_asked_for)
+    yield from (key for key, is_set in known.items() if is_set)
     if not (config.schedule_interval or "").strip():
         if config.start_date is not None and config.start_date > now:
             yield "startDate (without scheduleInterval)"

@@ -1,4 +1,4 @@
-"""The cache of the pipelines' namespace, for a client that may be without one."""
+"""Access to the cache of the pipelines' namespace, for a client that may have none."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,32 +13,32 @@ class CacheAccess:
     def __init__(
         self, namespace: str, store: Store | None = None, is_current: Callable[[], bool] = lambda: True
     ) -> None:
-        """`is_current` returns whether the store is kept up to date; without a store everything is read live."""
+        """`is_current` returns whether the store is up to date. Without a store everything is read live."""
         self._namespace = namespace
         self._store = store
         self._is_current = is_current
 
     @property
     def has_store(self) -> bool:
-        """Whether there is a cache at all."""
+        """Whether there is a cache."""
         return self._store is not None
 
     def current(self) -> Store | None:
-        """Return the store to read from; None where the API server has to be asked.
+        """Return the store, or None if the caller must read from the API server.
 
-        That is so until everything has been listed, and while lists or watches fail: an answer is never older than the
-        delay of a watch, and what an API server that is away leaves unknown is reported as that.
+        That is the case until all kinds are listed, and while a list or watch fails. So results are never older than
+        the delay of a watch, and an unreachable API server is reported as such.
         """
         if self._store is None or not self._store.has_synced(self._namespace) or not self._is_current():
             return None
         return self._store
 
-    def wrote(self, kind: Kind, body: Mapping[str, Any]) -> None:
-        """Take an object as the API server has just returned it, so that this client's next read shows it."""
+    def overlay_write(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        """Put an object that the API server has just returned into the store, so that the next read returns it."""
         if self._store is not None:
-            self._store.wrote(kind, body)
+            self._store.overlay_write(kind, body)
 
-    def deleted(self, kind: Kind, name: str, uid: str) -> None:
-        """Take an accepted deletion. An object that waits for its children counts as gone: that cannot be undone."""
+    def overlay_deletion(self, kind: Kind, name: str, uid: str) -> None:
+        """Remove an object whose deletion was accepted. It counts as deleted even while it waits for its children."""
         if self._store is not None:
-            self._store.deleted(kind, self._namespace, name, uid)
+            self._store.overlay_deletion(kind, self._namespace, name, uid)

@@ -1,11 +1,10 @@
-"""Deploying a pipeline: the entity becomes a custom resource and its Secrets. What is there is read live, not cached.
+"""Deploys a pipeline: writes the custom resource and the Secrets of an entity. Existing objects are read live.
 
-Order of writes: the token's Secret, the resource, the Secret with the source configuration (which the resource
-owns, so it cannot come first). Each write stands alone and is made only if it changes something, so that the
-next deploy of the same entity completes what a crash has left, and costs nothing where nothing is left.
+Order of writes: the token's Secret, the resource, the Secret with the source configuration, which the resource owns.
+Each write is independent and is made only if it changes something. So the next deploy of the same entity completes an
+interrupted one, and otherwise writes nothing.
 """
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -17,17 +16,18 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.desired import Desired, check_renderable, desired, without_none
-from ingestion_operator.pipeline_service.lookup import Directory
+from ingestion_operator.pipeline_service.lookup import PipelineLookup
 from ingestion_operator.pipeline_service.merge_patch import changes, patched
 from ingestion_operator.pipeline_service.ownership import check_same_pipeline, check_unchanged
 from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeline_owner
 from ingestion_operator.pipeline_service.source_configs import effective_source_config
 from ingestion_operator.ports import PIPELINES, Clock, ClusterApi
+from ingestion_operator.runtime.backoff import Backoff
 
 BOUND: Final = timedelta(seconds=10)
-"""How long a deploy waits for an earlier pipeline of the name to go, or for others to stop writing."""
+"""How long a deploy waits for the deletion of an earlier pipeline with the name, or retries after conflicts."""
 
-_PAUSE_SECONDS: Final = 0.2
+_RETRY: Final = Backoff(first=0.2, last=0.2)
 
 
 class Deployer:
@@ -39,7 +39,7 @@ class Deployer:
         namespace: str,
         settings: Callable[[], Settings],
         clock: Clock,
-        directory: Directory,
+        lookup: PipelineLookup,
         cache: CacheAccess,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -47,15 +47,17 @@ class Deployer:
         self._namespace = namespace
         self._settings = settings
         self._clock = clock
-        self._directory = directory
+        self._lookup = lookup
         self._cache = cache
         self._secrets = SecretStore(cluster, namespace)
         self._sleep = sleep
 
     def deploy(self, body: Mapping[str, Any]) -> str:
-        """Make the pipeline what the entity says and return what was done, in a sentence.
+        """Create or update the pipeline of an entity, and return the result as a sentence.
 
-        Raises Rejected for what the caller has to change, Unavailable when the name is not free within the bound.
+        Raises:
+            Rejected: The caller must change the entity.
+            Unavailable: The name was not free within BOUND.
         """
         wanted = desired(body, self._settings(), self._clock.now())
         end = self._clock.now() + BOUND
@@ -65,16 +67,16 @@ class Deployer:
             except Conflict as error:
                 if self._clock.now() >= end:
                     raise Unavailable(f"pipeline {wanted.entity.name!r} cannot be written now: {error}") from error
-            self._sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+            self._sleep(_RETRY.delay(1))
 
     def _attempt(self, wanted: Desired) -> str:
-        live = self._directory.get_live(wanted.entity.name)
+        live = self._lookup.get_live(wanted.entity.name)
         if live is not None and live.is_deleting:
             raise Conflict(f"IngestionPipeline {live.name} is still being deleted", code=409)
         if live is not None and not live.is_deployed:
             config = effective_source_config(Pipeline.parse(live.body()), self._secrets)
             check_unchanged(live, config, wanted)
-            return f"Pipeline {wanted.entity.name} is as it was applied; nothing was changed"
+            return f"Pipeline {wanted.entity.name} is as a user applied it; nothing was changed"
         if live is not None:
             check_same_pipeline(live, wanted)
         before = live.body() if live is not None else None
@@ -85,7 +87,7 @@ class Deployer:
         stored = self._create(wanted) if before is None else self._update(wanted, before)
         if stored is not before:
             wrote = True
-            self._cache.wrote(PIPELINES, stored)
+            self._cache.overlay_write(PIPELINES, stored)
         wrote |= self._secrets.ensure(
             wanted.spec["sourceConfigSecretRef"]["name"],
             {constants.SOURCE_CONFIG_KEY: wanted.source_config},
@@ -95,12 +97,12 @@ class Deployer:
         return f"Pipeline {wanted.entity.name} has been {done} as IngestionPipeline {wanted.resource}"
 
     def _check(self, wanted: Desired, live: dict[str, Any] | None) -> None:
-        """Refuse what rendering would refuse, before anything is written."""
+        """Raise the errors of rendering before anything is written."""
         spec = patched(live["spec"] if live else None, wanted.spec)
         check_renderable(self._namespace, wanted.resource, spec, self._settings(), self._clock.now())
 
     def _create(self, wanted: Desired) -> dict[str, Any]:
-        """Create the resource: unlike an apply, this fails where another deploy was faster."""
+        """Create the resource. Unlike an apply, this fails if a concurrent deploy was faster."""
         metadata = without_none(wanted.metadata()) | {"name": wanted.resource, "namespace": self._namespace}
         body = {
             "apiVersion": constants.API_VERSION,
@@ -112,21 +114,21 @@ class Deployer:
             return self._cluster.create(PIPELINES, body, field_manager=constants.CLIENT_FIELD_MANAGER)
         except Conflict:
             self._check_derived_name(wanted)
-            raise  # another deploy of this very name: what it made is read next
+            raise  # a concurrent deploy of this name: the next attempt reads its result
 
     def _check_derived_name(self, wanted: Desired) -> None:
-        taken = self._directory.get(wanted.resource)
+        taken = self._lookup.get(wanted.resource)
         if taken is None or taken.is_deleting:
             return
         if not taken.is_deployed or taken.bare_name != wanted.entity.name:
             raise Rejected(
                 "NameConflict",
-                f"IngestionPipeline {self._namespace}/{wanted.resource} exists and is another pipeline's: delete or "
-                "rename it. It was left alone",
+                f"IngestionPipeline {self._namespace}/{wanted.resource} belongs to another pipeline: delete or "
+                "rename it. It was not changed",
             )
 
     def _update(self, wanted: Desired, live: dict[str, Any]) -> dict[str, Any]:
-        """Bring the resource to what is wanted; its pause and what a deploy does not decide stay."""
+        """Update the resource. Fields that a deploy does not set, such as suspend, stay."""
         patch: dict[str, Any] = {"metadata": wanted.metadata(), "spec": wanted.spec}
         if not changes(live, patch):
             return live

@@ -1,4 +1,4 @@
-"""From an entity to what must exist: the pipeline's spec, its annotations, and the two Secrets; pure functions."""
+"""The desired objects of an entity: the pipeline's spec, its annotations and two Secrets; pure functions."""
 
 import base64
 import binascii
@@ -29,15 +29,15 @@ from ingestion_operator.pipeline_service.names import (
 from ingestion_operator.render.cronjob import cronjob
 
 _SECRET_LIMIT_BYTES: Final = 1_000_000
-"""A Secret may have 1 MiB."""
+"""The largest Secret has 1 MiB."""
 
 _DISPLAY_NAME_LIMIT: Final = 256
-_EXTERNAL_SECRET: Final = "secret:"  # noqa: S105  how a token that lies elsewhere begins
+_EXTERNAL_SECRET: Final = "secret:"  # noqa: S105  prefix of a reference to a secrets manager
 
 
 @dataclass(frozen=True)
 class Token:
-    """A bot's token and the Secret it belongs into."""
+    """A bot's token, and the name of its Secret."""
 
     secret: str
     value: str
@@ -45,10 +45,10 @@ class Token:
 
 @dataclass(frozen=True)
 class Desired:
-    """What a deploy asks for.
+    """The result of a deploy.
 
-    `spec` has every key that a deploy decides, None for those that must go; whatever else stands in a live spec
-    (podTemplate, history, suspend, connectionSecretRef) is not a deploy's to touch.
+    `spec` has every key that a deploy sets, with None for keys to remove. A deploy does not change other keys of a live
+    spec: podTemplate, history, suspend, connectionSecretRef.
     """
 
     entity: Entity
@@ -66,7 +66,7 @@ class Desired:
 
 
 def desired(body: Mapping[str, Any], settings: Settings, now: datetime) -> Desired:
-    """Read an entity. Raises Rejected (InvalidParameter) naming each field that is missing or wrong."""
+    """Read an entity. Raises Rejected (InvalidParameter) with each missing or invalid field."""
     entity = read_entity(body)
     check_name(entity.name)
     resource = resource_name(entity.name)
@@ -83,7 +83,7 @@ def desired(body: Mapping[str, Any], settings: Settings, now: datetime) -> Desir
             constants.ANNOTATION_ENTITY_NAME: entity.name,
             constants.ANNOTATION_ENTITY_FQN: fully_qualified_name,
             constants.ANNOTATION_ENTITY_ID: entity.id or None,
-            constants.ANNOTATION_IGNORED_FIELDS: ", ".join([*times.ignored_fields, *_ineffective(body)]) or None,
+            constants.ANNOTATION_IGNORED_FIELDS: ", ".join([*times.ignored_fields, *_ignored_fields(body)]) or None,
         },
         token=token,
         source_config=source_config_text(entity.source_config.config),
@@ -92,7 +92,7 @@ def desired(body: Mapping[str, Any], settings: Settings, now: datetime) -> Desir
 
 
 def source_config_text(config: Mapping[str, Any]) -> str:
-    """Return the content of a source configuration's Secret; equal for equal configurations."""
+    """Return the content of the Secret of a source configuration; equal configurations give equal texts."""
     text = json.dumps({"config": config}, sort_keys=True, separators=(",", ":"))
     if len(text) > _SECRET_LIMIT_BYTES:
         raise invalid("sourceConfig", f"it has {len(text)} bytes, more than the {_SECRET_LIMIT_BYTES} of a Secret")
@@ -100,17 +100,17 @@ def source_config_text(config: Mapping[str, Any]) -> str:
 
 
 def check_renderable(namespace: str, name: str, spec: Mapping[str, Any], settings: Settings, now: datetime) -> None:
-    """Raise Rejected for what the operator could make no CronJob of."""
+    """Raise Rejected if the operator cannot render a CronJob from the spec."""
     try:
         model = PipelineSpec.model_validate(without_none(spec))
     except ValidationError as error:
         raise Rejected("InvalidParameter", f"The pipeline cannot be deployed: {describe_error(error)}") from error
-    unseen = Pipeline(namespace, name, "unknown", 1, "1", model, PipelineStatus())
-    cronjob(unseen, settings, now)
+    pipeline = Pipeline(namespace, name, "unknown", 1, "1", model, PipelineStatus())
+    cronjob(pipeline, settings, now)
 
 
 def without_none(patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a merge patch makes of nothing."""
+    """Return the result of a merge patch on an absent object."""
     return {
         key: without_none(value) if isinstance(value, dict) else deepcopy(value)
         for key, value in patch.items()
@@ -144,12 +144,12 @@ def _spec(entity: Entity, fully_qualified_name: str, times: Timing, token: Token
 
 def _secrets_manager(server: ServerConnection) -> dict[str, str | None]:
     if server.secrets_manager_provider in (None, "db"):
-        # The server decrypts what it gives out: there is nothing for a loader to load.
+        # The server decrypts secrets before it returns them, so a loader is not needed.
         return {"secretsManagerProvider": None, "secretsManagerLoader": None}
     if server.secrets_manager_loader == "airflow":
         raise invalid(
             "openMetadataServerConnection.secretsManagerLoader",
-            "airflow reads the credentials from Airflow's configuration, and there is no Airflow here: set "
+            "airflow reads the credentials from Airflow's configuration, which does not exist here: set "
             "pipelineServiceClientConfiguration.secretsManagerLoader of the server to env or noop",
         )
     return {
@@ -166,13 +166,13 @@ def _token(entity: Entity) -> Token | None:
     if value.startswith(_EXTERNAL_SECRET):
         raise invalid(
             "openMetadataServerConnection.securityConfig.jwtToken",
-            "it refers to a secrets manager that runs cannot reach: let the server use the secrets manager `db`",
+            "it refers to a secrets manager that runs cannot reach: use the secrets manager `db` in the server",
         )
     return Token(token_secret_name(connection.host_port, _subject(value) or connection.auth_provider), value)
 
 
 def _subject(token: str) -> str:
-    """Return the bot that a JWT says it is for, "" where it says none: nothing depends on its truth."""
+    """Return the subject of a JWT, "" without one. It is not verified: it only names a Secret."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -185,8 +185,8 @@ def _quoted(name: str) -> str:
     return f'"{name}"' if "." in name and not name.startswith('"') else name
 
 
-def _ineffective(body: Mapping[str, Any]) -> Iterator[str]:
-    """Name what is asked for outside airflowConfig and has no effect."""
+def _ignored_fields(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields outside of airflowConfig that are set and have no effect."""
     connection = body["openMetadataServerConnection"]
     for key in ("sslConfig", "extraHeaders"):
         if connection.get(key):

@@ -1,6 +1,6 @@
-"""The IngestionPipeline entity as OpenMetadata 1.2 to 2.x sends it; pure.
+"""The IngestionPipeline entity as OpenMetadata 1.3 to 2.x sends it; pure.
 
-Only what is acted upon is described. Unknown keys are let through: each version of the server adds some.
+The models have only the fields that are used. Other keys are ignored: each version of the server adds some.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _FIRST_YEAR: Final = 1970
 
 
 def _parse_date(value: Any) -> Any:
-    """Take what Jackson writes for a date: text, with or without time and zone, or epoch milliseconds."""
+    """Parse a date as Jackson writes it: text with or without time and time zone, or epoch milliseconds."""
     if isinstance(value, datetime):
         return value
     try:
@@ -39,7 +39,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class AirflowConfig(KubernetesModel):
-    """When and how often the pipeline runs."""
+    """Schedule and retries of the pipeline."""
 
     schedule_interval: str | None = None
     pipeline_timezone: str = "UTC"
@@ -56,7 +56,7 @@ class AirflowConfig(KubernetesModel):
 
 
 class SecurityConfig(KubernetesModel):
-    """How a bot logs in."""
+    """Credentials of a bot."""
 
     jwt_token: str | None = None
 
@@ -104,8 +104,9 @@ class Entity(KubernetesModel):
 def read_entity(body: Mapping[str, Any]) -> Entity:
     """Return the entity.
 
-    Raises Rejected (InvalidParameter) with one line for each field that is missing or wrong. Values are not
-    repeated: some of them are secret.
+    Raises:
+        Rejected: InvalidParameter, with one line for each missing or invalid field. Values are left out, since they may
+            be secret.
     """
     try:
         return Entity.model_validate(dict(body))
@@ -114,7 +115,7 @@ def read_entity(body: Mapping[str, Any]) -> Entity:
 
 
 def describe(error: ValidationError) -> str:
-    """Return one line per wrong field."""
+    """Return one line for each invalid field."""
     return "\n".join(_line(detail) for detail in error.errors(include_url=False, include_input=False))
 
 

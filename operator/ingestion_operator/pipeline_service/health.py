@@ -1,4 +1,4 @@
-"""Whether pipelines can be run here, and if not, what exactly is missing."""
+"""Checks whether pipelines can run, and what is missing if not."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.api.settings import Settings
-from ingestion_operator.api.types import parse_timestamp
 from ingestion_operator.errors import ClusterError, Forbidden, NotFound
-from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, SECRETS, Clock, ClusterApi, Kind
+from ingestion_operator.k8s.timestamps import parse_timestamp
+from ingestion_operator.ports import CRONJOBS, JOBS, LEASES, NODES, PIPELINES, PODS, SECRETS, Clock, ClusterReader, Kind
 
 PERMISSIONS: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
     (PIPELINES, "", ("get", "list", "watch", "create", "patch", "delete")),
@@ -19,7 +19,7 @@ PERMISSIONS: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
     (SECRETS, "", ("get", "create", "patch", "delete")),
     (LEASES, "", ("get",)),
 )
-"""What the client and its cache do, and no more: the Role of whoever runs it. Without a cache nothing is watched."""
+"""The permissions that the client and its cache need: the Role of its service account. Only a cache needs `watch`."""
 
 _DEFAULT_LEASE_SECONDS: Final = 30
 _ADDRESSES_SHOWN: Final = 5
@@ -30,14 +30,14 @@ class Health:
 
     def __init__(
         self,
-        cluster: ClusterApi,
+        cluster: ClusterReader,
         namespace: str,
         settings: Callable[[], Settings],
         clock: Clock,
         *,
         watches: bool = False,
     ) -> None:
-        """`watches` says whether there is a cache, which needs more permissions."""
+        """Set `watches` if there is a cache, which needs more permissions."""
         self._cluster = cluster
         self._namespace = namespace
         self._settings = settings
@@ -45,14 +45,14 @@ class Health:
         self._watches = watches
 
     def problems(self) -> list[str]:
-        """Return what is missing, one sentence each; empty when all is well."""
+        """Return the problems, one sentence each; empty if pipelines can run."""
         try:
-            # A label that nothing has: the answer is short, however many pipelines there are.
+            # No object has this label: the response is short for any number of pipelines.
             self._cluster.list(PIPELINES, self._namespace, {"probe": "none"})
         except NotFound:
-            return [f"The cluster does not serve {constants.PLURAL}.{constants.GROUP}: apply its definition"]
+            return [f"The cluster does not serve {constants.PLURAL}.{constants.GROUP}: apply the CRD"]
         except Forbidden:
-            pass  # named below with all the others
+            pass  # reported below with the other permissions
         except ClusterError as error:
             return [f"The Kubernetes API cannot be reached: {error}"]
         try:
@@ -61,25 +61,25 @@ class Health:
             return [f"The Kubernetes API cannot be reached: {error}"]
 
     def host_ip(self) -> str:
-        """Return the address that runs come from: as the settings say, else the nodes' own, else "unknown"."""
+        """Return the source address of runs from the settings, or else of the nodes, or else "unknown"."""
         if configured := self._settings().pipeline_service.host_ip:
             return configured
         try:
             nodes = self._cluster.list(NODES, "", {})
         except ClusterError:
-            return "unknown"  # the right to list nodes is not to be had in every cluster
+            return "unknown"  # the permission to list nodes is optional
         addresses = sorted({address for node in nodes for address in _external_addresses(node)})
         return ", ".join(addresses[:_ADDRESSES_SHOWN]) or "unknown"
 
     def _missing_permissions(self) -> list[str]:
-        """Name what is not granted, but for the Lease: that right is for one name, and reading it shows it."""
+        """Return the missing permissions, without the Lease: its permission is for one name, and the read checks it."""
         return [
             f"The permission to {verb} {kind.plural}{f'/{subresource}' if subresource else ''} in namespace "
             f"{self._namespace} is missing"
             for kind, subresource, verbs in PERMISSIONS
             for verb in verbs
             if kind != LEASES and (verb != "watch" or self._watches)
-            if not self._cluster.may(verb, kind, self._namespace, subresource=subresource)
+            if not self._cluster.can_i(verb, kind, self._namespace, subresource=subresource)
         ]
 
     def _operator_problems(self) -> list[str]:
@@ -88,9 +88,9 @@ class Health:
         try:
             lease = self._cluster.get(LEASES, namespace, constants.LEASE_NAME)
         except Forbidden:
-            return [f"Lease {name} may not be read, so the operator may be down"]
+            return [f"Lease {name} cannot be read (HTTP 403), so the operator may be down"]
         if lease is None:
-            return [f"The operator has not run yet: there is no Lease {name}. Scheduled runs start, others wait"]
+            return [f"The operator has not run yet: Lease {name} does not exist. Scheduled runs start, others wait"]
         spec = lease.get("spec", {})
         renewed = parse_timestamp(spec.get("renewTime")) or datetime.min.replace(tzinfo=UTC)
         bound = timedelta(seconds=spec.get("leaseDurationSeconds", _DEFAULT_LEASE_SECONDS))

@@ -1,9 +1,9 @@
-"""Finding the custom resource behind a pipeline's bare name, which is all that OpenMetadata sends.
+"""Finds the custom resource of a pipeline by its bare name, the only name that OpenMetadata sends.
 
-A pipeline that was deployed has a resource whose name follows from the pipeline's. Others, applied by users, may be
-called anything: they are found by the last part of their fully qualified name. The cache knows both. Before a name
-counts as unknown, the API server is asked: by a GET for a deployed one, by a list for the applied ones. The list is
-the only one that may be long; beside a cache it is made once in LIST_PAUSE, however many unknown names are asked for.
+The resource of a deployed pipeline has a name that is derived from the bare name. A pipeline that a user applied may
+have any resource name, so it is found by the last part of its fully qualified name. The cache has both. Before a name
+counts as unknown, the API server is read: with a GET for a deployed pipeline, and with a list for applied ones. This
+list may be long, so with a cache it is made at most once in LIST_PAUSE for all unknown names together.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from ingestion_operator.cache.reading import RecordReader
 from ingestion_operator.errors import NotFound, Rejected
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.names import check_name, resource_name
-from ingestion_operator.ports import PIPELINES, Clock, ClusterApi
+from ingestion_operator.ports import PIPELINES, Clock, ClusterReader
 from ingestion_operator.runs.jobs import PipelineKey
 
 LIST_PAUSE: Final = timedelta(seconds=5)
-"""After a list of the applied pipelines: a watch brings a later one sooner than this."""
+"""Minimum time between lists of the applied pipelines. A watch shows a later one sooner."""
 
 
-class Directory:
+class PipelineLookup:
     """The pipelines of one namespace by their bare names. May be shared by threads."""
 
-    def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, cache: CacheAccess) -> None:
+    def __init__(self, cluster: ClusterReader, namespace: str, clock: Clock, cache: CacheAccess) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._clock = clock
@@ -35,10 +35,11 @@ class Directory:
         self._listed_at = clock.now() - LIST_PAUSE
 
     def find(self, name: str) -> PipelineRecord:
-        """Return a pipeline as the cache has it, for reading.
+        """Return a pipeline from the cache, for reading.
 
-        Raises NotFound when there is none or it is being deleted, Rejected (AmbiguousName) when several resources that
-        users applied claim the name.
+        Raises:
+            NotFound: It does not exist or is being deleted.
+            Rejected: AmbiguousName: several resources that users applied have the name.
         """
         check_name(name)
         store = self._cache.current()
@@ -47,17 +48,17 @@ class Directory:
         return found if found is not None and not found.is_deleting else self.find_live(name)
 
     def find_live(self, name: str) -> PipelineRecord:
-        """Return a pipeline as it is now, for deciding what to write. Raises as `find` does."""
+        """Return the live pipeline, as the basis of a write. Raises the errors of `find`."""
         found = self.get_live(name) or self._not_in_cache(name)
         if found is None or found.is_deleting:
             raise NotFound(f"no pipeline {name!r} in namespace {self._namespace}", code=404)
         return found
 
     def get_live(self, name: str) -> PipelineRecord | None:
-        """Return a pipeline as it is now, also one that is being deleted; None where there is none.
+        """Return the live pipeline, even while it is being deleted, or None.
 
-        Which pipelines users applied the cache says, if there is one: one that was applied within the delay of its
-        watch is missed, as it would be if it were applied a moment later. Raises Rejected as `find` does.
+        With a cache, the names of applied pipelines come from the cache: a pipeline that was applied within the delay
+        of the watch is missed, as if it were applied a moment later. Raises Rejected as `find` does.
         """
         deployed = self.get(resource_name(check_name(name)))
         if deployed is not None and self._deployed_among([deployed], name) is not None:
@@ -69,7 +70,7 @@ class Directory:
         return self._applied_among([live for one in known if (live := self.get(one.name)) is not None], name)
 
     def get(self, resource: str) -> PipelineRecord | None:
-        """Return the pipeline whose resource has a name, as it is now."""
+        """Return the live pipeline of a resource name, or None."""
         body = self._cluster.get(PIPELINES, self._namespace, resource)
         return read_pipeline(body) if body is not None else None
 
@@ -89,20 +90,22 @@ class Directory:
         return found[0] if found else None
 
     def _not_in_cache(self, name: str) -> PipelineRecord | None:
-        """Return a pipeline that a user applied and that the cache does not have, if a list is due."""
-        begun = self._clock.now()
-        if self._cache.current() is None or begun < self._listed_at + LIST_PAUSE:
+        """Return an applied pipeline that is missing in the cache, if LIST_PAUSE has passed."""
+        start = self._clock.now()
+        if self._cache.current() is None or start < self._listed_at + LIST_PAUSE:
             return None
         found = self._applied_among(self._listed(name), name)
-        self._listed_at = begun
+        self._listed_at = start
         return found
 
     def _listed(self, name: str) -> list[PipelineRecord]:
-        """Return the pipelines of a name among those that users applied, read live."""
+        """Return the live applied pipelines with a name."""
         found = []
-        for body in self._cluster.list(PIPELINES, self._namespace, {}, without=constants.LABEL_DEPLOYED_BY):
+        for body in self._cluster.list(PIPELINES, self._namespace, {}, exclude_label=constants.LABEL_DEPLOYED_BY):
             record = self._reader.read(PIPELINES, body)
             if isinstance(record, PipelineRecord) and record.bare_name == name:
-                self._cache.wrote(PIPELINES, body)  # the next request finds it, though the watch has not brought it
+                self._cache.overlay_write(
+                    PIPELINES, body
+                )  # the next request finds it, though the watch has not brought it
                 found.append(record)
         return found

@@ -1,11 +1,11 @@
-"""JSON merge patches, applied in memory: to see what a write would change before it is made; pure functions."""
+"""JSON merge patches, applied in memory to find out whether a write would change anything; pure functions."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def patched(live: Mapping[str, Any] | None, patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the API server would make of `live`; a None removes a key."""
+    """Return the result of the patch on `live`, as in the API server; None removes a key."""
     result = dict(live or {})
     for key, value in patch.items():
         if value is None:
@@ -19,7 +19,7 @@ def patched(live: Mapping[str, Any] | None, patch: Mapping[str, Any]) -> dict[st
 
 
 def changes(live: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:
-    """Return whether a patch would change anything; an empty object is as good as none."""
+    """Return whether a patch would change `live`; an empty object equals an absent one."""
     return bool(_bare(patched(live, patch)) != _bare(live))
 
 

@@ -1,7 +1,7 @@
-"""Names of the objects behind a pipeline, derived from what OpenMetadata calls it; pure functions.
+"""Names of the objects of a pipeline, derived from its name in OpenMetadata; pure functions.
 
-OpenMetadata's names are any Unicode of up to 256 characters; Kubernetes takes lower-case letters, digits and
-dashes. Each name here is a readable slug and a hash of the whole, so that two names never meet.
+OpenMetadata's names are any Unicode text of up to 256 characters. Kubernetes' names have lower-case letters, digits and
+dashes. Each name here is a readable slug with a hash of the whole name, so that different names do not collide.
 """
 
 import hashlib
@@ -14,32 +14,32 @@ from ingestion_operator.k8s.naming import last_part as last_part  # noqa: PLC041
 
 NAME_LIMIT: Final = 256
 _HASH_LENGTH: Final = 12
-"""48 bits: two of 100,000 names meet with a probability of 1 in 56,000, and that would be refused, not mixed up."""
+"""48 bits: two of 100,000 names collide with a probability of 1 in 56,000. A collision is rejected."""
 
 _RUN_HASH_LENGTH: Final = 10
 _TOKEN_HASH_LENGTH: Final = 20
 
 
 def check_name(name: str) -> str:
-    """Return the pipeline's name. Raises Rejected (InvalidParameter) for one that OpenMetadata cannot have given."""
+    """Return the pipeline's name. Raises Rejected (InvalidParameter) if it is not a name in OpenMetadata."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise Rejected("InvalidParameter", "Invalid parameter value for 'name': it is no valid Unicode") from error
+        raise Rejected("InvalidParameter", "Invalid parameter value for 'name': it is not valid Unicode") from error
     if not 1 <= len(name) <= NAME_LIMIT:
         raise Rejected("InvalidParameter", f"Invalid parameter value for 'name': give 1 to {NAME_LIMIT} characters")
     return name
 
 
 def resource_name(name: str) -> str:
-    """Return the name of the IngestionPipeline that is made for a pipeline's bare name."""
+    """Return the name of the IngestionPipeline of a deployed pipeline."""
     room = CRONJOB_NAME_LIMIT - _HASH_LENGTH - 1
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:room].strip("-") or "pipeline"
     return f"{slug}-{_hash(name, _HASH_LENGTH)}"
 
 
 def job_name(cronjob_name: str, run_id: str) -> str:
-    """Return the name of a run's Job: the same for the same run, at most 63 characters."""
+    """Return the name of a run's Job, of at most 63 characters."""
     return f"{cronjob_name}-{_hash(run_id, _RUN_HASH_LENGTH)}"
 
 
@@ -49,7 +49,7 @@ def source_config_secret_name(resource: str) -> str:
 
 
 def token_secret_name(host_port: str, bot: str) -> str:
-    """Return the name of the Secret with the token of a bot at a server, shared by all of their pipelines."""
+    """Return the name of the Secret with a bot's token for a server, which all their pipelines share."""
     server = host_port.rstrip("/")
     return f"openmetadata-token-{_hash(f'{server} {bot}', _TOKEN_HASH_LENGTH)}"
 

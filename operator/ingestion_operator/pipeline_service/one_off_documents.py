@@ -1,6 +1,6 @@
-"""What OpenMetadata sends for a connection test and for an application, and the Job that each asks for; pure.
+"""The entities of automations and applications, and the Jobs that run them; pure.
 
-Only what is acted upon is described; the rest goes to the runner as it came.
+The models have only the fields that are used. The runner gets the whole document.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from ingestion_operator.render.run_input import RUN_INPUT_VERSION
 from ingestion_operator.render.runner_pod import SecretFile
 
 AUTOMATION_SECONDS: Final = 100
-"""OpenMetadata's dialog waits two minutes: by then the runner must have said that there was no time."""
+"""OpenMetadata's dialog waits two minutes. By then the runner must have reported the timeout."""
 
 APPLICATION_SECONDS: Final = 7 * 24 * 3600
-"""Longer than any application should take; without an end a Job whose Secret was never written would wait for ever."""
+"""Longer than an application takes. Without a deadline, a Job whose Secret was never written would wait for ever."""
 
 _DOCUMENT_LIMIT_BYTES: Final = 1_000_000
-"""A Secret may have 1 MiB."""
+"""The largest Secret has 1 MiB."""
 
 _SLUG_LIMIT: Final = 30
 _NAME_HASH_LENGTH: Final = 12
@@ -38,7 +38,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class AutomationRequest(KubernetesModel):
-    """What is to be tested; the connection itself is the runner's affair."""
+    """The service of the tested connection. The connection itself is only used by the runner."""
 
     service_type: str | None = None
     service_name: str | None = None
@@ -73,9 +73,10 @@ class Application(KubernetesModel):
 
 
 def automation_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[str, str]]:
-    """Return the Job of an automation and what its Secret must hold: the whole document.
+    """Return the Job of an automation, and the data of its Secret: the whole document.
 
-    Raises Rejected (InvalidParameter) naming each field that is missing or wrong.
+    Raises:
+        Rejected: InvalidParameter, with each missing or invalid field.
     """
     automation = _read(Automation, body)
     job = _job_name("automation", automation.name, run_id)
@@ -98,7 +99,7 @@ def automation_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[s
 
 
 def application_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[str, str]]:
-    """Return the Job of an application and what its Secret must hold: its configuration and the server's token.
+    """Return the Job of an application, and the data of its Secret: its configuration and the server's token.
 
     Raises Rejected as `automation_job` does.
     """
@@ -139,7 +140,7 @@ def application_job(body: Mapping[str, Any], run_id: str) -> tuple[OneOff, dict[
 
 
 def check_is_test(body: Mapping[str, Any]) -> None:
-    """Raise Rejected for an automation that tests no connection."""
+    """Raise Rejected unless the automation is a connection test."""
     if body.get("workflowType") != "TEST_CONNECTION":
         raise Rejected(
             "InvalidParameter", "Invalid parameter value for 'workflowType': only TEST_CONNECTION tests a connection"

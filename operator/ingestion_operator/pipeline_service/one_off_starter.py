@@ -1,8 +1,8 @@
-"""Starting what belongs to no pipeline: a Job of its own and the Secret with its document.
+"""Starts automations and applications without a pipeline: a Job, and a Secret with its document.
 
-Order of writes: the Job, then its Secret, which the Job owns. The pod waits for the Secret, for moments. After a
-crash in between, the Job's deadline or its pod's failure to start ends it, its time to live removes it, and what
-was secret was never written: nothing is left to clean up.
+Order of writes: the Job, then its Secret, which the Job owns. The pod waits a moment for the Secret. After a crash in
+between, the Job ends by its deadline or because its pod cannot start, and its TTL deletes it. The Secret was not
+written, so nothing remains to clean up.
 """
 
 import uuid
@@ -28,10 +28,11 @@ class OneOffStarter:
         self._settings = settings
 
     def start(self, read: Callable[[str], tuple[OneOff, dict[str, str]]]) -> OneOff:
-        """Start what `read` makes of a new run id, and return it.
+        """Call `read` with a new run id, start the result and return it.
 
-        Raises Rejected as `read` and rendering do; ClusterError when the Job or its Secret cannot be written: the
-        Job then ends by itself.
+        Raises:
+            Rejected: `read` or rendering rejected the document.
+            ClusterError: The Job or its Secret could not be written. The Job then ends by itself.
         """
         one_off, secret = read(str(uuid.uuid4()))
         create_with_secret(
@@ -41,7 +42,7 @@ class OneOffStarter:
 
 
 def create_with_secret(cluster: ClusterApi, namespace: str, job: dict[str, Any], secret: Mapping[str, str]) -> None:
-    """Create a Job, and the Secret of its name with what its pod reads. Raises ClusterError."""
+    """Create a Job, and a Secret with the same name and the data for its pod. Raises ClusterError."""
     created = cluster.create(JOBS, job, field_manager=constants.CLIENT_FIELD_MANAGER)
     for attempt in range(1, _ATTEMPTS + 1):
         try:

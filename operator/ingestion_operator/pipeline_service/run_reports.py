@@ -1,4 +1,4 @@
-"""Runs as OpenMetadata's pipeline service client returns them; pure functions."""
+"""Translation of runs into the results of the pipeline service client; pure functions."""
 
 from ingestion_operator.api.service import RunStatus
 from ingestion_operator.api.status import Run
@@ -6,7 +6,7 @@ from ingestion_operator.runs.openmetadata_states import epoch, start_of, state_f
 
 
 def run_status(run: Run, server_version: str) -> RunStatus:
-    """Return a run for a server of the version `major.minor`."""
+    """Return a run as a server of version `major.minor` reads it."""
     return RunStatus(
         run_id=run.id,
         pipeline_state=state_for(run.state, server_version),

@@ -1,8 +1,8 @@
-"""Starting runs: a suspended Job each, which the operator admits, as long as fewer than concurrency.maxQueuedRuns wait.
+"""Starts runs: creates suspended Jobs, which the operator admits. At most concurrency.maxQueuedRuns may wait.
 
-A run with overrides needs a Secret of its own, owned by its Job. Order of writes: the Job, held back by an
-annotation; its Secret; the annotation's removal. After a crash in between, the same call completes the run;
-without one the operator ends it as stopped.
+A run with overrides has its own Secret, owned by its Job. Order of writes: the Job with an annotation that prevents its
+admission, its Secret, the removal of the annotation. After a crash in between, the same call completes the run;
+otherwise the operator ends it as stopped.
 """
 
 import uuid
@@ -17,6 +17,7 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.api.status import FINISHED_STATES
 from ingestion_operator.cache.projections import PipelineRecord
 from ingestion_operator.errors import Conflict, Rejected, Unavailable
+from ingestion_operator.k8s.objects import annotations_of, labels_of, owners_of
 from ingestion_operator.pipeline_service.cache_access import CacheAccess
 from ingestion_operator.pipeline_service.children import ChildReader
 from ingestion_operator.pipeline_service.desired import source_config_text
@@ -32,7 +33,7 @@ _ATTEMPTS: Final = 3
 
 
 class RunStarter:
-    """Creates the Jobs of runs that a caller asked for."""
+    """Creates the Jobs of requested runs."""
 
     def __init__(
         self,
@@ -57,17 +58,18 @@ class RunStarter:
         config_override: Mapping[str, Any] | None,
         source_config_override: Mapping[str, Any] | None,
     ) -> str:
-        """Accept a run of the pipeline, as it is now, and return its id; an id that is known already is no second run.
+        """Accept a run of the pipeline in its current state and return its id. A known id does not start a second run.
 
-        Raises Rejected for an id that is no UUID, when too many runs wait, for overrides without something to put them
-        over, and for what cannot be rendered; Unavailable while a Job of an earlier pipeline of the name is being
-        deleted.
+        Raises:
+            Rejected: The id is not a UUID, too many runs wait, the configuration to override is missing, or the run
+                cannot be rendered.
+            Unavailable: A Job of a deleted pipeline with the name is still being deleted.
         """
         body = record.body()
         pipeline = Pipeline.parse(body)
         run = _canonical(run_id) if run_id else str(uuid.uuid4())
         if any(known.id == run and known.state in FINISHED_STATES for known in pipeline.status.runs):
-            return run  # its Job may be gone already
+            return run  # its Job may be deleted already
         name = job_name(pipeline.cronjob_name, run)
         self._check_queue(pipeline, name)
         secret_text = None
@@ -79,25 +81,25 @@ class RunStarter:
                 source_config_override=source_config_override,
             )
             secret_text = source_config_text(config)
-            pipeline = _reading(pipeline, name)
+            pipeline = _with_source_config_secret(pipeline, name)
         request = RunRequest(
             job=name,
             run_id=run,
             requested_at=self._clock.now().isoformat(timespec="microseconds"),
-            queue_name=body["metadata"].get("labels", {}).get(constants.LABEL_QUEUE_NAME),
+            queue_name=labels_of(body).get(constants.LABEL_QUEUE_NAME),
             is_held=secret_text is not None,
         )
         job = self._create(run_job(pipeline, self._settings(), request), pipeline)
-        if secret_text is not None and constants.ANNOTATION_ADMISSION_HOLD in job["metadata"].get("annotations", {}):
+        if secret_text is not None and constants.ANNOTATION_ADMISSION_HOLD in annotations_of(job):
             self._secrets.ensure(name, {constants.SOURCE_CONFIG_KEY: secret_text}, job_owner(job))
             self._release(job)
         return run
 
     def _check_queue(self, pipeline: Pipeline, name: str) -> None:
-        """Raise Rejected (QueueFull) if the queue has no room for another Job and does not have the one of that name.
+        """Raise Rejected (QueueFull) if the queue is full and does not have the Job with that name.
 
-        Of several replicas each counts what it has seen, so together they may accept a few more than the limit. A
-        refusal rests on a live list: runs that another replica ended must not keep a caller out.
+        Each replica counts the Jobs that it has seen, so several replicas together may accept a few more than the
+        limit. Before a rejection the Jobs are listed live: another replica may have stopped some of them.
         """
         limit = pipeline.spec.concurrency.max_queued_runs
         found = self._children.read(pipeline, with_pods=False)
@@ -115,25 +117,24 @@ class RunStarter:
         )
 
     def _create(self, job: dict[str, Any], pipeline: Pipeline) -> dict[str, Any]:
-        """Create the Job or return the one that an earlier call with the same id has left."""
+        """Create the Job, or return the Job of an earlier call with the same id."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 created = self._cluster.create(JOBS, job, field_manager=constants.CLIENT_FIELD_MANAGER)
             except Conflict:
                 break
             except Unavailable:
-                # The answer may be all that was lost: the name makes sure that there is one Job in the end.
+                # Perhaps only the response was lost. The name ensures that there is one Job in the end.
                 if attempt == _ATTEMPTS:
                     raise
             else:
-                self._cache.wrote(JOBS, created)
+                self._cache.overlay_write(JOBS, created)
                 return created
         name = job["metadata"]["name"]
         live = self._cluster.get(JOBS, self._namespace, name)
-        owners = live["metadata"].get("ownerReferences", []) if live else []
-        if live is None or not any(owner["uid"] == pipeline.uid for owner in owners):
+        if live is None or all(owner["uid"] != pipeline.uid for owner in owners_of(live)):
             raise Unavailable(f"Job {self._namespace}/{name} of an earlier pipeline of this name is being deleted")
-        self._cache.wrote(JOBS, live)
+        self._cache.overlay_write(JOBS, live)
         return live
 
     def _release(self, job: dict[str, Any]) -> None:
@@ -145,11 +146,11 @@ class RunStarter:
             {"metadata": metadata},
             field_manager=constants.CLIENT_FIELD_MANAGER,
         )
-        self._cache.wrote(JOBS, released)
+        self._cache.overlay_write(JOBS, released)
 
 
 def _is_full(jobs: Sequence[Job], limit: int, name: str) -> bool:
-    """Return whether so many runs wait for their admission that another Job than the one of that name is too many."""
+    """Return whether `limit` runs wait for admission, and no Job has the name."""
     return sum(_waits(job) for job in jobs) >= limit and all(job.name != name for job in jobs)
 
 
@@ -164,11 +165,11 @@ def _canonical(run_id: str) -> str:
         return str(uuid.UUID(run_id))
     except ValueError as error:
         raise Rejected(
-            "InvalidParameter", "Invalid parameter value for 'pipelineRunId': OpenMetadata takes only UUIDs"
+            "InvalidParameter", "Invalid parameter value for 'pipelineRunId': OpenMetadata accepts only UUIDs"
         ) from error
 
 
-def _reading(pipeline: Pipeline, secret: str) -> Pipeline:
+def _with_source_config_secret(pipeline: Pipeline, secret: str) -> Pipeline:
     """Return the pipeline with its source configuration in another Secret."""
     reference = KeyReference(name=secret, key=constants.SOURCE_CONFIG_KEY)
     update = {"source_config": None, "source_config_secret_ref": reference}

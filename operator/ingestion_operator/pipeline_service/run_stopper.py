@@ -1,4 +1,4 @@
-"""Stopping runs without losing their history: `runs.stopping` says how, this writes it."""
+"""Stops runs and keeps their history: writes the patches of `runs.stopping`."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ _ATTEMPTS: Final = 5
 
 
 class RunStopper:
-    """Asks Jobs of one namespace to end; `caller` is who asks for it, for people."""
+    """Stops Jobs of one namespace; `caller` is recorded as the requester."""
 
     def __init__(self, cluster: ClusterApi, namespace: str, clock: Clock, caller: str, cache: CacheAccess) -> None:
         self._cluster = cluster
@@ -23,10 +23,13 @@ class RunStopper:
         self._caller = caller
 
     def stop(self, job: Job) -> bool:
-        """Make a Job end; return whether it had not ended already.
+        """Request the end of a Job; return False if it had already ended.
 
-        The request is written only to the Job as it was read: one that has changed since, such as by its admission, is
-        read again. Raises Unavailable when other clients keep writing it.
+        The patch has the resourceVersion of the read Job. If the Job has changed since, such as by its admission, it is
+        read again.
+
+        Raises:
+            Unavailable: Other clients keep writing the Job.
         """
         live: Job | None = job
         for _ in range(_ATTEMPTS):
@@ -42,10 +45,12 @@ class RunStopper:
                 body = self._cluster.get(JOBS, self._namespace, job.name)
                 live = read_job(body) if body is not None else None
                 if body is not None:
-                    self._cache.wrote(JOBS, body)  # maybe by this client, and only the answer was lost
+                    self._cache.overlay_write(
+                        JOBS, body
+                    )  # perhaps written by this client, and only the response was lost
             except NotFound:
                 return False
             else:
-                self._cache.wrote(JOBS, stopped)
+                self._cache.overlay_write(JOBS, stopped)
                 return True
-        raise Unavailable(f"Job {self._namespace}/{job.name} changes too fast to be stopped")
+        raise Unavailable(f"Job {self._namespace}/{job.name} changes too often to be stopped")

@@ -1,4 +1,4 @@
-"""A pipeline's source configuration, wherever it stands, and what a run puts over it."""
+"""A pipeline's source configuration, inline or in a Secret, and the overrides of a run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from ingestion_operator.pipeline_service.secret_store import SecretStore
 
 
 def effective_source_config(pipeline: Pipeline, secrets: SecretStore) -> dict[str, Any] | None:
-    """Return what runs of the pipeline get now; None where its Secret is missing or holds none."""
+    """Return the current source configuration, or None if its Secret is missing or has none."""
     if pipeline.spec.source_config is not None:
         return pipeline.spec.source_config.config
     reference = pipeline.spec.source_config_secret_ref
@@ -30,11 +30,12 @@ def overridden(
     config_override: Mapping[str, Any] | None,
     source_config_override: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return the source configuration of one run: overrides replace whole keys, as OpenMetadata means them.
+    """Return the source configuration of one run; overrides replace whole keys, as in OpenMetadata.
 
-    `source_config_override` goes over sourceConfig.config, `config_override` over its appConfig.
+    `source_config_override` applies to sourceConfig.config, `config_override` to its appConfig.
 
-    Raises Rejected (SourceConfigMissing) where there is nothing to put them over.
+    Raises:
+        Rejected: SourceConfigMissing: the source configuration cannot be read.
     """
     base = effective_source_config(pipeline, secrets)
     if base is None:

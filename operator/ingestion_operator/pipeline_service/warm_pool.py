@@ -1,8 +1,8 @@
-"""The warm pool: pods that have imported the library and wait, each for one automation.
+"""The warm pool: pods that have imported the library, and wait for one automation each.
 
-Every pod is a Job with a Secret of its own, as any automation is. Nothing else remembers the pool: each replica of
-the gateway looks at the Jobs, keeps the pool full, and takes from it. Whatever goes wrong before a pod was told to
-begin, the automation gets a Job of its own instead.
+Each pod has a Job and a Secret, as any automation. The Jobs are the only state of the pool: each replica of the gateway
+lists them, keeps the pool full and takes pods from it. If anything fails before a pod got the command to start, the
+automation gets a new Job instead.
 """
 
 import base64
@@ -23,14 +23,14 @@ from ingestion_operator.pipeline_service import warm_slots
 from ingestion_operator.pipeline_service.one_off_documents import AUTOMATION_SECONDS, automation_job
 from ingestion_operator.pipeline_service.one_off_starter import create_with_secret
 from ingestion_operator.pipeline_service.warm_slots import WarmJob
-from ingestion_operator.ports import JOBS, PODS, SECRETS, Clock, ClusterApi, HandOver
+from ingestion_operator.ports import JOBS, PODS, SECRETS, Clock, ClusterApi, WarmPodConnection
 from ingestion_operator.render.warm import WARM_POOL_LABELS, is_for, warm_fingerprint, warm_job
 
 _logger = logging.getLogger(__name__)
 
 _END_SECONDS: Final = 3.0
-_END_LOOKS: Final = 10
-"""How long, and how often looked at, a pod may take to end that may have begun: OpenMetadata's dialog waits."""
+_END_CHECKS: Final = 10
+"""How long to wait, with how many checks, for the end of a pod that may have started: OpenMetadata's dialog waits."""
 
 
 class WarmPool:
@@ -42,22 +42,24 @@ class WarmPool:
         namespace: str,
         settings: Callable[[], Settings],
         clock: Clock,
-        hand_over: HandOver,
+        connection: WarmPodConnection,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._settings = settings
         self._clock = clock
-        self._hand_over = hand_over
+        self._connection = connection
         self._sleep = sleep
         self._may_have_jobs = True
-        self._wanted = threading.Event()
+        self._missing = threading.Event()
 
     def take(self, workflow: Mapping[str, Any]) -> str | None:
-        """Let a warm pod carry out an automation and return the run's id; None: it needs a Job of its own.
+        """Run an automation in a warm pod and return the run's id, or None if it needs a new Job.
 
-        Raises Rejected as `automation_job` does; ClusterError when a pod may have begun and cannot be stopped.
+        Raises:
+            Rejected: See `automation_job`.
+            ClusterError: A pod may have started the automation and cannot be stopped.
         """
         settings = self._settings()
         if not settings.warm_automations:
@@ -68,18 +70,20 @@ class WarmPool:
         try:
             chosen = self._choose(automation.entity_name, warm_fingerprint(settings))
         except ClusterError as error:
-            _logger.warning("No warm pod can be had: %s", error)
+            _logger.warning("No warm pod is available: %s", error)
             return None
         if chosen is None:
-            _logger.info("No warm pod is ready: the automation gets a Job of its own")
+            _logger.info("No warm pod is ready: the automation gets a new Job")
             return None
-        self._wanted.set()
-        return self._give(*chosen, secret[constants.AUTOMATION_KEY])
+        self._missing.set()
+        return self._hand_over(*chosen, secret[constants.AUTOMATION_KEY])
 
     def keep_full(self) -> None:
-        """Make what is missing and retire what is outdated, also of a pool that is no longer wanted.
+        """Create missing Jobs and retire outdated ones, also after the pool was disabled.
 
-        Raises ClusterError; Rejected as rendering does.
+        Raises:
+            ClusterError: The API server failed.
+            Rejected: The Jobs cannot be rendered.
         """
         settings = self._settings()
         if not settings.warm_automations and not self._may_have_jobs:
@@ -94,38 +98,38 @@ class WarmPool:
         self._may_have_jobs = settings.warm_automations > 0 or any(job.is_waiting for job in jobs)
 
     def wait(self, seconds: float) -> None:
-        """Return after so long, or as soon as a pod has been taken."""
-        self._wanted.wait(seconds)
-        self._wanted.clear()
+        """Return after `seconds`, or as soon as a pod was taken."""
+        self._missing.wait(seconds)
+        self._missing.clear()
 
     def wake(self) -> None:
-        """End the waiting."""
-        self._wanted.set()
+        """End the wait."""
+        self._missing.set()
 
     def _choose(self, entity_name: str, fingerprint: str) -> tuple[WarmJob, str, dict[str, str]] | None:
-        """Make a Job ours that is ready, and return it with its pod's address and credentials."""
+        """Claim a ready Job, and return it with the address and credentials of its pod."""
         jobs = warm_slots.read(self._cluster.list(JOBS, self._namespace, WARM_POOL_LABELS))
         pods = self._cluster.list(PODS, self._namespace, WARM_POOL_LABELS) if jobs else []
-        for job, address in warm_slots.takeable(jobs, pods, fingerprint, self._now()):
-            patch = warm_slots.take_patch(job, entity_name, AUTOMATION_SECONDS, self._now())
+        for job, address in warm_slots.claimable(jobs, pods, fingerprint, self._now()):
+            patch = warm_slots.claim_patch(job, entity_name, AUTOMATION_SECONDS, self._now())
             try:
                 self._patch(job, patch)
             except (Conflict, NotFound):
-                continue  # another replica was faster, or the pod has just gone
+                continue  # another replica was faster, or the Job was just deleted
             secret = self._cluster.get(SECRETS, self._namespace, job.name) or {}
             data = {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
             return job, address, data
         return None
 
-    def _give(self, job: WarmJob, address: str, credentials: Mapping[str, str], document: str) -> str | None:
-        result = self._hand_over.give(address, job.name, credentials, document)
+    def _hand_over(self, job: WarmJob, address: str, credentials: Mapping[str, str], document: str) -> str | None:
+        result = self._connection.send(address, job.name, credentials, document)
         if result == "taken":
-            _logger.info("The automation was given to the warm pod of Job %s", job.name)
+            _logger.info("The warm pod of Job %s runs the automation", job.name)
             return job.run_id
-        _logger.warning("Job %s: handing over an automation ended as %s; another Job gets it", job.name, result)
+        _logger.warning("Job %s: the handover of an automation ended as %s; a new Job runs it", job.name, result)
         stop = {"spec": {"activeDeadlineSeconds": 1}}
         if result == "refused":
-            # It was not told to begin, so it never will: stopping it only tidies up, and its deadline would.
+            # It got no command to start, so it will not start. The stop only cleans up earlier than its deadline.
             try:
                 self._patch(job, stop)
             except ClusterError as error:
@@ -137,14 +141,14 @@ class WarmPool:
         return None
 
     def _wait_for_end(self, job: WarmJob) -> None:
-        for _ in range(_END_LOOKS):
+        for _ in range(_END_CHECKS):
             live = self._cluster.get(JOBS, self._namespace, job.name)
             if live is None or warm_slots.has_ended(live):
                 return
-            self._sleep(_END_SECONDS / _END_LOOKS)
+            self._sleep(_END_SECONDS / _END_CHECKS)
 
     def _retire(self, job: WarmJob) -> None:
-        # By its deadline, which needs no right to delete; and at once out of sight, since it did nothing.
+        # With its deadline, which needs no permission to delete; and without a TTL, since it did nothing.
         patch = {
             "metadata": {"resourceVersion": job.resource_version},
             "spec": {"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 0},
@@ -152,15 +156,15 @@ class WarmPool:
         try:
             self._patch(job, patch)
         except (Conflict, NotFound):
-            return  # it has been taken, or has gone: the next round shows it
-        _logger.info("Job %s of the warm pool is no longer wanted", job.name)
+            return  # it was taken or deleted: the next pass sees that
+        _logger.info("Retired Job %s of the warm pool", job.name)
 
     def _create(self, name: str, slot: int, settings: Settings) -> None:
         job = warm_job(name, slot, str(uuid.uuid4()), self._namespace, settings)
         try:
-            create_with_secret(self._cluster, self._namespace, job, self._hand_over.credentials(name))
+            create_with_secret(self._cluster, self._namespace, job, self._connection.credentials(name))
         except Conflict:
-            return  # another replica has made it
+            return  # another replica has created it
         _logger.info("Job %s waits for an automation", name)
 
     def _patch(self, job: WarmJob, patch: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""One reconciliation of one pipeline: observe -> plan -> act."""
+"""The reconciliation of a pipeline: observe -> plan -> act."""

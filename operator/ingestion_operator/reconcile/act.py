@@ -1,53 +1,54 @@
-"""Carrying out actions, each isolated from the others."""
+"""Execution of actions, each isolated from the others."""
 
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid, NotFound
-from ingestion_operator.k8s.memory import with_memory
+from ingestion_operator.k8s.memory import with_memory_limit
+from ingestion_operator.k8s.objects import Body
 from ingestion_operator.ports import JOBS, Clock, ClusterApi
 from ingestion_operator.reconcile.observed import ActionFailure
 from ingestion_operator.runs.actions import DeleteJob, JobAction, PatchJob, ResumeJob
 from ingestion_operator.runs.jobs import Job
-from ingestion_operator.runs.retry.repetition import continued, refused
-from ingestion_operator.runs.retry.replacement import successor
+from ingestion_operator.runs.retry.oom_retry import record_replacement, record_resize_error
+from ingestion_operator.runs.retry.replacement import replacement_job
 
 _logger = logging.getLogger(__name__)
 
 _WORKER_TIME: Final = timedelta(seconds=60)
-"""How long the actions for one pipeline may keep a worker; the rest is decided again in the next reconciliation."""
+"""How long the actions for one pipeline may use a worker; the next reconciliation decides the rest again."""
 
-_REMEMBERED: Final = 10_000
+_MAX_FAILED: Final = 10_000
 
 
 class Outcome:
-    """What came of actions."""
+    """The result of a list of actions."""
 
     def __init__(self) -> None:
         self.failures: list[ActionFailure] = []
         self.has_conflict = False
-        """Whether a Job had changed since it was read."""
+        """Whether a Job has changed since it was read."""
         self.has_written = False
-        """Whether a Job has changed by them, of which no event will come (a deletion brings one), or some are left."""
+        """Whether an action changed a Job without an event (a deletion has one), or there was no time for all."""
 
 
-class Actor:
-    """Writes Jobs. May be shared by threads, one for each pipeline."""
+class ActionExecutor:
+    """Writes Jobs. Thread-safe, with one thread per pipeline."""
 
     def __init__(self, cluster: ClusterApi, store: Store, clock: Clock) -> None:
         self._cluster = cluster
         self._store = store
         self._clock = clock
         self._failed: OrderedDict[str, None] = OrderedDict()
-        """UIDs of Jobs whose last action failed: the others' come first, since failures may take long."""
+        """UIDs of Jobs whose last action failed. Their actions come last, since failures may take long."""
 
-    def carry_out(self, actions: Sequence[JobAction]) -> Outcome:
-        """Do all of them for which there is time; one that fails stops no other. Raises nothing of the API server's."""
+    def execute(self, actions: Sequence[JobAction]) -> Outcome:
+        """Execute actions while there is time; a failed one does not stop the others. Never raises ClusterError."""
         outcome, latest = Outcome(), self._clock.now() + _WORKER_TIME
         for action in sorted(actions, key=lambda each: each.job.uid in self._failed):
             if self._clock.now() > latest:
@@ -55,20 +56,20 @@ class Actor:
                 break
             name = f"Job {action.job.namespace}/{action.job.name}"
             try:
-                outcome.has_written |= self._do(action)
+                outcome.has_written |= self._execute_one(action)
                 self._failed.pop(action.job.uid, None)
             except (Conflict, NotFound):
-                outcome.has_conflict = True  # it has changed or gone since: decided again from what it is then
+                outcome.has_conflict = True  # the Job changed or is gone: the next reconciliation decides again
             except ClusterError as error:
                 _logger.warning("%s: %s failed: %s", name, _purpose(action), error)
                 outcome.failures.append(ActionFailure(f"{name}: {_purpose(action)}", str(error)))
                 self._failed[action.job.uid] = None
-                if len(self._failed) > _REMEMBERED:
+                if len(self._failed) > _MAX_FAILED:
                     self._failed.popitem(last=False)
         return outcome
 
-    def _do(self, action: JobAction) -> bool:
-        """Return whether a Job has changed in a way that brings no event."""
+    def _execute_one(self, action: JobAction) -> bool:
+        """Return whether a Job has changed without an event."""
         match action:
             case PatchJob(job=job):
                 return self._patch(job, action.patch)
@@ -89,35 +90,35 @@ class Actor:
         body = self._cluster.get(JOBS, job.namespace, job.name)
         if body is None or body["metadata"]["resourceVersion"] != job.resource_version:
             raise Conflict(f"Job {job.namespace}/{job.name} has changed", code=409)
-        containers = with_memory(body["spec"]["template"]["spec"]["containers"], memory)
+        containers = with_memory_limit(body["spec"]["template"]["spec"]["containers"], memory)
         spec = {"suspend": False, "template": {"spec": {"containers": containers}}}
-        resumed = PatchJob(job, "resume it", {constants.ANNOTATION_NEXT_MEMORY_LIMIT: None}, spec)
+        resumed = PatchJob(job, "resume", {constants.ANNOTATION_NEXT_MEMORY_LIMIT: None}, spec)
         try:
             return self._patch(job, resumed.patch)
         except Invalid:  # Kubernetes before 1.36
-            return self._continue_elsewhere(job, body, memory)
+            return self._replace_job(job, body, memory)
         except Forbidden as error:  # a policy of the cluster
-            return self._refuse(job, error)
+            return self._record_resize_error(job, error)
 
-    def _continue_elsewhere(self, job: Job, body: dict[str, Any], memory: str) -> bool:
-        following = successor(body, memory)
+    def _replace_job(self, job: Job, body: Body, memory: str) -> bool:
+        desired = replacement_job(body, memory)
         try:
-            # Raises Conflict if an answer was lost: the next reconciliation finds the Job.
-            created = self._cluster.create(JOBS, following, field_manager=constants.FIELD_MANAGER)
+            # Raises Conflict if a response was lost: the next reconciliation finds the Job.
+            created = self._cluster.create(JOBS, desired, field_manager=constants.FIELD_MANAGER)
         except (Invalid, Forbidden) as error:
-            return self._refuse(job, error)
-        self._store.wrote(JOBS, created)
-        return self._patch(job, continued(job, created["metadata"]["name"]).patch)
+            return self._record_resize_error(job, error)
+        self._store.overlay_write(JOBS, created)
+        return self._patch(job, record_replacement(job, created["metadata"]["name"]).patch)
 
-    def _refuse(self, job: Job, error: ClusterError) -> bool:
-        _logger.warning("Job %s/%s cannot be given more memory: %s", job.namespace, job.name, error)
-        return self._patch(job, refused(job, str(error)).patch)
+    def _record_resize_error(self, job: Job, error: ClusterError) -> bool:
+        _logger.warning("The memory limit of Job %s/%s cannot be raised: %s", job.namespace, job.name, error)
+        return self._patch(job, record_resize_error(job, str(error)).patch)
 
-    def _patch(self, job: Job, patch: dict[str, Any]) -> bool:
+    def _patch(self, job: Job, patch: Body) -> bool:
         written = self._cluster.merge_patch(JOBS, job.namespace, job.name, patch)
-        self._store.wrote(JOBS, written)
+        self._store.overlay_write(JOBS, written)
         return bool(written["metadata"]["resourceVersion"] != job.resource_version)
 
 
 def _purpose(action: JobAction) -> str:
-    return "resume it" if isinstance(action, ResumeJob) else action.purpose
+    return "resume" if isinstance(action, ResumeJob) else action.purpose

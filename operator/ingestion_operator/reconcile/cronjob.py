@@ -1,7 +1,8 @@
-"""What has to be written so that a pipeline's CronJob is what its spec says; pure functions.
+"""The writes that bring a pipeline's CronJob to the desired state; pure functions.
 
-The CronJob carries a fingerprint of what is desired and the generation that the operator's last write left. Another
-fingerprint: the desired state has changed. Another generation: another client has changed the spec, whatever it added.
+The CronJob has annotations with the fingerprint of the desired state and the generation after the operator's last
+write. A different fingerprint means that the desired state has changed; a different generation, that another client has
+changed the spec.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from typing import Any
 from ingestion_operator import constants
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.settings import Settings
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import Rejected
-from ingestion_operator.k8s.diff import same_quantity
+from ingestion_operator.k8s.objects import Body
+from ingestion_operator.k8s.quantities import same_quantity
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.render.cronjob import cronjob, is_paused
 from ingestion_operator.runs.jobs import CronJob
 
@@ -22,17 +24,17 @@ from ingestion_operator.runs.jobs import CronJob
 class ApplyCronJob:
     """Apply the desired CronJob."""
 
-    desired: dict[str, Any]
+    desired: Body
     live: CronJob | None
     floor: datetime | None
-    """The time that must count as the last scheduled one before this is applied; None to leave it."""
+    """The lastScheduleTime to set before the apply; None to keep it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreCronJob:
     """Replace the spec of a CronJob that another client has changed."""
 
-    desired: dict[str, Any]
+    desired: Body
     live: CronJob
     floor: datetime | None
 
@@ -48,10 +50,10 @@ CronJobAction = ApplyCronJob | RestoreCronJob | SuspendCronJob
 
 
 def plan_cronjob(pipeline: Pipeline, live: CronJob | None, settings: Settings, now: datetime) -> CronJobAction | None:
-    """Return what to write; None where the CronJob is as desired.
+    """Return the write; None if the CronJob is as desired.
 
-    Raises Rejected for what keeps the CronJob from being written. The pause of an unusable spec must be in force all
-    the same: see `suspension`.
+    Raises Rejected if the CronJob cannot be written. A suspended pipeline with an unusable spec must still not start
+    runs: see `suspension`.
     """
     desired = cronjob(pipeline, settings, now)
     if live is None:
@@ -67,20 +69,20 @@ def plan_cronjob(pipeline: Pipeline, live: CronJob | None, settings: Settings, n
 
 
 def suspension(pipeline: Pipeline, live: CronJob | None, now: datetime) -> SuspendCronJob | None:
-    """Return the suspension of a CronJob that must not start runs, whatever else the pipeline's spec says."""
-    if live is None or live.is_suspended or not (is_owned(live, pipeline) or _was_ours(live, pipeline)):
+    """Return the suspension of a CronJob that must not start runs, even if the rest of the spec is unusable."""
+    if live is None or live.is_suspended or not (is_owned(live, pipeline) or _has_owner_of_same_name(live, pipeline)):
         return None
     must_not_fire = pipeline.is_deleting or live.is_deleting or is_paused(pipeline, now)
     return SuspendCronJob(live) if must_not_fire else None
 
 
 def is_untouched(live: CronJob) -> bool:
-    """Return whether no other client has changed the spec since the operator wrote it."""
+    """Return whether no other client has changed the spec since the operator's last write."""
     return live.annotation(constants.ANNOTATION_GENERATION) == str(live.generation)
 
 
-def is_marked(written: CronJob, desired: dict[str, Any]) -> bool:
-    """Return whether a CronJob that was just written has what the next reconciliation knows it by."""
+def has_tracking_metadata(written: CronJob, desired: Body) -> bool:
+    """Return whether a written CronJob still has the labels and annotations by which the operator compares it."""
     metadata = desired["metadata"]
     fingerprint = metadata["annotations"][constants.ANNOTATION_FINGERPRINT]
     return (
@@ -91,20 +93,20 @@ def is_marked(written: CronJob, desired: dict[str, Any]) -> bool:
 
 
 def is_owned(live: CronJob, pipeline: Pipeline) -> bool:
-    """Return whether a CronJob belongs to this very pipeline, not to an earlier one of its name."""
+    """Return whether a CronJob belongs to this pipeline, not to an earlier one of the same name."""
     return live.owner is not None and live.owner.uid == pipeline.uid
 
 
 def _check_owner(live: CronJob, pipeline: Pipeline) -> None:
     name = f"CronJob {live.namespace}/{live.name}"
-    is_ours = is_owned(live, pipeline)
-    if live.is_deleting or (_was_ours(live, pipeline) and not is_ours):
+    owned = is_owned(live, pipeline)
+    if live.is_deleting or (_has_owner_of_same_name(live, pipeline) and not owned):
         raise Rejected(
             "WaitingForDeletion",
-            f"{name} is being deleted, and a new one follows when it is gone: see its finalizers if that takes long",
+            f"{name} is being deleted; a new one is created when it is gone. Check its finalizers if that takes long",
             is_external=True,
         )
-    if not is_ours:
+    if not owned:
         raise Rejected(
             "NameConflict",
             f"{name} exists and does not belong to this pipeline: delete or rename it, or rename the pipeline. "
@@ -113,17 +115,17 @@ def _check_owner(live: CronJob, pipeline: Pipeline) -> None:
         )
 
 
-def _was_ours(live: CronJob, pipeline: Pipeline) -> bool:
-    """Return whether a CronJob belongs to a pipeline of this name, maybe an earlier one."""
+def _has_owner_of_same_name(live: CronJob, pipeline: Pipeline) -> bool:
+    """Return whether a CronJob belongs to a pipeline of this name, possibly an earlier one."""
     return live.owner is not None and (live.owner.kind, live.owner.name) == (constants.KIND, pipeline.name)
 
 
-def schedule_floor(live: CronJob, desired: dict[str, Any], pipeline: Pipeline, now: datetime) -> datetime | None:
-    """Return the time that must count as the last scheduled one before `desired` is applied, None to leave it.
+def schedule_floor(live: CronJob, desired: Body, pipeline: Pipeline, now: datetime) -> datetime | None:
+    """Return the lastScheduleTime to set before `desired` is applied, None to keep it.
 
-    Kubernetes makes up for the newest scheduled time since the last one when a CronJob is unsuspended or edited. A time
-    that passed while the pipeline was paused, before its startDate or under another schedule must not run. Only a
-    window that opens by itself lets scheduled times since its startDate run.
+    When a CronJob is unsuspended or edited, Kubernetes starts a run for the newest scheduled time after
+    lastScheduleTime. Times at which the pipeline was suspended, before its startDate or under another schedule must not
+    run. Only if the startDate has passed without an edit, scheduled times since then run.
     """
     spec = desired["spec"]
     if spec["suspend"]:
@@ -140,8 +142,8 @@ def schedule_floor(live: CronJob, desired: dict[str, Any], pipeline: Pipeline, n
     return floor if last is None or last < floor else None
 
 
-def overridden_metadata(written: dict[str, Any], desired: dict[str, Any]) -> list[str]:
-    """Return the labels and annotations that were applied and are not in the answer."""
+def overridden_metadata(written: Body, desired: Body) -> list[str]:
+    """Return the labels and annotations that were applied and are missing or different in the response."""
     return [
         f"metadata.{section}[{key}]"
         for section in ("labels", "annotations")
@@ -152,9 +154,9 @@ def overridden_metadata(written: dict[str, Any], desired: dict[str, Any]) -> lis
 
 
 def overridden_fields(written: Any, desired: Any, path: str = "spec") -> list[str]:
-    """Return the paths below `spec` where an answer differs from what was applied: what admission has changed.
+    """Return the paths below `spec` at which the response differs from the applied object: the changes of admission.
 
-    Additions count where they can be told from the API server's defaults: in lists, and in `limits` and `requests`.
+    Additions are found where the API server adds no defaults: in lists, and in `limits` and `requests`.
     """
     if isinstance(desired, dict):
         found: list[str] = []
@@ -175,7 +177,7 @@ def overridden_fields(written: Any, desired: Any, path: str = "spec") -> list[st
 
 def _is_same(written: Any, desired: Any, path: str) -> bool:
     if written is None:
-        # The API server leaves out what is empty or false.
+        # The API server omits empty and false values.
         return desired in (None, "", False)
     quantity = any(part in path for part in (".limits.", ".requests.", ".sizeLimit"))
     return same_quantity(written, desired) if quantity else bool(written == desired)

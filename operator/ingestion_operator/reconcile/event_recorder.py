@@ -7,30 +7,30 @@ from typing import Final
 
 from ingestion_operator import constants
 from ingestion_operator.api.resource import Pipeline
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError
 from ingestion_operator.k8s.naming import short_hash
-from ingestion_operator.ports import EVENTS, Clock, ClusterApi
+from ingestion_operator.k8s.timestamps import format_timestamp
+from ingestion_operator.ports import EVENTS, Clock, ClusterWriter
 from ingestion_operator.reconcile.observed import EventRecord
 
 _logger = logging.getLogger(__name__)
 
 _SLOW: Final = timedelta(seconds=3)
 _SLOW_PAUSE: Final = timedelta(seconds=60)
-"""The API server may keep Events in a store of its own. While that is away each Event would hold a worker for many
-seconds, and a night's runs have thousands: after one that failed so slowly none is posted for a while."""
+"""The API server may store Events in a separate etcd. While that is unreachable, each Event would block a worker for
+many seconds, and a night's runs have thousands of Events: after a slow failure none is posted for a while."""
 
 
 class EventRecorder:
-    """Posts Events; losing one is no reason to fail, since the status has the same."""
+    """Posts Events. A failure only loses the Event, since the status has the same information."""
 
-    def __init__(self, cluster: ClusterApi, clock: Clock) -> None:
+    def __init__(self, cluster: ClusterWriter, clock: Clock) -> None:
         self._cluster = cluster
         self._clock = clock
         self._paused_until = clock.now()
 
     def record(self, pipeline: Pipeline, events: Sequence[EventRecord]) -> None:
-        """Post Events about a pipeline. Raises nothing."""
+        """Post Events about a pipeline. Never raises."""
         for event in events:
             self._post(pipeline, event)
 
@@ -38,7 +38,7 @@ class EventRecorder:
         now = self._clock.now()
         name = f"Event {event.reason} on {pipeline.namespace}/{pipeline.name}"
         if now < self._paused_until:
-            _logger.info("%s is lost: the API server takes none at the moment", name)
+            _logger.info("%s is lost: posting is paused after a slow failure", name)
             return
         timestamp = format_timestamp(now)
         unique = short_hash(f"{pipeline.uid}{event}{now.timestamp()}")

@@ -1,4 +1,4 @@
-"""The Events that a change of a pipeline's status deserves; pure functions."""
+"""The Events for a change of a pipeline's status; pure functions."""
 
 from typing import Final
 
@@ -12,22 +12,24 @@ from ingestion_operator.reconcile.status import (
     MISSED,
     OVERRIDDEN,
     RECONCILED,
+    SCHEDULED_RUN,
     SKIPPED,
     VERSION,
     condition,
 )
 from ingestion_operator.reporting.results import ReportBlocker
 from ingestion_operator.runs.retry.memory import OUT_OF_MEMORY
-from ingestion_operator.runs.transitions import changes
+from ingestion_operator.runs.transitions import changes, out_of_memory
 
-_TICK: Final = "The tick of 2026-01-01T00:00:00Z"
+_SUBJECT: Final = f"{SCHEDULED_RUN} 2026-01-01T00:00:00Z"
+"""Form of the subject of a message about a missed schedule."""
 
 
 def events(before: PipelineStatus, after: PipelineStatus, blocker: ReportBlocker | None) -> list[EventRecord]:
-    """Return the Events for what changed: readiness, missed schedules, runs that began or ended, what needs a person.
+    """Return the Events for changes of readiness, missed schedules, started and ended runs, and required user actions.
 
-    `blocker` is what keeps reports from OpenMetadata now. A pipeline that is ready from the start gets no Event: its
-    condition says so, and thousands may come at once.
+    `blocker` is the current blocker of reports. A pipeline that is ready from the start gets no Event: it has the
+    condition, and thousands of pipelines may be created at once.
     """
     found = []
     ready, was = condition(after, "Ready"), condition(before, "Ready")
@@ -43,12 +45,12 @@ def events(before: PipelineStatus, after: PipelineStatus, blocker: ReportBlocker
 
 
 def missed_schedule(before: PipelineStatus, after: PipelineStatus) -> list[EventRecord]:
-    """Return the Event for a scheduled time that was missed, once for each."""
+    """Return the Event for a missed schedule, once for each scheduled time."""
     scheduled, was = condition(after, "Scheduled"), condition(before, "Scheduled")
     if scheduled is None or scheduled.reason not in (MISSED, SKIPPED):
         return []
-    text = scheduled.message[scheduled.message.find(_TICK[:11]) :]
-    if was is not None and text[: len(_TICK)] in was.message:
+    text = scheduled.message[scheduled.message.find(SCHEDULED_RUN) :]
+    if was is not None and text[: len(_SUBJECT)] in was.message:
         return []
     return [EventRecord("Warning" if scheduled.reason == MISSED else "Normal", scheduled.reason, text)]
 
@@ -58,8 +60,7 @@ def _of_run(was: Run | None, run: Run) -> list[EventRecord]:
     state = was.state if was is not None else ""
     if run.state == "running" and state not in ("running", *FINISHED_STATES):
         found.append(EventRecord("Normal", "RunStarted", f"Run {run.id} ({run.trigger}) started"))
-    ran_out = _times_out_of_memory(was) if was is not None else 0
-    if (run.reason, run.state) == (OUT_OF_MEMORY, "running") and _times_out_of_memory(run) > ran_out:
+    if (run.reason, run.state) == (OUT_OF_MEMORY, "running") and out_of_memory((was, run)):
         found.append(EventRecord("Warning", OUT_OF_MEMORY, f"Run {run.id}: {run.message}"))
     if run.state in FINISHED_STATES and state != run.state:
         has_failed = run.state == "failed"
@@ -70,7 +71,7 @@ def _of_run(was: Run | None, run: Run) -> list[EventRecord]:
 
 
 def _clock_change(before: PipelineStatus, after: PipelineStatus) -> list[EventRecord]:
-    """Return the Event for a night on which the clocks skip or double a scheduled time, once for each."""
+    """Return the Event for a clock change that skips or doubles a run, once for each message."""
     scheduled, was = condition(after, "Scheduled"), condition(before, "Scheduled")
     if scheduled is None or scheduled.reason != CLOCK_CHANGE:
         return []
@@ -80,7 +81,7 @@ def _clock_change(before: PipelineStatus, after: PipelineStatus) -> list[EventRe
 
 
 def _invalid_kill(before: PipelineStatus, after: PipelineStatus) -> list[EventRecord]:
-    """Return the Event for an annotation `kill` that names nothing, once for each value."""
+    """Return the Event for an invalid annotation `kill`, once for each value."""
     ready, was = condition(after, "Ready"), condition(before, "Ready")
     if ready is None or not ready.message.startswith(KILL) or (was is not None and was.message == ready.message):
         return []
@@ -88,7 +89,7 @@ def _invalid_kill(before: PipelineStatus, after: PipelineStatus) -> list[EventRe
 
 
 def _appeared(before: PipelineStatus, after: PipelineStatus, kind: str) -> list[EventRecord]:
-    """Return the Event for a condition that needs a person, once for each message."""
+    """Return the Event for a condition that needs a user, once for each message."""
     now, was = condition(after, kind), condition(before, kind)
     return [EventRecord("Warning", _reason(now), now.message)] if now is not None and _is_new(now, was) else []
 
@@ -99,7 +100,3 @@ def _reason(one: Condition) -> str:
 
 def _is_new(now: Condition, was: Condition | None) -> bool:
     return was is None or (was.status, was.message) != (now.status, now.message)
-
-
-def _times_out_of_memory(run: Run) -> int:
-    return sum(attempt.reason == OUT_OF_MEMORY for attempt in run.attempts)

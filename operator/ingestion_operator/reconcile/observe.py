@@ -1,4 +1,4 @@
-"""Reading what a reconciliation decides from: the cache, and live what the cache cannot answer."""
+"""Reads the input of a reconciliation: from the cache, and live where the cache is not sufficient."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.api.status import Run
 from ingestion_operator.cache.store import Store
 from ingestion_operator.errors import ClusterError, Forbidden
-from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterApi, ServerAccess
+from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, ClusterReader, ServerAccess
 from ingestion_operator.reconcile.cronjob import is_owned
 from ingestion_operator.reconcile.observed import Observed, permission_missing
 from ingestion_operator.reporting.server_versions import ServerVersions
@@ -19,7 +19,7 @@ from ingestion_operator.runs.jobs import CronJob, PipelineKey, read_cronjob
 from ingestion_operator.runs.pending import Waiting
 from ingestion_operator.runs.pod_start_failures import Cause, cause_in_events
 from ingestion_operator.runs.pods import Pod
-from ingestion_operator.runs.versions import VersionFinding, compared
+from ingestion_operator.runs.versions import VersionFinding, compare_versions
 
 _logger = logging.getLogger(__name__)
 
@@ -27,26 +27,26 @@ _REPLACE_GRACE: Final = timedelta(seconds=5)
 
 
 class Observer:
-    """Reads; may be shared by threads."""
+    """Reads pipelines with their children. Thread-safe."""
 
-    def __init__(self, cluster: ClusterApi, store: Store, versions: ServerVersions | None = None) -> None:
+    def __init__(self, cluster: ClusterReader, store: Store, versions: ServerVersions | None = None) -> None:
         self._cluster = cluster
         self._store = store
         self._versions = versions
         self._absent_since: dict[PipelineKey, dict[str, datetime]] = {}
-        """By pipeline: since when the cache lacks the Jobs of runs that have not ended, by name."""
+        """By pipeline: the Jobs of unfinished runs that the cache lacks, by name, each with the time since then."""
 
     def pipeline(self, key: PipelineKey) -> Pipeline | None:
-        """Return the pipeline as the cache has it; None where it is gone."""
+        """Return the pipeline from the cache; None if it is gone."""
         record = self._store.pipeline(key)
         if record is None:
             return None
         return Pipeline.parse_leniently(record.body(), record.spec_changed_at, record.status_written_at)
 
     def observe(self, pipeline: Pipeline, remembered: Sequence[Run], settings: Settings, now: datetime) -> Observed:
-        """Return the pipeline with what belongs to it; `remembered` are as in Observed. Raises ClusterError.
+        """Return the pipeline with its children; `remembered` is as in Observed. Raises ClusterError.
 
-        Absence in the cache alone never ends a run: the API server is asked for the Job of an unfinished one.
+        Absence in the cache never ends a run: a GET from the API server confirms that the Job is absent.
         """
         namespace, name = pipeline.namespace, pipeline.cronjob_name
         blocker = None
@@ -75,10 +75,10 @@ class Observer:
             version=self._version(pipeline, settings),
         )
 
-    def knows_active_jobs(self, observed: Observed) -> bool:
-        """Return whether the cache has every Job that the CronJob controller says is active. Raises nothing.
+    def has_all_active_jobs(self, observed: Observed) -> bool:
+        """Return whether the cache has all Jobs in the CronJob's status.active. Never raises.
 
-        A watch may be cut without a sign for a while: a run is not admitted beside one that the cache does not know.
+        The connection of a watch may be dead: no run may be admitted next to one that the cache does not have.
         """
         cronjob = observed.cronjob
         if cronjob is None or not is_owned(cronjob, observed.pipeline):
@@ -86,14 +86,14 @@ class Observer:
         try:
             body = self._cluster.get(CRONJOBS, cronjob.namespace, cronjob.name)
         except ClusterError:
-            return False  # asked again soon; all else goes on
+            return False  # checked again soon
         active = ((body or {}).get("status") or {}).get("active") or []
         return {one.get("uid") for one in active} <= {job.uid for job in observed.jobs}
 
     def causes(self, pipeline: Pipeline, waits: Sequence[Waiting]) -> Mapping[str, Cause] | None:
-        """Return by run id what Events say of pods that do not start: one list for each. None if that is not known.
+        """Return, by run id, the causes in the Events of pods that do not start, with one list request per pod.
 
-        The API server may keep Events elsewhere, and an older Role lacks them: the wait is bounded all the same.
+        None if Events cannot be read: their etcd may be unreachable, and an older Role has no permission.
         """
         found: dict[str, Cause] = {}
         for wait in waits:
@@ -110,14 +110,14 @@ class Observer:
     def _gone(
         self, pipeline: Pipeline, missing: Sequence[str], now: datetime
     ) -> tuple[frozenset[str], datetime | None]:
-        """Return which of the Jobs are absent for the API server too, and when to ask again for the others.
+        """Return which of the Jobs are absent in the API server too, and when to check the others again.
 
-        The CronJob controller deletes the Job that it replaces before it creates the next one: with policy Replace
-        the next one has a moment to appear, since it tells a replaced run from a deleted one.
+        With policy Replace the CronJob controller deletes a Job before it creates the next one. A short grace period
+        lets the next Job appear, which distinguishes a replaced run from a deleted one.
         """
         key = PipelineKey(pipeline.namespace, pipeline.name)
         before = self._absent_since.pop(key, {})
-        since = {name: before.get(name, now) for name in missing}  # one that was seen again is forgotten
+        since = {name: before.get(name, now) for name in missing}  # a Job that appeared again is dropped
         grace = _REPLACE_GRACE if pipeline.spec.concurrency.policy == "Replace" else timedelta()
         if since:
             self._absent_since[key] = since
@@ -126,11 +126,11 @@ class Observer:
         return gone, now + grace if len(due) < len(since) else None
 
     def forget(self, key: PipelineKey) -> None:
-        """Drop what is remembered of a pipeline that is gone."""
+        """Drop the state of a deleted pipeline."""
         self._absent_since.pop(key, None)
 
     def _cronjob(self, namespace: str, name: str) -> CronJob | None:
-        """Return the CronJob; before one is created the API server says that there is none, also without our label."""
+        """Return the CronJob from the cache, else live: one without the operator's label is not in the cache."""
         cached = self._store.cronjob(namespace, name)
         if cached is not None:
             return cached
@@ -138,21 +138,21 @@ class Observer:
         return read_cronjob(body) if body is not None else None
 
     def _version(self, pipeline: Pipeline, settings: Settings) -> VersionFinding | None:
-        """Compare the server with the image of its runs, as far as both are known at this moment."""
+        """Compare the version of the server with the image of its runs; None if one of them is unknown."""
         server = pipeline.spec.server
         is_known = (server.version or settings.default_server_version) in settings.runner_images
         if self._versions is None or not is_known or pipeline.invalid or not settings.allows_server(server.host_port):
             return None
         access = ServerAccess(server.host_port.rstrip("/"), server.verification)
-        version = self._versions.of(access, (pipeline.namespace, pipeline.name))
+        version = self._versions.get(access, (pipeline.namespace, pipeline.name))
         if version is None:
             return None
         image = settings.runner_image(server.version)
-        return compared(server.host_port, version, image.version, sorted(settings.runner_images))
+        return compare_versions(server.host_port, version, image.version, sorted(settings.runner_images))
 
 
 def _of_jobs(pods: Iterable[Pod], job_uids: Collection[str], known_jobs: Collection[str]) -> list[Pod]:
-    """Return the pods of the pipeline's Jobs, and those that outlive a Job whose run is recorded."""
+    """Return the pods of the pipeline's Jobs, and those of deleted Jobs whose run is recorded."""
     return [
         pod for pod in pods if pod.owner is not None and (pod.owner.uid in job_uids or pod.owner.name in known_jobs)
     ]

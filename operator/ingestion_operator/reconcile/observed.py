@@ -1,4 +1,4 @@
-"""What one reconciliation knows and what came of its steps; data."""
+"""Input and intermediate results of a reconciliation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,59 +15,59 @@ from ingestion_operator.runs.versions import VersionFinding
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A pipeline with what belongs to it, by controller uid."""
+    """A pipeline with its children, by controller UID."""
 
     pipeline: Pipeline
     cronjob: CronJob | None
-    """The CronJob of the pipeline's name, whoever controls it."""
+    """The CronJob with the pipeline's name, with any controller."""
     jobs: Sequence[Job]
     pods: Sequence[Pod]
     remembered: Sequence[Run] = ()
-    """Runs that the status has no room for: unfinished, unreported, or with a Job."""
+    """Runs that do not fit into the status: unfinished, unreported, or with a Job."""
     deleted_pods: Sequence[Pod] = ()
-    """Pods deleted since the last reconciliation, in their last state: how they ended may be seen there alone."""
+    """Pods deleted since the last reconciliation, in their last state, which may be the only one with their end."""
     blocker: Rejected | None = None
-    """Why it is not known whether there is a CronJob: one that belongs to another controller must not be written."""
+    """Why the CronJob could not be read: one that belongs to another controller must not be written."""
     gone_jobs: frozenset[str] = frozenset()
-    """Jobs of unfinished runs that the API server itself says are absent."""
+    """Jobs of unfinished runs whose absence a live GET has confirmed."""
     requeue_at: datetime | None = None
-    """When it will be known whether a Job that is absent has been replaced."""
+    """When to check again whether an absent Job was replaced."""
     version: VersionFinding | None = None
-    """Whether the server and the runner's image fit; None when that is not known."""
+    """Whether the versions of the server and the runner's image match; None if unknown."""
 
     @property
     def known_runs(self) -> Sequence[Run]:
-        """The runs that were seen before."""
+        """The runs of earlier reconciliations."""
         return [*self.pipeline.status.runs, *self.remembered]
 
     @property
     def seen_pods(self) -> Sequence[Pod]:
-        """Pods that are there and those that were: what runs are judged by."""
+        """The existing and the recently deleted pods."""
         return [*self.deleted_pods, *self.pods]
 
 
 @dataclass(frozen=True, slots=True)
 class ActionFailure:
-    """An action that failed."""
+    """A failed action."""
 
-    what: str
-    """Object and verb phrase, such as `Job shop/nightly-1: admit it`."""
+    action: str
+    """Object and action, such as `Job shop/nightly-1: admit`."""
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class ChildrenResult:
-    """What the CronJob is now, and what keeps it or the pipeline's Secrets from being as desired."""
+class CronJobResult:
+    """The CronJob after its reconciliation, and what prevents the desired state."""
 
     cronjob: CronJob | None = None
-    """The pipeline's own CronJob; None where there is none."""
+    """The pipeline's own CronJob; None if there is none."""
     blocker: Rejected | None = None
     overridden: str | None = None
-    """What admission made of the operator's own apply; empty for nothing, None where nothing was applied."""
+    """Message about fields that admission changed; empty for no change, None if nothing was applied."""
     contested: str = ""
-    """Which field manager keeps changing the CronJob; empty where none does."""
+    """The field manager that keeps changing the CronJob; empty if none does."""
     failure: ActionFailure | None = None
-    """What could not be done now, though nothing forbids it: to be tried again."""
+    """A temporary failure, which is retried."""
     requeue_at: datetime | None = None
 
 
@@ -81,5 +81,5 @@ class EventRecord:
 
 
 def permission_missing(error: Forbidden) -> Rejected:
-    """Return what keeps a pipeline from being ready where the operator lacks a right."""
+    """Return the blocker of a pipeline for which the operator lacks a permission."""
     return Rejected("Forbidden", f"The operator lacks a permission: {error}", is_external=True)

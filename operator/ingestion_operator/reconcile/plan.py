@@ -1,7 +1,7 @@
-"""What a reconciliation does, from what it observed; pure functions.
+"""Decides what a reconciliation writes, from what it observed; pure functions.
 
-`make_plan` decides what is recorded and done at once. Its status is written before its actions: what they change or
-delete is recorded by then. `finish` decides what is left once actions and reports were tried.
+`make_plan` returns the status and the actions. The status is written before the actions are executed, so that it
+records what they change or delete. `finish` returns the status after actions and reports, and the deletions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.k8s.clock_change import clock_change
 from ingestion_operator.k8s.schedule import duration_seconds, next_boundary
-from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult, Observed
+from ingestion_operator.reconcile.observed import ActionFailure, CronJobResult, Observed
 from ingestion_operator.reconcile.status import pipeline_status, with_reports, with_results
 from ingestion_operator.reporting.results import ReportResult
-from ingestion_operator.runs import admission, pending, retention, stopping
+from ingestion_operator.runs import admission, job_retention, pending, stopping
 from ingestion_operator.runs.actions import DeleteJob, JobAction
 from ingestion_operator.runs.history import runs_of
 from ingestion_operator.runs.jobs import CronJob
-from ingestion_operator.runs.missed import judged_at
+from ingestion_operator.runs.missed import missed_at
 from ingestion_operator.runs.pod_start_failures import Cause
-from ingestion_operator.runs.pods import count_leftovers
-from ingestion_operator.runs.retry import disruptions, repetition
+from ingestion_operator.runs.pods import count_orphans
+from ingestion_operator.runs.retry import disruptions, oom_retry
 
 _KILL_CALLER: Final = f"the annotation {constants.ANNOTATION_KILL}"
 _JOB_GRACE: Final = timedelta(seconds=10)
@@ -33,17 +33,17 @@ _JOB_GRACE: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """A pipeline's runs as they are now, and those that wait for a pod to start."""
+    """A pipeline's current runs, and those that wait for a pod to start."""
 
     runs: Sequence[Run]
     waiting: Sequence[pending.Waiting]
 
     def unexplained(self, now: datetime) -> list[pending.Waiting]:
-        """Return what waits so long that its Events are worth reading: only they name the cause."""
+        """Return the runs that have waited so long that their Events should be read for the cause."""
         return [wait for wait in self.waiting if wait.events_of and wait.explain_at <= now]
 
     def explained(self, causes: Mapping[str, Cause] | None, known: Sequence[Run]) -> list[Run]:
-        """Return the runs with the causes that Events name, by run id; None: those that are `known` stay."""
+        """Return the runs with the `causes` from Events, by run id; with None the causes of the `known` runs stay."""
         if causes is None:
             return pending.with_known_causes(self.runs, known)
         waits = {wait.run_id: wait for wait in self.waiting}
@@ -52,18 +52,18 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is recorded, then done."""
+    """The status to write, then the actions to execute."""
 
     runs: Sequence[Run]
     status: PipelineStatus
     actions: Sequence[JobAction]
     requeue_at: datetime | None
-    """When to reconcile again though nothing happens; None for never."""
+    """When to reconcile again without an event; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What is recorded in the end, then deleted."""
+    """The status to write after actions and reports, then the Jobs to delete."""
 
     runs: Sequence[Run]
     status: PipelineStatus
@@ -71,51 +71,51 @@ class Finish:
 
 
 def current_runs(observed: Observed, settings: Settings, now: datetime) -> Runs:
-    """Return the runs from Jobs, pods and what was recorded before."""
+    """Return the runs from Jobs, pods and earlier records."""
     known, jobs, pods = observed.known_runs, observed.jobs, observed.seen_pods
     replaces = observed.pipeline.spec.concurrency.policy == "Replace"
     found = runs_of(jobs, pods, known, now, gone=observed.gone_jobs, replaces=replaces)
     runs = pending.with_waiting_since(found, known, jobs, pods, now)
-    return Runs(runs, pending.waiting(runs, jobs, pods, _duration(settings.start_timeout)))
+    return Runs(runs, pending.waiting_runs(runs, jobs, pods, _duration(settings.start_timeout)))
 
 
 def make_plan(
     observed: Observed,
-    children: ChildrenResult,
+    cronjob_result: CronJobResult,
     found: Runs,
     causes: Mapping[str, Cause] | None,
     settings: Settings,
     now: datetime,
 ) -> Plan:
-    """Return what to record and to do; `causes` are what Events say of runs that wait, by run id, if known."""
+    """Return the status and the actions; `causes` are from the Events of waiting runs, by run id, if known."""
     pipeline, jobs, pods = observed.pipeline, observed.jobs, observed.pods
     spec = pipeline.spec
     runs = found.explained(causes, observed.known_runs)
-    status = pipeline_status(observed, children, runs, now)
+    status = pipeline_status(observed, cronjob_result, runs, now)
     kills = [stopping.stop(job, _KILL_CALLER, now) for job in stopping.to_kill(pipeline.kill, jobs, now)]
     limits = admission.Limits(spec.concurrency.max_active_runs, replaces=spec.concurrency.policy == "Replace")
-    admitted = admission.decide(jobs, runs, limits, now, leftovers=count_leftovers(jobs, pods))
-    expired, expires_at = pending.expired(found.waiting, runs, settings.start_timeout, now)
-    lost, lost_at = pending.lost_too_long(runs, jobs, pods, settings.node_lost_timeout, now)
+    admitted = admission.decide(jobs, runs, limits, now, orphans=count_orphans(jobs, pods))
+    expired, expires_at = pending.terminate_overdue(found.waiting, runs, settings.start_timeout, now)
+    lost, lost_at = pending.terminate_lost(runs, jobs, pods, settings.node_lost_timeout, now)
     actions: list[JobAction] = [
         *(kill for kill in kills if kill is not None),
-        *repetition.decide(jobs, runs),
+        *oom_retry.decide(jobs, runs),
         *disruptions.decide(jobs, observed.seen_pods, runs, spec.retry.disruptions),
         *([] if pipeline.is_deleting else admitted.actions),
         *expired,
         *lost,
     ]
-    own = children.cronjob
+    own = cronjob_result.cronjob
     moments = [
-        children.requeue_at,
+        cronjob_result.requeue_at,
         observed.requeue_at,
         admitted.requeue_at,
         expires_at,
         lost_at,
-        judged_at(own, jobs, now) if own is not None else None,
-        _night(own, now),
+        missed_at(own, jobs, now) if own is not None else None,
+        _clock_change_night(own, now),
     ]
-    if children.blocker is None:
+    if cronjob_result.blocker is None:
         schedule = spec.schedule
         next_run = status.next_schedule_time
         moments.append(next_run + _JOB_GRACE if next_run is not None else None)
@@ -130,15 +130,15 @@ def finish(
     result: ReportResult,
     now: datetime,
 ) -> Finish:
-    """Return what to record once actions and reports were tried, and which Jobs are kept no longer."""
+    """Return the status after actions and reports, and the Jobs to delete."""
     pipeline = observed.pipeline
     runs = with_reports(plan.runs, result)
     status = with_results(pipeline, plan.status, runs, failures, result, now)
-    return Finish(runs, status, retention.expired(observed.jobs, runs, pipeline.spec.history))
+    return Finish(runs, status, job_retention.expired_jobs(observed.jobs, runs, pipeline.spec.history))
 
 
 def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:
-    """Return the first action for each Job: every one was decided from the same state, so a second would conflict."""
+    """Return the first action for each Job. All are decided from the same state, so a second one would conflict."""
     first: dict[str, JobAction] = {}
     for action in actions:
         first.setdefault(action.job.uid, action)
@@ -146,12 +146,12 @@ def one_per_job(actions: Sequence[JobAction]) -> list[JobAction]:
 
 
 def earliest(moments: Sequence[datetime | None]) -> datetime | None:
-    """Return the earliest moment, None where there is none."""
+    """Return the earliest time; None if there is none."""
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _night(cronjob: CronJob | None, now: datetime) -> datetime | None:
-    """Return when the night begins on which the clocks skip or double a run; None where it has begun, or none comes."""
+def _clock_change_night(cronjob: CronJob | None, now: datetime) -> datetime | None:
+    """Return when the night of the next clock change that skips or doubles a run starts; None if none is ahead."""
     change = clock_change(cronjob.schedule, cronjob.time_zone, now) if cronjob and not cronjob.is_suspended else None
     return change.night_begins if change is not None and change.night_begins > now else None
 

@@ -1,10 +1,9 @@
-"""Whether the Secrets that a pipeline names are there: one GET for a missing Secret, whoever names it.
+"""Checks that the Secrets of a pipeline exist, with one GET per Secret for all pipelines that name it.
 
-Secrets are never listed or watched. What was found is trusted until a pipeline's spec changes or a slow resync; what is
-missing is asked for again with back-off, once for all pipelines that wait for it; at once where a spec is new.
+Secrets are never listed or watched. A found Secret is checked again when a pipeline's spec changes or at the resync. A
+missing one is requested again with back-off, once for all pipelines that wait for it; immediately for a new spec.
 """
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,40 +14,39 @@ from ingestion_operator.api.pipeline import PipelineSpec
 from ingestion_operator.api.references import KeyReference
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.errors import Forbidden, Rejected
-from ingestion_operator.ports import SECRETS, Clock, ClusterApi
+from ingestion_operator.ports import SECRETS, Clock, ClusterReader
 from ingestion_operator.reconcile.status import condition
+from ingestion_operator.runtime.backoff import Backoff, spread
 
-_FIRST_PAUSE: Final = timedelta(seconds=5)
-_LAST_PAUSE: Final = timedelta(minutes=5)
-_REMEMBERED: Final = 20_000
-"""Secrets, of some hundred bytes each: names that follow from contents come with each deploy."""
+_RECHECK: Final = Backoff(first=5.0, last=300.0, jitter=0)
+_MAX_SECRETS: Final = 20_000
+"""Cached results, of some hundred bytes each. Deploys create Secrets with new names, which contain a content hash."""
 
 _FRESH: Final = timedelta(seconds=2)
-"""Pipelines that are reconciled at the same moment share an answer."""
+"""Pipelines that are reconciled at the same time share a response."""
 
 
 @dataclass(slots=True)
 class _Secret:
-    """What the last GET showed."""
+    """The result of the last GET."""
 
-    asked_at: datetime
+    requested_at: datetime
     resource_version: str = ""
     keys: frozenset[str] = frozenset()
     forbidden: str = ""
     failures: int = 0
-    """How many GETs in a row did not find what was asked for."""
+    """Consecutive GETs that did not find the Secret or its key."""
 
     @property
     def next_at(self) -> datetime:
-        """When it is worth asking again."""
-        doubled: timedelta = _FIRST_PAUSE * 2 ** min(max(0, self.failures - 1), 10)
-        return self.asked_at + min(_LAST_PAUSE, doubled)
+        """When the next GET is due."""
+        return self.requested_at + timedelta(seconds=_RECHECK.delay(max(1, self.failures)))
 
 
 class SecretChecks:
-    """May be shared by threads."""
+    """Checks Secrets. Thread-safe."""
 
-    def __init__(self, cluster: ClusterApi, clock: Clock) -> None:
+    def __init__(self, cluster: ClusterReader, clock: Clock) -> None:
         self._cluster = cluster
         self._clock = clock
         self._secrets: dict[tuple[str, str], _Secret] = {}
@@ -56,24 +54,24 @@ class SecretChecks:
         self._lock = Lock()
 
     def check(self, pipeline: Pipeline) -> tuple[Rejected, datetime] | None:
-        """Return why a run would wait for a Secret for ever, and when to check again; None if all are there.
+        """Return the blocker for a missing Secret, and when to check again; None if all Secrets exist.
 
-        Reasons: SecretNotFound, SecretKeyNotFound, SecretForbidden. Raises ClusterError.
+        The reason is SecretNotFound, SecretKeyNotFound or SecretForbidden. Raises ClusterError.
         """
         ready = condition(pipeline.status, "Ready")
         is_edited = ready is None or ready.observed_generation != pipeline.generation
         for field, reference in named_secrets(pipeline.spec):
             secret = self._get(pipeline.namespace, reference, is_urgent=is_edited)
             if (problem := _problem(pipeline.namespace, field, reference, secret)) is not None:
-                # Together, but not in the same instant: the first one asks, the others share the answer.
-                return problem, secret.next_at + timedelta(seconds=random.uniform(0, 1))  # noqa: S311  jitter
+                # Spread within a second: the first pipeline sends the GET, the others share its result.
+                return problem, secret.next_at + timedelta(seconds=spread(0, 1))
         return None
 
     def _get(self, namespace: str, reference: KeyReference, *, is_urgent: bool) -> _Secret:
-        """Return what the last GET showed, after another one if that is due, or if `is_urgent`: a person waits."""
+        """Return the result of the last GET, after another one if it is due, or `is_urgent`: a user waits."""
         key = namespace, reference.name
         with self._lock:
-            if len(self._locks) >= _REMEMBERED and key not in self._locks:
+            if len(self._locks) >= _MAX_SECRETS and key not in self._locks:
                 self._locks.clear()
                 self._secrets.clear()
             lock = self._locks.setdefault(key, Lock())
@@ -81,12 +79,12 @@ class SecretChecks:
             known, now = self._secrets.get(key), self._clock.now()
             if known is not None:
                 backs_off = reference.key not in known.keys and not is_urgent
-                if now < (known.next_at if backs_off else known.asked_at + _FRESH):
+                if now < (known.next_at if backs_off else known.requested_at + _FRESH):
                     return known
-            found = self._secrets[key] = self._ask(namespace, reference, known, now)
+            found = self._secrets[key] = self._fetch(namespace, reference, known, now)
             return found
 
-    def _ask(self, namespace: str, reference: KeyReference, known: _Secret | None, now: datetime) -> _Secret:
+    def _fetch(self, namespace: str, reference: KeyReference, known: _Secret | None, now: datetime) -> _Secret:
         failures = known.failures + 1 if known is not None else 1
         try:
             body = self._cluster.get(SECRETS, namespace, reference.name)
@@ -114,7 +112,7 @@ def _problem(namespace: str, field: str, reference: KeyReference, secret: _Secre
     if secret.forbidden:
         return Rejected(
             "SecretForbidden",
-            f"{field} names {name}, which the operator may not read: let an administrator add {namespace} to "
+            f"{field} names {name}, which the operator may not read: an administrator can add {namespace} to "
             f"watch.namespaces of the Helm chart, or bind a Role that may get Secrets there ({secret.forbidden})",
             is_external=True,
         )
@@ -125,7 +123,7 @@ def _problem(namespace: str, field: str, reference: KeyReference, secret: _Secre
             is_external=True,
         )
     if reference.key not in secret.keys:
-        # The keys that are there are not listed: a condition is read by everyone who may read pipelines.
+        # The existing keys are not listed: everyone who may read pipelines can read the condition.
         return Rejected(
             "SecretKeyNotFound",
             f"{field} names key {reference.key!r}, which {name} does not have: add it, or name another key",

@@ -1,7 +1,7 @@
-"""Writing a pipeline's status, and announcing what changed: Events, metrics, traces.
+"""Writes a pipeline's status and announces the changes as Events, metrics and traces.
 
-What is announced follows what observers saw last, not what was written last: where the answer to a write is lost, the
-next reconciliation finds the status as desired and announces the difference all the same.
+Changes are computed from the last announced status, not from the last written one: if the response to a write is lost,
+the next reconciliation finds the desired status and still announces the changes.
 """
 
 import logging
@@ -12,7 +12,7 @@ from ingestion_operator import constants
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.cache.store import Store
-from ingestion_operator.ports import PIPELINES, Clock, ClusterApi, StatusObserver
+from ingestion_operator.ports import PIPELINES, Clock, ClusterWriter, StatusObserver
 from ingestion_operator.reconcile.event_recorder import EventRecorder
 from ingestion_operator.reconcile.events import events
 from ingestion_operator.reporting.results import ReportBlocker
@@ -22,17 +22,17 @@ _logger = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """May be shared by threads, one for each pipeline at a time."""
+    """Writes and announces statuses. Thread-safe, with one thread per pipeline."""
 
     def __init__(
-        self, cluster: ClusterApi, store: Store, clock: Clock, observers: Sequence[StatusObserver] = ()
+        self, cluster: ClusterWriter, store: Store, clock: Clock, observers: Sequence[StatusObserver] = ()
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._recorder = EventRecorder(cluster, clock)
         self._observers = observers
         self._unannounced: dict[PipelineKey, PipelineStatus] = {}
-        """What observers saw last, where a write has not been confirmed since."""
+        """The last announced status of each pipeline whose later write is not confirmed."""
 
     def write(
         self,
@@ -43,32 +43,40 @@ class StatusWriter:
         jobs: Sequence[Job],
         blocker: ReportBlocker | None = None,
     ) -> Pipeline:
-        """Write the status if it changed, announce what changed, and return the pipeline as it is now.
+        """Write the status if it changed, announce the changes, and return the updated pipeline.
 
-        `known` and `runs` are all runs before and now: a status has room for fewer, and each is announced. Raises
-        ClusterError; a stale writer is refused with Conflict.
+        Args:
+            pipeline: The pipeline with its current status.
+            known: All runs before.
+            status: The status to write.
+            runs: All runs now. A status may have room for fewer, but changes of all are announced.
+            jobs: The Jobs of the pipeline.
+            blocker: The current blocker of reports.
+
+        Raises:
+            ClusterError: The write failed; Conflict if the pipeline has changed.
         """
         key = PipelineKey(pipeline.namespace, pipeline.name)
-        seen = self._unannounced.get(key) or pipeline.status.model_copy(update={"runs": list(known)})
+        announced = self._unannounced.get(key) or pipeline.status.model_copy(update={"runs": list(known)})
         if status != pipeline.status:
-            self._unannounced[key] = seen
+            self._unannounced[key] = announced
             body = self._cluster.apply(
                 PIPELINES, _body(pipeline, status), field_manager=constants.STATUS_FIELD_MANAGER, subresource="status"
             )
-            self._store.wrote(PIPELINES, body)
+            self._store.overlay_write(PIPELINES, body)
             pipeline = replace(pipeline, status=status, resource_version=body["metadata"]["resourceVersion"])
         now = status.model_copy(update={"runs": list(runs)})
-        self._recorder.record(pipeline, events(seen, now, blocker))
+        self._recorder.record(pipeline, events(announced, now, blocker))
         for observer in self._observers:
             try:
-                observer.on_reconciled(pipeline, seen, now, jobs)
-            except Exception:  # what only counts must not keep runs from being started and reported
-                _logger.exception("Pipeline %s/%s: a change was not counted", pipeline.namespace, pipeline.name)
+                observer.on_reconciled(pipeline, announced, now, jobs)
+            except Exception:  # metrics and traces must not prevent starts and reports of runs
+                _logger.exception("Pipeline %s/%s: an observer failed", pipeline.namespace, pipeline.name)
         self._unannounced.pop(key, None)
         return pipeline
 
     def forget(self, key: PipelineKey) -> None:
-        """Drop what is remembered of a pipeline that is gone."""
+        """Drop the state of a deleted pipeline."""
         self._unannounced.pop(key, None)
 
 

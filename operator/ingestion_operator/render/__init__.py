@@ -1,1 +1,1 @@
-"""From a pipeline to the Kubernetes objects that run it; pure functions."""
+"""Renders the Kubernetes objects of pipelines, automations and applications; pure functions."""

@@ -1,4 +1,4 @@
-"""The Job of one run and the CronJob that starts such Jobs on schedule."""
+"""The Job of one run, and the CronJob that starts such Jobs on schedule."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -6,18 +6,18 @@ from typing import Any, Final
 from ingestion_operator import constants
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.settings import Settings
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.k8s.diff import fingerprint
-from ingestion_operator.k8s.memory import limit_of, sizes_above
+from ingestion_operator.k8s.memory import memory_limit_of, memory_limits_above
 from ingestion_operator.k8s.schedule import Window, duration_seconds, normalise_cron, window, zone
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.render.pod import labels, pod_template
 
 _ON_DEMAND_SCHEDULE: Final = "0 0 1 1 *"
-"""What stands in the CronJob of a pipeline without schedule; it is suspended for ever."""
+"""The schedule in the CronJob of a pipeline without one, which is always suspended."""
 
 
 def owner_reference(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the reference that lets garbage collection remove a child with its pipeline."""
+    """Return the owner reference with which garbage collection deletes a child with its pipeline."""
     return {
         "apiVersion": constants.API_VERSION,
         "kind": constants.KIND,
@@ -28,30 +28,32 @@ def owner_reference(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def job_template(pipeline: Pipeline, settings: Settings, *, grows: bool = True) -> dict[str, Any]:
-    """Return labels, annotations and spec of a run's Job; `grows` is whether it may be repeated with more memory.
+def job_template(pipeline: Pipeline, settings: Settings, *, retries_on_oom: bool = True) -> dict[str, Any]:
+    """Return labels, annotations and spec of a run's Job; `retries_on_oom` allows retries with more memory.
 
     Raises Rejected as `pod_template` does.
     """
     template = pod_template(pipeline, settings)
     annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
-    sizes = _sizes(pipeline, template) if grows else []
-    if sizes:
-        annotations[constants.ANNOTATION_MEMORY_LIMITS] = ",".join(sizes)
+    limits = _memory_limits(pipeline, template) if retries_on_oom else []
+    if limits:
+        annotations[constants.ANNOTATION_MEMORY_LIMITS] = ",".join(limits)
     return {
         "metadata": {"labels": labels(pipeline), "annotations": annotations},
-        "spec": _job_spec(pipeline, template, pipeline.spec.retry.limit + len(sizes)),
+        "spec": _job_spec(pipeline, template, pipeline.spec.retry.limit + len(limits)),
     }
 
 
-def _sizes(pipeline: Pipeline, template: dict[str, Any]) -> list[str]:
-    wish = pipeline.spec.retry.on_out_of_memory
-    return sizes_above(limit_of(template["spec"]), wish.memory_factor, wish.max_memory) if wish else []
+def _memory_limits(pipeline: Pipeline, template: dict[str, Any]) -> list[str]:
+    retry = pipeline.spec.retry.on_out_of_memory
+    return (
+        memory_limits_above(memory_limit_of(template["spec"]), retry.memory_factor, retry.max_memory) if retry else []
+    )
 
 
 def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) -> dict[str, Any]:
     return {
-        # Kubernetes' defaults, said so that another client's value does not stay.
+        # Kubernetes' defaults, set to overwrite the values of other clients.
         "completions": 1,
         "parallelism": 1,
         "backoffLimit": backoff_limit,
@@ -59,7 +61,7 @@ def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) 
         "podFailurePolicy": {
             "rules": [
                 {
-                    # No repetition mends a wrong configuration or a closed window.
+                    # No retry fixes an invalid configuration or a closed window.
                     "action": "FailJob",
                     "onExitCodes": {
                         "containerName": constants.RUNNER_CONTAINER,
@@ -68,7 +70,7 @@ def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) 
                     },
                 },
                 {
-                    # A drained node or a preemption is not a failure of the run; spec.retry.disruptions bounds them.
+                    # A drained node or a preemption is not a failure of the run; spec.retry.disruptions limits them.
                     "action": "Ignore",
                     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
                 },
@@ -78,17 +80,17 @@ def _job_spec(pipeline: Pipeline, template: dict[str, Any], backoff_limit: int) 
     }
 
 
-def _kept_by_kubernetes(limit: int) -> int:
+def _history_limit(limit: int) -> int:
     """Return the history limit of the CronJob.
 
-    With 0 its controller would delete a Job in the moment of its end, before that is recorded and reported: one stays
-    there, and `runs.retention` deletes it.
+    With 0 the CronJob controller would delete a Job immediately at its end, before the end is recorded and reported. So
+    it keeps one Job, which `runs.job_retention` deletes.
     """
     return max(1, limit)
 
 
 def is_paused(pipeline: Pipeline, now: datetime) -> bool:
-    """Return whether nothing may fire: without a schedule, suspended, before startDate or after endDate."""
+    """Return whether no run may start: without a schedule, suspended, before startDate or after endDate."""
     schedule = pipeline.spec.schedule
     return (
         schedule is None
@@ -100,10 +102,11 @@ def is_paused(pipeline: Pipeline, now: datetime) -> bool:
 def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, Any]:
     """Return the CronJob of a pipeline, for server-side apply.
 
-    A pipeline without schedule, paused or outside its dates has a suspended one, so that
+    It is suspended for a pipeline that has no schedule, is paused or is outside its dates, so that
     `kubectl create job --from=cronjob/…` works for every pipeline.
 
-    Raises Rejected as `job_template` does, and for a schedule or time zone that Kubernetes would not take.
+    Raises:
+        Rejected: See `job_template`; or Kubernetes does not support the schedule or time zone.
     """
     spec, schedule = pipeline.spec, pipeline.spec.schedule
     annotations = {constants.ANNOTATION_PIPELINE_NAME: pipeline.name}
@@ -127,8 +130,8 @@ def cronjob(pipeline: Pipeline, settings: Settings, now: datetime) -> dict[str, 
             "timeZone": time_zone,
             "suspend": is_paused(pipeline, now),
             "concurrencyPolicy": spec.concurrency.policy,
-            "successfulJobsHistoryLimit": _kept_by_kubernetes(spec.history.successful),
-            "failedJobsHistoryLimit": _kept_by_kubernetes(spec.history.failed),
+            "successfulJobsHistoryLimit": _history_limit(spec.history.successful),
+            "failedJobsHistoryLimit": _history_limit(spec.history.failed),
             "jobTemplate": job_template(pipeline, settings),
         },
     }

@@ -1,4 +1,4 @@
-"""The Job of a run that was started on demand."""
+"""The Job of a requested run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +11,21 @@ from ingestion_operator.render.cronjob import job_template, owner_reference
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is particular to one run."""
+    """The parameters of one run."""
 
     job: str
     run_id: str
     requested_at: str
     queue_name: str | None = None
-    """The queue of Kueue that admits the run; None: the operator does."""
+    """The queue of Kueue that admits the run; None: the operator admits it."""
     is_held: bool = False
-    """Whether something is still to be written before the run may start."""
+    """Whether another write is needed before the run may start."""
 
 
 def run_job(pipeline: Pipeline, settings: Settings, request: RunRequest) -> dict[str, Any]:
-    """Return the Job, suspended: it waits until it is admitted. Raises Rejected as `job_template` does."""
-    # What Kueue has admitted may not be suspended by others, nor get more than the quota that it has reserved.
-    rendered = job_template(pipeline, settings, grows=request.queue_name is None)
+    """Return the Job, suspended until its admission. Raises Rejected as `job_template` does."""
+    # Only Kueue may suspend a Job that it has admitted, and the Job must not exceed the reserved quota.
+    rendered = job_template(pipeline, settings, retries_on_oom=request.queue_name is None)
     metadata, spec = rendered["metadata"], rendered["spec"]
     template = spec["template"]
     annotations = template["metadata"]["annotations"] | {constants.ANNOTATION_RUN_ID: request.run_id}

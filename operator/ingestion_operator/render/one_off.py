@@ -1,4 +1,4 @@
-"""The Job of something that OpenMetadata asks for once and that no pipeline stands for: a connection test, an app."""
+"""The Job of an automation or application, which runs once and has no pipeline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.render.runner_pod import Content, SecretFile, runner_pod
 
 _KEPT_SECONDS: Final = 600
-"""How long an ended Job, its pod and its Secret stay for inspection."""
+"""How long an ended Job, its pod and its Secret are kept for inspection."""
 
 
 @dataclass(frozen=True)
 class OneOff:
-    """What is to be run."""
+    """An automation or application to run."""
 
     kind: Literal["automation", "application"]
     job: str
     run_id: str
     entity_name: str
-    """What OpenMetadata calls it, any Unicode."""
+    """Its name in OpenMetadata, any Unicode text."""
 
     run_input: str
     files: Sequence[SecretFile]
@@ -29,11 +29,11 @@ class OneOff:
     pipeline_type: PipelineType | None = None
     service_type: ServiceType | None = None
     service_name: str | None = None
-    """Which pod template layers apply."""
+    """With the two fields before: selects the pod template layers."""
 
 
 def one_off_job(one_off: OneOff, namespace: str, settings: Settings) -> dict[str, Any]:
-    """Return the Job, which starts at once and is not repeated. Raises Rejected as `runner_pod` does."""
+    """Return the Job, which starts immediately and has no retries. Raises Rejected as `runner_pod` does."""
     labels = {constants.LABEL_MANAGED_BY: constants.MANAGED_BY, constants.LABEL_ONE_OFF: one_off.kind}
     name = {constants.ANNOTATION_ENTITY_NAME: one_off.entity_name}
     content = Content(

@@ -26,11 +26,11 @@ RUNNABLE_PIPELINE_TYPES: Final[Mapping[PipelineType, tuple[ServiceType, ...]]] =
     "dbt": _DATABASE,
     "application": get_args(ServiceType),
 }
-"""Types that the runner has a workflow template for, each with the services that OpenMetadata has it for."""
+"""The pipeline types for which the runner has a template, each with its service types in OpenMetadata."""
 
 _WITHOUT_CODE: Final[Mapping[PipelineType, str]] = {
     "elasticSearchReindex": (
-        "openmetadata-ingestion has no source for it any more. Run the application SearchIndexingApplication in "
+        "openmetadata-ingestion no longer has a source for it. Run the application SearchIndexingApplication in "
         "OpenMetadata (Settings > Applications > Search Indexing) instead"
     ),
     "dataInsight": (
@@ -42,11 +42,11 @@ _WITHOUT_CODE: Final[Mapping[PipelineType, str]] = {
         "(Settings > Access Control) instead"
     ),
 }
-"""Types that OpenMetadata has a name for and nothing to run: why, and what to use."""
+"""Pipeline types without code to run: the reason, and the replacement."""
 
 
 def labels(pipeline: Pipeline) -> dict[str, str]:
-    """Return the labels of every object that belongs to a pipeline."""
+    """Return the labels of all objects of a pipeline."""
     return {
         constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
         constants.LABEL_PIPELINE: pipeline.cronjob_name,
@@ -57,8 +57,9 @@ def labels(pipeline: Pipeline) -> dict[str, str]:
 def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     """Return the pod template of a pipeline's runs.
 
-    Raises Rejected for what no pod can be made of: a pipeline type without code, or for another kind of service, an
-    unknown server version, a server or a service account that the settings do not allow, an input too large.
+    Raises:
+        Rejected: The pipeline type has no code or does not fit the service type, the server version is unknown, the
+            settings do not allow the server or the service account, or the run input is too large.
     """
     spec = pipeline.spec
     _check_pipeline_type(spec.pipeline_type, spec.service.type)
@@ -74,7 +75,7 @@ def pod_template(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
     template = runner_pod(content, [*layers, spec.pod_template.as_dict()], image, settings)
     seconds = duration_seconds(spec.timeout) if spec.timeout is not None else settings.default_timeout_seconds
     if seconds is not None:
-        # On the pod, not on the Job: the timeout is that of one attempt.
+        # On the pod and not on the Job: it is the time limit of one attempt.
         template["spec"]["activeDeadlineSeconds"] = seconds
     return template
 

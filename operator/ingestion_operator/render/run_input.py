@@ -1,19 +1,19 @@
-"""The input of the runner: the non-secret part of a run, as one JSON document."""
+"""The run input: the non-secret part of a run's configuration, as a JSON document for the runner."""
 
 import json
 from typing import Any, Final
 
 from ingestion_operator.api.resource import Pipeline
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.constants import RUN_INPUT_LIMIT_BYTES
 from ingestion_operator.errors import Rejected
+from ingestion_operator.k8s.timestamps import format_timestamp
 
 RUN_INPUT_VERSION: Final = 1
-"""Version of the document's shape, which the runner checks."""
+"""Version of the format of the document."""
 
 
 def run_input(pipeline: Pipeline) -> str:
-    """Return the document. Raises Rejected (SourceConfigTooLarge) when it does not fit into an annotation."""
+    """Return the document. Raises Rejected (SourceConfigTooLarge) if it does not fit into an annotation."""
     spec = pipeline.spec
     schedule = spec.schedule
     document: dict[str, Any] = {
@@ -45,7 +45,7 @@ def run_input(pipeline: Pipeline) -> str:
 
 
 def _without_none(document: dict[str, Any]) -> dict[str, Any]:
-    """Drop absent values of the first two levels; sourceConfig itself may hold nulls that mean something."""
+    """Remove nulls from the document and its server. In sourceConfig nulls may have a meaning."""
     return {
         key: {k: v for k, v in value.items() if v is not None} if key == "server" else value
         for key, value in document.items()

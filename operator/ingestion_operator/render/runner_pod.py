@@ -1,4 +1,4 @@
-"""The runner's pod, whatever it runs: no rights, read-only root, secrets as files, its input as an annotation."""
+"""The runner's pod: no permissions, read-only root file system, Secrets as files, the run input as an annotation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from ingestion_operator import constants
 from ingestion_operator.api.references import KeyReference
 from ingestion_operator.api.settings import RunnerImage, ScratchSettings, Settings
 from ingestion_operator.errors import Rejected
-from ingestion_operator.k8s.diff import parse_quantity
+from ingestion_operator.k8s.quantities import parse_quantity
 from ingestion_operator.render.layers import merge_layers
 
 _TERMINATION_GRACE_SECONDS: Final = 30
-"""Time for the runner to end the workflow and to report that it was interrupted."""
+"""Time in which the runner stops the workflow and reports the interruption."""
 
 SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 DO_NOT_DISRUPT: Final = "karpenter.sh/do-not-disrupt"
 _KEEPS_NODE: Final = {SAFE_TO_EVICT: "false", DO_NOT_DISRUPT: "true"}
-"""An interrupted run starts from the beginning, so autoscalers do not remove its node to save cost. A layer that sets
-one of them to an empty text removes it."""
+"""An interrupted run starts from the beginning, so autoscalers must not remove its node to save cost. A layer removes
+an annotation by setting it to an empty text."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SecretFile:
 
 @dataclass(frozen=True)
 class Content:
-    """What the runner gets: the run input, and Secrets as files; and the pod's labels and annotations."""
+    """The run input, the Secrets as files, and the labels and annotations of a pod."""
 
     run_input: str
     files: Sequence[SecretFile]
@@ -43,10 +43,11 @@ class Content:
 def runner_pod(
     content: Content, layers: Sequence[dict[str, Any]], image: RunnerImage, settings: Settings
 ) -> dict[str, Any]:
-    """Return the pod template; `layers` are laid over the built-in one, weakest first.
+    """Return the pod template; `layers` are merged over the built-in layer, weakest first.
 
-    Raises Rejected: ServiceAccountNotAllowed for a service account that the settings do not allow,
-    SidecarWithoutImage for a sidecar that no layer gives an image.
+    Raises:
+        Rejected: ServiceAccountNotAllowed: the settings do not allow the service account. SidecarWithoutImage: no layer
+            sets the image of a sidecar.
     """
     merged = merge_layers([_built_in_layer(settings.scratch), *layers])
     pod, metadata = merged.get("spec", {}), merged.get("metadata", {})
@@ -85,7 +86,7 @@ def runner_pod(
 
 
 def _built_in_layer(scratch: ScratchSettings) -> dict[str, Any]:
-    # Importing openmetadata-ingestion alone takes 265-270 MB; 2,000 tables took 430 MB.
+    # The import of openmetadata-ingestion takes 265-270 MB; a run over 2,000 tables took 430 MB.
     requests = {"cpu": "250m", "memory": "512Mi", "ephemeral-storage": scratch.request}
     return {
         "metadata": {"annotations": _KEEPS_NODE},
@@ -94,7 +95,7 @@ def _built_in_layer(scratch: ScratchSettings) -> dict[str, Any]:
 
 
 def _without_own(entries: dict[str, str]) -> dict[str, str]:
-    """Drop keys of this program's own: a run id in a template would make all runs one."""
+    """Remove the operator's own keys: all runs of a template with a run id would be one run."""
     return {key: value for key, value in entries.items() if not key.startswith(f"{constants.GROUP}/")}
 
 
@@ -139,12 +140,12 @@ def _sidecar(sidecar: dict[str, Any]) -> dict[str, Any]:
             f"the sidecar {sidecar['name']!r} has no image in any layer: set image in spec.podTemplate.sidecars, "
             "or in a layer of the settings",
         )
-    # An init container that is always restarted is a sidecar: a Job does not wait for it.
+    # An init container with restartPolicy Always is a sidecar: a Job does not wait for its end.
     return {"imagePullPolicy": "IfNotPresent", **sidecar, "restartPolicy": "Always", "securityContext": _restricted()}
 
 
 def _restricted() -> dict[str, Any]:
-    """Return what the restricted Pod Security Standard asks of a container, and a root that cannot be written."""
+    """Return the security context of the restricted Pod Security Standard, with a read-only root file system."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -159,7 +160,7 @@ def _downward(name: str, path: str) -> dict[str, Any]:
 def _volumes(
     files: Sequence[SecretFile], scratch: ScratchSettings
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the volumes that every run has and those its Secrets need, and where they are mounted."""
+    """Return the volumes of every run and of its Secrets, and their mounts."""
     path = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{constants.ANNOTATION_RUN_INPUT}']"}
     volumes: list[dict[str, Any]] = [
         {"name": "pipeline", "downwardAPI": {"items": [{"path": "pipeline.json", "fieldRef": path}]}},

@@ -1,1 +1,1 @@
-"""Reporting the ends of runs to OpenMetadata where nothing in their pods could."""
+"""Reports of ended runs to OpenMetadata, for runs whose pods could not report."""

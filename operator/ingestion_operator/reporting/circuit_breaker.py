@@ -1,11 +1,10 @@
 """Circuit breakers: which pipelines may call a server now, and which are enqueued once it may be called again.
 
-While a server fails, one caller at a time tries it, after pauses that grow; all others are refused at once and
-remembered. So neither workers nor the API server pay for its absence, however many pipelines wait. Once it has
-answered they are enqueued a few at a time, which spares a server that has just come back.
+While a server fails, one caller at a time tries it, with back-off; all others are refused immediately and remembered.
+So an unreachable server costs neither workers nor API requests, however many pipelines wait. After a successful call
+the waiting pipelines are enqueued a few at a time, to spare a server that has just recovered.
 """
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ from threading import Lock
 from typing import Final
 
 from ingestion_operator.reporting.results import ReportBlocker
+from ingestion_operator.runtime.backoff import Backoff
 
-FIRST_PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 60.0
-MOST_CALLERS: Final = 4
-"""Of one server at a time, so that a slow one leaves workers to the others."""
+RETRY: Final = Backoff(first=1.0, last=60.0)
+MAX_CALLERS: Final = 4
+"""Concurrent callers of one server, so that a slow server leaves workers to the others."""
 
 Caller = tuple[str, str]
 """Namespace and name of a pipeline."""
@@ -25,7 +24,7 @@ Caller = tuple[str, str]
 
 @dataclass(frozen=True)
 class Refused:
-    """No call may be made now: the server fails (the blocker), or has enough callers (None)."""
+    """No call may be made now: the server fails (`blocker`), or has enough callers (None)."""
 
     blocker: ReportBlocker | None
 
@@ -33,32 +32,32 @@ class Refused:
 @dataclass
 class _Breaker:
     failures: int = 0
-    """In a row; 0 while the server is well."""
-    shut_until: float = 0.0
+    """Consecutive failures; 0 while the server works."""
+    open_until: float = 0.0
     callers: int = 0
     blocker: ReportBlocker | None = None
     waiting: dict[Caller, float] = field(default_factory=dict)
-    """Since they came, oldest first: not to be woken before."""
-    strikes: dict[Caller, int] = field(default_factory=dict)
-    """Failures in a row of one caller: one that fails alone must not be tried at every turn."""
+    """The waiting callers, oldest first, each with the monotonic time before which it is not enqueued."""
+    caller_failures: dict[Caller, int] = field(default_factory=dict)
+    """Consecutive failures by caller: one that fails alone must not be retried each time."""
 
     def free(self, now: float) -> int:
-        most = 1 if self.failures else MOST_CALLERS
-        return 0 if now < self.shut_until else most - self.callers
+        limit = 1 if self.failures else MAX_CALLERS
+        return 0 if now < self.open_until else limit - self.callers
 
 
 class Breakers:
-    """A breaker for each server, and one for each token at a server. May be shared by threads."""
+    """A breaker for each server and for each token of a server. Thread-safe."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = Lock()
         self._breakers: dict[str, _Breaker] = {}
 
-    def enter(self, names: tuple[str, ...], caller: Caller) -> Refused | None:
-        """Admit a caller to all that are named, or to none; one that is admitted must `leave` them.
+    def acquire(self, names: tuple[str, ...], caller: Caller) -> Refused | None:
+        """Admit a caller to all named breakers, or to none; an admitted caller must `release` them.
 
-        One that is refused is named by `due` later.
+        `due` returns a refused caller later.
         """
         with self._lock:
             now = self._monotonic()
@@ -72,42 +71,37 @@ class Breakers:
                 breaker.callers += 1
             return None
 
-    def leave(self, verdicts: Mapping[str, ReportBlocker | bool], caller: Caller) -> None:
-        """Say for each that was entered how it went: True for well, False for unknown, or what was in the way."""
+    def release(self, outcomes: Mapping[str, ReportBlocker | bool], caller: Caller) -> None:
+        """Release the acquired breakers, each with its outcome: True for success, False for unknown, or the blocker."""
         with self._lock:
-            for name, verdict in verdicts.items():
+            for name, outcome in outcomes.items():
                 breaker = self._breakers[name]
                 breaker.callers -= 1
-                if isinstance(verdict, ReportBlocker):
-                    self._fail(breaker, verdict, caller)
-                elif verdict:
-                    breaker.failures, breaker.shut_until, breaker.blocker = 0, 0.0, None
-                    breaker.strikes.pop(caller, None)
+                if isinstance(outcome, ReportBlocker):
+                    self._fail(breaker, outcome, caller)
+                elif outcome:
+                    breaker.failures, breaker.open_until, breaker.blocker = 0, 0.0, None
+                    breaker.caller_failures.pop(caller, None)
 
     def due(self) -> list[Caller]:
-        """Return whom to wake now; each is named once, unless it is refused again."""
-        woken: list[Caller] = []
+        """Return the callers to enqueue now; each is returned once, unless it is refused again."""
+        due: list[Caller] = []
         with self._lock:
             now = self._monotonic()
             for breaker in self._breakers.values():
                 ready = [caller for caller, moment in breaker.waiting.items() if moment <= now]
                 for caller in ready[: max(0, breaker.free(now))]:
                     del breaker.waiting[caller]
-                    woken.append(caller)
-        return woken
+                    due.append(caller)
+        return due
 
     def _fail(self, breaker: _Breaker, blocker: ReportBlocker, caller: Caller) -> None:
         now = self._monotonic()
-        strikes = breaker.strikes[caller] = breaker.strikes.get(caller, 0) + 1
-        breaker.waiting[caller] = now + _pause(strikes)
-        if now < breaker.shut_until:
-            return  # called before another one failed: the same fault must not count twice
+        failures = breaker.caller_failures[caller] = breaker.caller_failures.get(caller, 0) + 1
+        breaker.waiting[caller] = now + RETRY.delay(failures)
+        if now < breaker.open_until:
+            return  # this call started before another one failed: the same fault must not count twice
         breaker.failures += 1
-        breaker.shut_until = now + _pause(breaker.failures)
-        # What a person has to do changes as they do it; other words of a server that is away are no change.
+        breaker.open_until = now + RETRY.delay(breaker.failures)
+        # A blocker that needs action changes as the user acts; different errors of an unreachable server do not matter.
         breaker.blocker = blocker if blocker.needs_action else breaker.blocker or blocker
-
-
-def _pause(failures: int) -> float:
-    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  jitter

@@ -1,8 +1,8 @@
-"""Reporting to OpenMetadata how runs ended that nothing in their pods could report.
+"""Reports of ended runs to OpenMetadata, for runs whose pods could not report.
 
-That a report is due stands in the pipeline's status, written together with the end of the run; so neither an absent
-server nor a restart loses it, and making it twice changes nothing. A report follows the run's own server and name, as
-its Job was rendered, not today's spec.
+The pipeline's status records that a report is due, written together with the end of the run. So neither an unreachable
+server nor a restart loses a report, and a repeated report changes nothing. A report uses the server and name with which
+the run's Job was rendered, not the current spec.
 """
 
 import base64
@@ -18,37 +18,37 @@ from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.settings import Settings
 from ingestion_operator.api.status import Report, Run, RunTarget
 from ingestion_operator.errors import ClusterError, Forbidden, Invalid, NotFound, Rejected
-from ingestion_operator.ports import SECRETS, Clock, ClusterApi, LogTails, ServerAccess, StatusSink
+from ingestion_operator.ports import SECRETS, Clock, ClusterReader, LogTails, ServerAccess, StatusSink
 from ingestion_operator.reporting.circuit_breaker import Breakers, Caller
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
 from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.report import closed_row, is_due, needs_log
-from ingestion_operator.runtime.json_logging import about
+from ingestion_operator.runtime.json_logging import log_context
 
 _logger = logging.getLogger(__name__)
 
 _PIPELINE_SECONDS: Final = 10
-"""How long one pipeline may keep its worker; what is left is done in the next reconciliation."""
+"""How long the reports of one pipeline may use a worker; the next reconciliation sends the rest."""
 
 _POD_PAUSE: Final = timedelta(seconds=5)
 _POD_LIMIT: Final = timedelta(minutes=10)
-"""How long a pod may outlive its run: more than its grace period and a wrong clock; it is on a lost node then."""
+"""How long a pod may outlive its run, including its grace period and clock skew. Later, its node is lost."""
 
 
 class _Fenced(Exception):
-    """This replica may not write at the moment."""
+    """This replica must not write now."""
 
 
-class _TokenUnread(Exception):
-    """The API server did not answer a request for the token's Secret."""
+class _TokenUnavailable(Exception):
+    """The request for the token's Secret failed."""
 
 
 class Reporter:
-    """Makes the reports that a pipeline owes. May be shared by threads, one for each pipeline at a time."""
+    """Sends the due reports of a pipeline. Thread-safe, with one thread per pipeline."""
 
     def __init__(
         self,
-        cluster: ClusterApi,
+        cluster: ClusterReader,
         sink: StatusSink,
         settings: Callable[[], Settings],
         clock: Clock,
@@ -57,7 +57,7 @@ class Reporter:
         *,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        """While `may_write` returns False nothing is sent: another replica may lead."""
+        """Create a reporter. While `may_write` returns False nothing is sent: another replica may lead."""
         self._cluster = cluster
         self._sink = sink
         self._settings = settings
@@ -67,15 +67,19 @@ class Reporter:
         self._may_write = may_write
 
     def due(self) -> list[Caller]:
-        """Return the pipelines (namespace, name) to reconcile now, since their server may be called again."""
+        """Return the pipelines (namespace, name) whose server may be called again."""
         return self._breakers.due()
 
     def report(self, pipeline: Pipeline, runs: Sequence[Run], live_pods: Collection[str]) -> ReportResult:
-        """Make the reports that are due: read the server's row, decide, write it if it is the operator's to write.
+        """Send the due reports: read each run's row from the server and write it if the operator must close it.
 
-        `runs` must be in the pipeline's status already. A run with a pod among `live_pods` is left for later: while a
-        process in it may still write the row, two could write at once. Raises nothing of OpenMetadata's or the API
-        server's: what fails is the blocker of the result.
+        Never raises ClusterError: a failure becomes the blocker of the result.
+
+        Args:
+            pipeline: The pipeline.
+            runs: Its runs, which must be in the pipeline's status already.
+            live_pods: Names of pods that are not finished. The report of a run with such a pod is deferred, since a
+                process in the pod may still write the row.
         """
         now = self._clock.now()
         due = [run for run in runs if run.is_unreported]
@@ -84,24 +88,24 @@ class Reporter:
         by_target: dict[RunTarget, list[Run]] = {}
         for run in ready:
             by_target.setdefault(run.target or _target_of(pipeline), []).append(run)
-        for target, owed in by_target.items():
-            result = _merged(result, self._report_to(pipeline, target, owed))
+        for target, unreported in by_target.items():
+            result = _merged(result, self._report_to(pipeline, target, unreported))
         return result
 
     def _report_to(self, pipeline: Pipeline, target: RunTarget, runs: Sequence[Run]) -> ReportResult:
         now = self._clock.now()
         if not self._settings().allows_server(target.host_port):
-            return ReportResult(blocker=_not_allowed(target))  # other settings enqueue every pipeline
+            return ReportResult(blocker=_not_allowed(target))  # a change of the settings enqueues every pipeline
         server = target.host_port.rstrip("/")
         credential = f"{server} {_token_name(pipeline.namespace, target.token_secret_ref)}"
         caller = pipeline.namespace, pipeline.name
-        if (refused := self._breakers.enter((server, credential), caller)) is not None:
+        if (refused := self._breakers.acquire((server, credential), caller)) is not None:
             return ReportResult(blocker=refused.blocker)
-        verdicts: dict[str, ReportBlocker | bool] = {server: False, credential: False}
+        outcomes: dict[str, ReportBlocker | bool] = {server: False, credential: False}
         result = ReportResult()
         reports: dict[str, Report] = {}
         try:
-            # Within the breakers: a Secret that is missing is asked for once, whoever needs it.
+            # Within the breakers: a missing Secret is requested once for all pipelines that need it.
             token = self._token(pipeline.namespace, target.token_secret_ref)
             access = ServerAccess(server, target.verify_ssl, token)
             limit = now + timedelta(seconds=_PIPELINE_SECONDS)
@@ -109,25 +113,25 @@ class Reporter:
                 if reports and self._clock.now() > limit:
                     result = ReportResult(requeue_at=self._clock.now())
                     break
-                with about(run=run.id):
+                with log_context(run=run.id):
                     reports[run.id] = self._deliver(pipeline, run, target, access)
-            verdicts = {server: True, credential: True}
+            outcomes = {server: True, credential: True}
         except _Fenced:
             result = ReportResult(requeue_at=now + _POD_PAUSE)
-        except _TokenUnread as error:
-            _logger.warning("Pipeline %s/%s: reports wait: %s", pipeline.namespace, pipeline.name, error)
+        except _TokenUnavailable as error:
+            _logger.warning("Pipeline %s/%s: reports are deferred: %s", pipeline.namespace, pipeline.name, error)
             result = ReportResult(requeue_at=now + _POD_PAUSE)
         except Rejected as error:
             blocker = ReportBlocker(error.message, needs_action=True)
-            verdicts, result = {server: False, credential: blocker}, ReportResult(blocker=blocker)
+            outcomes, result = {server: False, credential: blocker}, ReportResult(blocker=blocker)
         except Forbidden as error:
             blocker = _token_refused(pipeline.namespace, target, error)
-            verdicts, result = {server: True, credential: blocker}, ReportResult(blocker=blocker)
+            outcomes, result = {server: True, credential: blocker}, ReportResult(blocker=blocker)
         except ClusterError:
             blocker = _unreachable(server)
-            verdicts, result = {server: blocker, credential: False}, ReportResult(blocker=blocker)
+            outcomes, result = {server: blocker, credential: False}, ReportResult(blocker=blocker)
         finally:
-            self._breakers.leave(verdicts, caller)
+            self._breakers.release(outcomes, caller)
         return replace(result, reports=reports)
 
     def _deliver(self, pipeline: Pipeline, run: Run, target: RunTarget, access: ServerAccess) -> Report:
@@ -142,7 +146,7 @@ class Reporter:
                 self._sink.write(access, name, closed_row(run, row, server_version=version, log_tail=tail))
         except (NotFound, Invalid) as error:
             _logger.warning(
-                "Pipeline %s/%s: OpenMetadata refuses the end of run %s permanently: %s",
+                "Pipeline %s/%s: OpenMetadata permanently refuses the report of run %s: %s",
                 pipeline.namespace,
                 pipeline.name,
                 run.id,
@@ -150,7 +154,9 @@ class Reporter:
             )
             return "Refused"
         except ClusterError as error:
-            _logger.warning("Pipeline %s/%s: a report has to wait: %s", pipeline.namespace, pipeline.name, error)
+            _logger.warning(
+                "Pipeline %s/%s: a report failed and is retried: %s", pipeline.namespace, pipeline.name, error
+            )
             raise
         return "Done"
 
@@ -159,7 +165,7 @@ class Reporter:
             raise _Fenced
 
     def _token(self, namespace: str, reference: KeyReference | None) -> str | None:
-        """Return the bot's token. Raises Rejected for what a person has to correct, and _TokenUnread."""
+        """Return the bot's token. Raises Rejected for errors that a user must fix, else _TokenUnavailable."""
         if reference is None:
             return None
         name = f"Secret {namespace}/{reference.name}"
@@ -168,25 +174,25 @@ class Reporter:
         except Forbidden as error:
             raise Rejected("Forbidden", f"The operator may not read {name}: {error}") from error
         except ClusterError as error:
-            raise _TokenUnread(str(error)) from error
+            raise _TokenUnavailable(str(error)) from error
         value = (secret or {}).get("data", {}).get(reference.key)
         if secret is None or value is None:
             missing = f"{name} does not exist" if secret is None else f"{name} has no key {reference.key!r}"
             raise Rejected(
                 "SecretNotFound",
-                f"{missing}: reports to OpenMetadata wait for its token; create it, or name another in "
+                f"{missing}: reports to OpenMetadata need its token; create it, or name another Secret in "
                 "spec.server.tokenSecretRef",
             )
         token = _decoded(value)
         if not token.isascii() or not token.isprintable() or " " in token or not token:
             raise Rejected(
-                "InvalidToken", f"{name}, key {reference.key!r}, does not hold a token: put the bot's JWT in"
+                "InvalidToken", f"{name}, key {reference.key!r}, does not hold a token: put the bot's JWT there"
             )
         return token
 
 
 def _target_of(pipeline: Pipeline) -> RunTarget:
-    """Return where the pipeline's runs report now: for a run whose Job does not say."""
+    """Return the target of the current spec, for a run whose Job names none."""
     server = pipeline.spec.server
     return RunTarget(
         host_port=server.host_port,
@@ -216,7 +222,7 @@ def _decoded(value: str) -> str:
 def _may_still_report(run: Run, live_pods: Collection[str], now: datetime) -> bool:
     ended = run.end_time or run.start_time
     if run.reason == NODE_LOST:
-        return False  # it was waited for already
+        return False  # the wait is already over
     return now < ended + _POD_LIMIT and any(attempt.pod in live_pods for attempt in run.attempts)
 
 
@@ -230,8 +236,8 @@ def _token_refused(namespace: str, target: RunTarget, error: ClusterError) -> Re
         fix = "without a token: name a Secret with the bot's JWT in spec.server.tokenSecretRef"
     else:
         fix = (
-            f"with the token in Secret {namespace}/{reference.name}, key {reference.key!r}: put in a valid "
-            "JWT of a bot that may edit ingestion pipelines"
+            f"with the token in Secret {namespace}/{reference.name}, key {reference.key!r}: put a valid "
+            "JWT of a bot that may edit ingestion pipelines there"
         )
     return ReportBlocker(
         f"OpenMetadata at {target.host_port.rstrip('/')} refuses reports (HTTP {error.code}) {fix}", needs_action=True
@@ -240,16 +246,16 @@ def _token_refused(namespace: str, target: RunTarget, error: ClusterError) -> Re
 
 def _not_allowed(target: RunTarget) -> ReportBlocker:
     return ReportBlocker(
-        f"Reports to {target.host_port} are not sent: it is not among the allowed servers. Let an administrator add "
-        "its host to allowedServers in the operator's settings",
+        f"Reports to {target.host_port} are not sent: the server is not allowed. An administrator can add its host "
+        "to allowedServers in the operator's settings",
         needs_action=True,
     )
 
 
 def _unreachable(server: str) -> ReportBlocker:
-    # Without the error's text, which differs from try to try: each change would be a write for every pipeline.
+    # Without the error's text, which differs between attempts: each change would be a write for every pipeline.
     return ReportBlocker(
-        f"OpenMetadata at {server} does not answer, or with errors: reports follow as soon as it does; "
+        f"OpenMetadata at {server} does not respond, or returns errors: reports are sent once it works again; "
         "the operator's log has the errors",
         needs_action=False,
     )

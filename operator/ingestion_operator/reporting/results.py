@@ -1,4 +1,4 @@
-"""What came of reports; data."""
+"""Results of reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from ingestion_operator.api.status import Report
 
 @dataclass(frozen=True, slots=True)
 class ReportBlocker:
-    """What keeps reports from OpenMetadata; the message stays the same as long as the cause does."""
+    """The cause that prevents reports to OpenMetadata; the message changes only with the cause."""
 
     message: str
     needs_action: bool
-    """Whether it stays until a person acts."""
+    """Whether a user must act to remove the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """What came of the reports that are due."""
+    """The result of one attempt to send the due reports."""
 
     reports: Mapping[str, Report] = field(default_factory=dict)
-    """By run id: what is settled now."""
+    """Final results, by run id."""
     blocker: ReportBlocker | None = None
     requeue_at: datetime | None = None
-    """When to try again though nothing happens; None if the circuit breaker enqueues the pipeline."""
+    """When to retry without an event; None if the circuit breaker enqueues the pipeline."""

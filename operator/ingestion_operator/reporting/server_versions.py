@@ -1,6 +1,6 @@
-"""Which versions the servers have: requested in the background, so that no pipeline ever waits for an answer.
+"""Versions of the OpenMetadata servers, requested in the background, so that no pipeline waits for a response.
 
-An answer holds for ten minutes, and so does the absence of one: a server is asked at most that often.
+A response is valid for ten minutes, and so is a failure: each server gets at most one request in that time.
 """
 
 import logging
@@ -16,7 +16,7 @@ from ingestion_operator.reporting.circuit_breaker import Caller
 
 VALID_SECONDS: Final = 600.0
 MAX_REQUESTS: Final = 4
-"""At the same time, over all servers; while there are so many, a pipeline asks at its next reconciliation."""
+"""Concurrent requests to all servers. At the limit, a pipeline requests the version at its next reconciliation."""
 
 _logger = logging.getLogger(__name__)
 
@@ -24,14 +24,14 @@ _logger = logging.getLogger(__name__)
 @dataclass
 class _Known:
     version: str | None = None
-    asked_at: float | None = None
-    is_asked: bool = False
+    requested_at: float | None = None
+    is_requested: bool = False
     callers: set[Caller] = field(default_factory=set)
-    """The pipelines that got the answer from before the request in progress."""
+    """The pipelines that used the previous version while a request was in progress."""
 
 
 class ServerVersions:
-    """The last known versions. May be shared by threads."""
+    """The last known versions. Thread-safe."""
 
     def __init__(
         self,
@@ -47,42 +47,42 @@ class ServerVersions:
         self._servers: dict[ServerAccess, _Known] = {}
         self._due: list[Caller] = []
 
-    def of(self, server: ServerAccess, caller: Caller) -> str | None:
-        """Return the version last known, None while there is none.
+    def get(self, server: ServerAccess, caller: Caller) -> str | None:
+        """Return the last known version, or None.
 
-        Starts a request when the last one is too old; `due` names the caller if its answer is another one.
+        Starts a request if the last one is too old; `due` returns the caller if the version changes.
         """
         with self._lock:
             known = self._servers.setdefault(server, _Known())
             now = self._monotonic()
-            is_old = known.asked_at is None or now - known.asked_at >= VALID_SECONDS
-            is_free = sum(each.is_asked for each in self._servers.values()) < MAX_REQUESTS
-            begins = is_old and is_free and not known.is_asked
-            if begins:
-                known.is_asked, known.asked_at = True, now
-            if known.is_asked:
+            is_old = known.requested_at is None or now - known.requested_at >= VALID_SECONDS
+            is_free = sum(each.is_requested for each in self._servers.values()) < MAX_REQUESTS
+            starts = is_old and is_free and not known.is_requested
+            if starts:
+                known.is_requested, known.requested_at = True, now
+            if known.is_requested:
                 known.callers.add(caller)
             version = known.version
-        if begins:
-            self._start(lambda: self._ask(server))
+        if starts:
+            self._start(lambda: self._request_version(server))
         return version
 
     def due(self) -> list[Caller]:
-        """Return the pipelines whose server has another version than they got from `of`; each is named once."""
+        """Return the pipelines whose server has another version than `get` returned; each is returned once."""
         with self._lock:
             due, self._due = self._due, []
         return due
 
-    def _ask(self, server: ServerAccess) -> None:
+    def _request_version(self, server: ServerAccess) -> None:
         version = None
         try:
             version = self._request(server)
         except ClusterError as error:
-            _logger.debug("The version of %s is not known: %s", server.host_port, error)
+            _logger.debug("The version of %s is unknown: %s", server.host_port, error)
         finally:
             with self._lock:
                 known = self._servers[server]
-                known.is_asked = False
+                known.is_requested = False
                 if version is not None and version != known.version:
                     known.version = version
                     self._due += sorted(known.callers)

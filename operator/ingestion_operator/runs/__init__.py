@@ -1,1 +1,1 @@
-"""From Jobs and Pods to run records; pure functions."""
+"""Run records, from Jobs and pods, and the policies for runs; pure functions."""

@@ -1,29 +1,30 @@
-"""What a reconciliation does to the Jobs of a pipeline, as data.
+"""Actions of a reconciliation on the Jobs of a pipeline, as data.
 
-A policy decides and returns these; `reconcile.act` carries them out, each isolated from the others.
+Policies return them; `reconcile.act` executes each, isolated from the others.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingestion_operator.k8s.objects import Body
 from ingestion_operator.runs.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
 class PatchJob:
-    """Merge annotations and fields of the spec into a Job, only as it was when this was decided."""
+    """Merge annotations and fields of the spec into a Job, unless it has changed since the decision."""
 
     job: Job
     purpose: str
-    """A verb phrase for people, such as `admit it` or `end it`."""
+    """A verb for messages, such as `admit` or `stop`."""
     annotations: Mapping[str, str | None] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def patch(self) -> dict[str, Any]:
-        """The merge patch. It carries the resourceVersion: a Job that has changed is decided about again."""
-        metadata: dict[str, Any] = {"resourceVersion": self.job.resource_version}
+    def patch(self) -> Body:
+        """The merge patch. It has the resourceVersion, so that a Job that has changed causes a Conflict."""
+        metadata: Body = {"resourceVersion": self.job.resource_version}
         if self.annotations:
             metadata["annotations"] = dict(self.annotations)
         return {"metadata": metadata} | ({"spec": dict(self.spec)} if self.spec else {})
@@ -31,7 +32,7 @@ class PatchJob:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """Delete a Job whose run is recorded, only as it was when this was decided."""
+    """Delete a Job whose run is recorded, unless the Job has changed since the decision."""
 
     job: Job
     purpose: str
@@ -39,10 +40,10 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class ResumeJob:
-    """Give a suspended Job that has no pod another memory limit and resume it.
+    """Change the memory limit of a suspended Job without pods and resume it.
 
-    It needs the live Job, since the record does not have its template. Where Kubernetes does not allow another
-    template, the run continues in another Job.
+    This needs the live Job, since the record does not have its template. If Kubernetes does not allow a change of the
+    template, the run continues in a replacement Job.
     """
 
     job: Job

@@ -1,13 +1,13 @@
-"""CronJobs and Jobs as frozen records of exactly the fields that decisions need.
+"""CronJobs and Jobs as frozen records of the fields that decisions need.
 
-The readers accept whatever the API server may hold: an annotation that another client wrote wrongly is read as absent,
-so that one object cannot stop the reconciliation of its pipeline.
+The readers accept any stored object: an annotation with an invalid value is read as absent, so that one object cannot
+stop the reconciliation of its pipeline.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from sys import intern
 from types import MappingProxyType
@@ -15,17 +15,23 @@ from typing import Any, Final
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import RunTarget
-from ingestion_operator.api.types import parse_timestamp
-from ingestion_operator.k8s.memory import limit_of
-
-Body = dict[str, Any]
+from ingestion_operator.k8s.memory import memory_limit_of
+from ingestion_operator.k8s.objects import (
+    Condition,
+    Owner,
+    annotations_of,
+    controller_of,
+    created_at,
+    is_deleting,
+    labels_of,
+    true_conditions,
+)
+from ingestion_operator.k8s.timestamps import read_time
 
 _TOKEN_VOLUME: Final = "token"  # noqa: S105  the name of a volume
 _TARGETS_CACHED: Final = 8192
 _targets: dict[bytes, RunTarget | None] = {}
-"""Jobs of one pipeline share their target: one record per pipeline and version of its spec."""
-
-_FIRST_YEAR: Final = 1000
+"""Cache of targets: the Jobs of a pipeline share one record per version of its spec."""
 
 _NO_ANNOTATIONS: Final[Mapping[str, str]] = MappingProxyType({})
 _ANNOTATIONS: Final = frozenset(
@@ -46,7 +52,7 @@ _ANNOTATIONS: Final = frozenset(
         constants.ANNOTATION_GENERATION,
     }
 )
-"""Annotations of CronJobs and Jobs that decisions read."""
+"""Annotations of CronJobs and Jobs that the records keep."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -55,25 +61,6 @@ class PipelineKey:
 
     namespace: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The controller of an object."""
-
-    kind: str
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition whose status is True."""
-
-    type: str
-    reason: str
-    message: str
-    time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +85,11 @@ class CronJob:
     last_schedule_time: datetime | None
     memory_limit: str | None
     """The limit of the runner's container in the Job template."""
-    has_memory_steps: bool
-    """Whether a run that is out of memory is repeated with more of it."""
+    has_larger_memory_limits: bool
+    """Whether its runs are retried with more memory."""
 
     def annotation(self, key: str) -> str:
-        """Return one of the annotations that are kept; empty if it is absent."""
+        """Return a kept annotation; empty if it is absent."""
         return self.annotations.get(key, "")
 
 
@@ -120,17 +107,17 @@ class Job:
     pipeline: str
     """The value of the pipeline label: the name of the pipeline's CronJob."""
     queue_name: str
-    """The queue of Kueue that admits the Job; empty where this operator does."""
+    """The Kueue queue that admits the Job; empty if this operator does."""
     annotations: Mapping[str, str]
     run_id: str
-    """What all attempts of the run share: the caller's id, else the Job's UID."""
+    """The id of the run: the caller's id, else the Job's UID."""
     is_suspended: bool
     backoff_limit: int
     deadline_seconds: int | None
     memory_limit: str | None
-    """The limit that the next pod gets."""
+    """The memory limit of the next pod."""
     target: RunTarget | None
-    """Where the run reports; None for a Job whose template does not say."""
+    """Where the run reports; None if the Job's template names no target."""
     start_time: datetime | None
     active: int
     ready: int
@@ -139,87 +126,43 @@ class Job:
     conditions: tuple[Condition, ...]
 
     def annotation(self, key: str) -> str:
-        """Return one of the annotations that are kept; empty if it is absent."""
+        """Return a kept annotation; empty if it is absent."""
         return self.annotations.get(key, "")
 
     def condition(self, *kinds: str) -> Condition | None:
-        """Return the first True condition, in the order of `kinds`."""
+        """Return the first True condition in the order of `kinds`, or None."""
         return next((found for kind in kinds for found in self.conditions if found.type == kind), None)
 
     def time(self, key: str) -> datetime | None:
-        """Return an annotation as a moment; None where it is absent or holds something else."""
+        """Return an annotation as a time; None if it is absent or not a time."""
         return read_time(self.annotation(key))
 
     @property
     def has_finished(self) -> bool:
-        """Whether the Job has ended, or its end is decided."""
+        """Whether the Job has finished, or its result is decided."""
         return self.condition("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget") is not None
 
     @property
     def age(self) -> tuple[datetime, str]:
-        """What Jobs are sorted by, the oldest first."""
+        """Sort key, the oldest first."""
         return self.created, self.name
 
 
-def read_time(text: Any) -> datetime | None:
-    """Return the moment of a timestamp in UTC; None where there is none, or another client wrote something else.
-
-    A year before 1000 is something else too: the API server refuses it in a status.
-    """
-    try:
-        moment = parse_timestamp(text) if isinstance(text, str) else None
-        moment = moment.astimezone(UTC) if moment is not None else None
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment is not None and moment.year >= _FIRST_YEAR else None
-
-
-def created_at(metadata: Mapping[str, Any]) -> datetime:
-    """Return creationTimestamp, which the API server always sets. Raises ValueError where it is missing."""
-    moment = read_time(metadata.get("creationTimestamp"))
-    if moment is None:
-        raise ValueError("creationTimestamp is missing")
-    return moment
-
-
-def controller_of(metadata: Mapping[str, Any]) -> Owner | None:
-    """Return the owner that is the object's controller."""
-    for owner in metadata.get("ownerReferences") or []:
-        if owner.get("controller"):
-            return Owner(intern(owner["kind"]), intern(owner["name"]), intern(owner["uid"]))
-    return None
-
-
-def true_conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """Return the conditions whose status is True."""
-    return tuple(
-        Condition(
-            intern(str(one.get("type", ""))),
-            intern(str(one.get("reason") or "")),
-            str(one.get("message") or ""),
-            read_time(one.get("lastTransitionTime")),
-        )
-        for one in status.get("conditions") or []
-        if one.get("status") == "True"
-    )
-
-
 def read_cronjob(body: Mapping[str, Any]) -> CronJob:
-    """Return the record of a CronJob as the API server returned it."""
+    """Return the record of a CronJob."""
     metadata, spec = body["metadata"], body["spec"]
     template = spec.get("jobTemplate") or {}
-    annotations = (template.get("metadata") or {}).get("annotations") or {}
     return CronJob(
         namespace=intern(metadata["namespace"]),
         name=metadata["name"],
         uid=intern(metadata["uid"]),
         resource_version=metadata["resourceVersion"],
         generation=int(metadata.get("generation", 0)),
-        created=created_at(metadata),
-        is_deleting=bool(metadata.get("deletionTimestamp")),
-        owner=controller_of(metadata),
-        labels={intern(key): intern(str(value)) for key, value in (metadata.get("labels") or {}).items()},
-        annotations=_annotations(metadata),
+        created=created_at(body),
+        is_deleting=is_deleting(body),
+        owner=controller_of(body),
+        labels={intern(key): intern(str(value)) for key, value in labels_of(body).items()},
+        annotations=_annotations(body),
         schedule=intern(str(spec.get("schedule", ""))),
         time_zone=intern(str(spec.get("timeZone") or "")),
         is_suspended=bool(spec.get("suspend")),
@@ -227,28 +170,26 @@ def read_cronjob(body: Mapping[str, Any]) -> CronJob:
         starting_deadline_seconds=spec.get("startingDeadlineSeconds"),
         last_schedule_time=read_time((body.get("status") or {}).get("lastScheduleTime")),
         memory_limit=_memory_limit(template.get("spec") or {}),
-        has_memory_steps=constants.ANNOTATION_MEMORY_LIMITS in annotations,
+        has_larger_memory_limits=constants.ANNOTATION_MEMORY_LIMITS in annotations_of(template),
     )
 
 
 def read_job(body: Mapping[str, Any]) -> Job:
-    """Return the record of a Job as the API server returned it."""
+    """Return the record of a Job."""
     metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
-    labels = metadata.get("labels") or {}
-    template = (spec.get("template") or {}).get("metadata") or {}
-    template_annotations = template.get("annotations") or {}
+    labels, template_annotations = labels_of(body), annotations_of(spec.get("template") or {})
     run_id = template_annotations.get(constants.ANNOTATION_RUN_ID) or metadata["uid"]
     return Job(
         namespace=intern(metadata["namespace"]),
         name=metadata["name"],
         uid=intern(metadata["uid"]),
         resource_version=metadata["resourceVersion"],
-        created=created_at(metadata),
-        is_deleting=bool(metadata.get("deletionTimestamp")),
-        owner=controller_of(metadata),
+        created=created_at(body),
+        is_deleting=is_deleting(body),
+        owner=controller_of(body),
         pipeline=intern(labels.get(constants.LABEL_PIPELINE, "")),
         queue_name=intern(labels.get(constants.LABEL_QUEUE_NAME, "")),
-        annotations=_annotations(metadata),
+        annotations=_annotations(body),
         run_id=str(run_id)[: constants.RUN_ID_LIMIT],
         is_suspended=bool(spec.get("suspend")),
         backoff_limit=int(spec.get("backoffLimit", 6)),
@@ -260,19 +201,17 @@ def read_job(body: Mapping[str, Any]) -> Job:
         ready=int(status.get("ready") or 0),
         failed=int(status.get("failed") or 0),
         succeeded=int(status.get("succeeded") or 0),
-        conditions=true_conditions(status),
+        conditions=true_conditions(body),
     )
 
 
-def _annotations(metadata: Mapping[str, Any]) -> Mapping[str, str]:
-    found = {
-        intern(key): str(value) for key, value in (metadata.get("annotations") or {}).items() if key in _ANNOTATIONS
-    }
+def _annotations(body: Mapping[str, Any]) -> Mapping[str, str]:
+    found = {intern(key): str(value) for key, value in annotations_of(body).items() if key in _ANNOTATIONS}
     return found or _NO_ANNOTATIONS
 
 
 def _memory_limit(job_spec: Mapping[str, Any]) -> str | None:
-    limit = limit_of((job_spec.get("template") or {}).get("spec") or {})
+    limit = memory_limit_of((job_spec.get("template") or {}).get("spec") or {})
     return intern(limit) if limit is not None else None
 
 
@@ -282,9 +221,9 @@ def _target_of(run_input: str, job_spec: Mapping[str, Any]) -> RunTarget | None:
     items = secret.get("items") or [{}]
     token_secret, token_key = str(secret.get("secretName", "")), str(items[0].get("key", ""))
     text = f"{run_input}\0{token_secret}\0{token_key}"
-    digest = sha256(text.encode(errors="surrogatepass")).digest()  # a run's input may have 200 KiB
+    digest = sha256(text.encode(errors="surrogatepass")).digest()  # the run input may have 200 KiB
     try:
-        return _targets[digest]  # in one step: another thread may clear it
+        return _targets[digest]  # a single step: another thread may clear the cache
     except KeyError:
         pass
     target = _parse_target(run_input, token_secret, token_key)

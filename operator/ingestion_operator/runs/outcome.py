@@ -1,4 +1,4 @@
-"""The runner's own account of a run: the termination message of its container."""
+"""The runner's outcome of a run, from the termination message of its container."""
 
 import json
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class _Message(KubernetesModel):
     warnings: _Count | None = None
     errors: _Count | None = None
     provisional: bool = False
-    reported_by: str = "nobody"
+    reported_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerOutcome:
-    """What the runner wrote before it ended."""
+    """The outcome that the runner wrote before it exited."""
 
     state: State
     reason: str
@@ -41,16 +41,16 @@ class RunnerOutcome:
     errors: int | None
     provisional: bool
     reported_by: str
-    """Who closed the run's row at the server: workflow or runner, which has read it after the workflow's end."""
+    """Who closed the run's row at the server: `workflow` or `runner`, else another text."""
 
     @property
-    def is_told(self) -> bool:
-        """Whether the server has this very end, so that it need not be read again."""
+    def is_reported(self) -> bool:
+        """Whether the server has this end, so that its row need not be read."""
         return self.reported_by in ("workflow", "runner") and not self.provisional
 
 
 def parse_outcome(message: str | None) -> RunnerOutcome | None:
-    """Return the outcome in a termination message, or None where there is none (a killed container)."""
+    """Return the outcome in a termination message; None if there is none, as for a killed container."""
     if not message:
         return None
     try:

@@ -1,8 +1,7 @@
-"""Runs that wait for a pod to start, or whose node does not report: since when, why, and for how long at most; pure.
+"""Runs that wait for a pod to start, or whose node does not report: start, cause and timeout; pure functions.
 
-A Job that is suspended waits for a slot, which has no bound. From the moment in which it may have a pod, or in
-which a later attempt has its own, the pod has to start within the bound. The pause that the Job controller makes
-between two attempts does not count.
+A suspended Job waits for a slot, without a timeout. Once a Job may have a pod, or a later attempt has one, the pod must
+start within the timeout. The back-off of the Job controller between two attempts does not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +21,11 @@ from ingestion_operator.runs.stopping import fail, is_ending
 from ingestion_operator.runs.truncate import cut
 
 EXPLAIN_AFTER: Final = timedelta(seconds=10)
-"""How long a pod may take to start before its Events are read for a cause."""
+"""How long a pod may take to start before its Events are read for the cause."""
 
 _FIRST_BACK_OFF: Final = timedelta(seconds=10)
 _LAST_BACK_OFF: Final = timedelta(minutes=10)
-"""The Job controller's pauses between attempts: doubled each time, up to a limit."""
+"""The Job controller's back-off between attempts: doubled each time, up to a limit."""
 
 _NOT_EXPLAINED: Final = (*SILENT, "Retrying")
 
@@ -35,23 +34,23 @@ _UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A run that waits for a pod to start, or will once the pause between two attempts is over."""
+    """A run that waits for a pod to start, now or after the back-off between two attempts."""
 
     run_id: str
     job: Job
     subject: str
-    """What waits, to begin a sentence with."""
+    """The waiting object, as the subject of a sentence."""
     events_of: str
-    """The uid of the object whose Events have the cause; empty where the record has it already."""
+    """The UID of the object whose Events have the cause; empty if the cause is known."""
     explain_at: datetime
-    """When those Events are worth reading."""
+    """When to read those Events."""
     deadline: datetime
 
 
 def with_waiting_since(
     runs: Sequence[Run], known: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], now: datetime
 ) -> list[Run]:
-    """Return the runs, each with the moment since which nothing but the start of a pod is missing."""
+    """Return the runs, each with the time since which it waits only for the start of a pod."""
     before, by_name = {run.id: run for run in known}, {job.name: job for job in jobs}
     result = []
     for run in runs:
@@ -65,10 +64,10 @@ def with_waiting_since(
     return result
 
 
-def waiting(runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit: timedelta) -> list[Waiting]:
-    """Return what waits, from runs as `with_waiting_since` returned them; without what is being ended already.
+def waiting_runs(runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit: timedelta) -> list[Waiting]:
+    """Return the waiting runs, from the result of `with_waiting_since`, without those whose Job is ending.
 
-    A run in the pause between two attempts is among them, with the deadline that follows from the pause's end.
+    They include runs in the back-off between two attempts, with a deadline from the end of the back-off.
     """
     found = []
     for run, job in _with_jobs(runs, jobs):
@@ -79,12 +78,12 @@ def waiting(runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit
     return found
 
 
-def expired(
+def terminate_overdue(
     waits: Sequence[Waiting], runs: Sequence[Run], limit_text: str, now: datetime
 ) -> tuple[list[PatchJob], datetime | None]:
-    """Return what ends the Jobs that have waited too long, and when to decide again though nothing happens.
+    """Return the terminations of Jobs that have waited too long, and when to decide again without an event.
 
-    `runs` have the causes; `limit_text` is the bound, a duration such as 10m.
+    `runs` have the causes; `limit_text` is the timeout, a duration such as 10m.
     """
     by_id, patches, moments = {run.id: run for run in runs}, [], []
     for wait in waits:
@@ -98,10 +97,10 @@ def expired(
     return patches, min(moments, default=None)
 
 
-def lost(
+def lost_runs(
     runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit: timedelta
 ) -> list[tuple[Run, Job, datetime]]:
-    """Return the runs whose node does not report, each with its Job and when that has lasted too long."""
+    """Return the runs whose node does not report, each with its Job and the deadline."""
     found = []
     for run, job in _with_jobs(runs, jobs):
         own = own_pods(pods, job)
@@ -111,15 +110,15 @@ def lost(
     return found
 
 
-def lost_too_long(
+def terminate_lost(
     runs: Sequence[Run], jobs: Sequence[Job], pods: Sequence[Pod], limit_text: str, now: datetime
 ) -> tuple[list[PatchJob], datetime | None]:
-    """Return what ends the Jobs whose node has not reported for `limit_text`, and when to decide again.
+    """Return the terminations of Jobs whose node has not reported for `limit_text`, and when to decide again.
 
-    The pod stays until its node reports again, and ends then if it has not before.
+    The pod remains until its node reports again.
     """
     patches, moments = [], []
-    for run, job, deadline in lost(runs, jobs, pods, timedelta(seconds=duration_seconds(limit_text))):
+    for run, job, deadline in lost_runs(runs, jobs, pods, timedelta(seconds=duration_seconds(limit_text))):
         if deadline <= now:
             message = f"The node did not report for {_in_words(limit_text)}. {run.message}"
             patches.append(fail(job, run.reason, message))
@@ -129,13 +128,13 @@ def lost_too_long(
 
 
 def explained(run: Run, wait: Waiting, cause: Cause) -> Run:
-    """Return the record with the cause that was found."""
+    """Return the record with the found cause."""
     message = cut(f"{wait.subject} waits: {cause.text}", constants.MESSAGE_LIMIT_BYTES)
     return run.model_copy(update={"reason": cause.reason, "message": message})
 
 
 def with_known_causes(runs: Sequence[Run], known: Sequence[Run]) -> list[Run]:
-    """Return the runs, those that wait with the cause in the written status where Job and pods have none."""
+    """Return the runs; waiting ones without a cause in Job or pods keep the cause of the current status."""
     found: Mapping[str, dict[str, str]] = {
         run.id: {"reason": run.reason, "message": run.message}
         for run in known
@@ -150,30 +149,30 @@ def _in_words(limit: str) -> str:
 
 
 def _with_jobs(runs: Sequence[Run], jobs: Sequence[Job]) -> list[tuple[Run, Job]]:
-    """Return the runs whose Job exists and is not being ended, each with it."""
+    """Return the runs whose Job exists and is not ending, each with its Job."""
     by_name = {job.name: job for job in jobs if not is_ending(job)}
     return [(run, by_name[run.job]) for run in runs if run.job in by_name]
 
 
 def _since(run: Run, job: Job, own: Sequence[Pod], otherwise: datetime) -> datetime | None:
-    """Return since when only a pod's start is missing, a moment to come during a pause; None where that is not so."""
+    """Return since when a run waits only for a pod, a future time during the back-off; None if it does not."""
     if run.state in FINISHED_STATES or job.is_suspended or job.is_deleting:
         return None
     if not own and not run.attempts:
-        # Without a startTime the Job controller has not seen the Job: it would not end it either.
+        # Without a startTime the Job controller has not processed the Job: it would not terminate it either.
         return job.start_time
     if not own or own[-1].is_finished:
         return _back_off_end(run, job, own) or otherwise
     last = own[-1]
     if last.is_running:
         return None
-    has_begun = any(attempt.start_time for attempt in run.attempts)
-    # A Job that was resumed has a later start: no pod of it waits for longer.
-    return max(last.created, job.start_time or last.created) if has_begun else job.start_time or last.created
+    has_started = any(attempt.start_time for attempt in run.attempts)
+    # A resumed Job has a later startTime: its pods wait from then on at the earliest.
+    return max(last.created, job.start_time or last.created) if has_started else job.start_time or last.created
 
 
 def _back_off_end(run: Run, job: Job, own: Sequence[Pod]) -> datetime | None:
-    """Return when the Job controller makes the next pod; None if the last one has not ended, or its end is unknown."""
+    """Return when the Job controller creates the next pod; None if the last one has no known end."""
     ended = own[-1].attempt if own else run.attempts[-1] if run.attempts else None
     if ended is None or ended.end_time is None or (own and not own[-1].is_finished):
         return None
@@ -181,7 +180,7 @@ def _back_off_end(run: Run, job: Job, own: Sequence[Pod]) -> datetime | None:
     failures = max(job.failed, sum(pod.is_finished for pod in own), len(run.attempts), run.disruptions or 0)
     factor: int = 2 ** min(10, max(0, failures - 1))
     pause = min(_LAST_BACK_OFF, _FIRST_BACK_OFF * factor)
-    # A Job that was resumed after that may have its next pod since then.
+    # If the Job was resumed later, its next pod may exist from then on.
     return max(ended.end_time + pause, job.start_time or ended.end_time)
 
 

@@ -1,32 +1,31 @@
-"""Why a pod does not start, in plain words and with what to do; pure functions.
+"""Why a pod does not start, with a fix; pure functions.
 
-What the kubelet and the scheduler report is in the pod's status. A volume that cannot be mounted, or a pod that was
-never made, shows in Events alone.
+The kubelet and the scheduler report most causes in the pod's status. Only Events show a volume that cannot be mounted
+or a pod that cannot be created.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from ingestion_operator.k8s.objects import Body
 from ingestion_operator.runs.truncate import cut
 
 _DETAIL_BYTES: Final = 500
-"""Messages of others are cut, so that what to do still fits into the record."""
+"""Maximum length of a message from Kubernetes, so that the fix still fits into the record."""
 
 _REASON_LIMIT: Final = 64
 
 PENDING: Final = "Pending"
 SIDECAR_NOT_STARTED: Final = "SidecarNotStarted"
 SILENT: Final = (PENDING, "ContainerCreating", "PodInitializing")
-"""Reasons of a pod that name no cause."""
-
-Event = dict[str, Any]
+"""Reasons of a waiting pod that name no cause."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A stable word and a text that goes on a sentence: `Pod x waits: <text>`."""
+    """A stable reason and a text that completes a sentence: `Pod x waits: <text>`."""
 
     reason: str
     text: str
@@ -36,23 +35,23 @@ _IMAGE: Final = (
     "its image cannot be pulled",
     "correct the image or the registry's credentials (podTemplate.spec.imagePullSecrets)",
 )
-_CONTAINER: Final = ("its container cannot be created", "create what it names, or correct podTemplate")
+_CONTAINER: Final = ("its container cannot be created", "create the missing object, or correct podTemplate")
 _BY_REASON: Final = {
     "ImagePullBackOff": _IMAGE,
     "ErrImageNeverPull": _IMAGE,
     SIDECAR_NOT_STARTED: (
         "the startupProbe of a sidecar has not succeeded yet",
-        "see kubectl logs with -c and its name, or correct podTemplate.sidecars",
+        "check kubectl logs with -c and its name, or correct podTemplate.sidecars",
     ),
     "CrashLoopBackOff": (
-        "a sidecar ends again and again",
-        "see kubectl logs with -c and its name, or correct podTemplate.sidecars",
+        "a sidecar exits repeatedly",
+        "check kubectl logs with -c and its name, or correct podTemplate.sidecars",
     ),
     "InvalidImageName": ("the name of its image is wrong", "correct podTemplate.container.image"),
     "CreateContainerConfigError": _CONTAINER,
     "CreateContainerError": _CONTAINER,
     "Unschedulable": (
-        "no node takes it",
+        "no node is suitable",
         "add or free capacity, or correct resources, nodeSelector, affinity or tolerations in podTemplate",
     ),
 }
@@ -79,15 +78,15 @@ _BY_EVENT: Final = (
     (
         re.compile(r"(violates PodSecurity.*)", re.DOTALL),
         "PodSecurityViolation",
-        "it {}; correct podTemplate, or what the namespace enforces",
+        "it {}; correct podTemplate, or the level that the namespace enforces",
     ),
 )
 
 
 def cause_in_pod(reason: str, message: str) -> Cause:
-    """Return the cause that a pod itself names: the reason and message for which its container waits."""
+    """Return the cause in a pod's status: the reason and message of its waiting container."""
     if reason == "ErrImagePull":
-        reason = "ImagePullBackOff"  # the two alternate: one word, so that the record stays the same
+        reason = "ImagePullBackOff"  # the two alternate: a single reason keeps the record unchanged
     if reason not in _BY_REASON:
         text = f"{reason}: {message}" if message else reason
         return Cause(reason[:_REASON_LIMIT], text)
@@ -96,8 +95,8 @@ def cause_in_pod(reason: str, message: str) -> Cause:
     return Cause(reason, f"{what}: {detail}; {fix}" if detail else f"{what}; {fix}")
 
 
-def cause_in_events(events: Sequence[Event]) -> Cause | None:
-    """Return the cause that the newest Event of a pod, or of a Job that gets none, names; None for no cause."""
+def cause_in_events(events: Sequence[Body]) -> Cause | None:
+    """Return the cause in the newest Event of a pod, or of a Job without pods; None if it has none."""
     newest = max(events, key=_moment, default=None)
     if newest is None:
         return None
@@ -109,12 +108,14 @@ def cause_in_events(events: Sequence[Event]) -> Cause | None:
             return Cause(word, text.format(cut(found.group(1), _DETAIL_BYTES)))
     detail = cut(message, _DETAIL_BYTES)
     if reason == "FailedCreate":
-        return Cause("PodRefused", f"Kubernetes refuses it: {detail}; correct podTemplate, or what refuses it")
+        return Cause(
+            "PodRefused", f"Kubernetes rejects it: {detail}; correct podTemplate, or the policy that rejects it"
+        )
     return Cause(reason[:_REASON_LIMIT] or "Pending", f"{reason}: {detail}")
 
 
-def _moment(event: Event) -> tuple[str, str]:
+def _moment(event: Body) -> tuple[str, str]:
     series = event.get("series") or {}
     last = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
-    # Of two in the same second the one that is not a repetition is the newer.
+    # Of two in the same second, the one that first occurred later is newer.
     return str(last)[: len("2026-01-01T00:00:00")], str(event.get("firstTimestamp") or event.get("eventTime") or "")

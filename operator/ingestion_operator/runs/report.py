@@ -1,18 +1,17 @@
-"""The row that OpenMetadata must have of a finished run (its PipelineStatus); pure functions.
+"""The row of a finished run in OpenMetadata (its PipelineStatus); pure functions.
 
-A row belongs to a run, not to an attempt. What closes it last in the run's last attempt is believed: the
-workflow, else the runner's parent, else the operator. What the operator may replace:
+A row belongs to a run, not to an attempt. The last writer in the run's last attempt has precedence: the workflow, else
+the runner's parent process, else the operator. The operator may replace
 
-1. no row, or an open one (queued, running, no state);
-2. a provisional row: the parent was asked to stop and cannot know why;
-3. a row that was closed before the last attempt began: it belongs to an earlier attempt;
-4. its own row of a run whose node did not report, once the run itself has reported how it ended.
+1. a missing row, or an open one (queued, running, no state);
+2. a provisional row: the parent process received SIGTERM and does not know why;
+3. a row that was closed before the last attempt started: it belongs to an earlier attempt;
+4. its own row of a run that was terminated as NodeLost, once the run itself has reported its outcome.
 
-Any other row is final, and so is a state that this code does not know. An attempt that refused to start outside
-startDate/endDate has no row of its own: it closes what is open or provisional, and no more.
+Any other row is final, and so is an unknown state. For an attempt that refused to start outside startDate/endDate only
+an open or provisional row is closed; none is created.
 
-Rows are plain dicts; the server takes no fields but ROW_FIELDS and those of a step. Times are milliseconds since
-1970.
+Rows are plain dicts. The server accepts only ROW_FIELDS and the fields of a step. Times are milliseconds since 1970.
 """
 
 import re
@@ -21,7 +20,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingestion_operator.api.status import FINISHED_STATES, Attempt, Run
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.runs.classify import NODE_LOST
 from ingestion_operator.runs.openmetadata_states import epoch, start_of, state_for
 
@@ -29,24 +28,24 @@ Row = Mapping[str, Any]
 
 ROW_FIELDS: Final = ("runId", "pipelineState", "startDate", "timestamp", "endDate", "status", "config", "metadata")
 OPERATOR_STEP: Final = "Operator"
-"""Name of the one step in a row that the operator wrote."""
+"""Name of the only step in a row of the operator."""
 
 _RUNNER_STEP: Final = "Runner"
 _INTERRUPTED: Final = "Interrupted"
 _OPEN_STATES: Final = frozenset({"queued", "running"})
 _NEVER_A_RUN: Final = "OutsideSchedule"
-_STORY_ATTEMPTS: Final = 10
+_LISTED_ATTEMPTS: Final = 10
 _ERROR_CHARACTERS: Final = 8000
 LOG_TAIL_CHARACTERS: Final = 16_000
-"""A row is stored in the server's database: the end of a log is bounded."""
+"""Maximum length of the log's end in a row, which the server stores in its database."""
 
 _SECOND: Final = 1000
 _NOT_SHOWN: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
-"""Colours, and characters that a database may refuse."""
+"""Colour codes, and characters that a database may reject."""
 
 
 def is_due(run: Run, row: Row | None) -> bool:
-    """Return whether a finished run's row has to be written, given the one that the server has."""
+    """Return whether a finished run's row must be written, given the server's current row."""
     if not row:
         return run.reason != _NEVER_A_RUN
     state = row.get("pipelineState")
@@ -58,19 +57,19 @@ def is_due(run: Run, row: Row | None) -> bool:
         return True
     if (own := _only_step(row, OPERATOR_STEP)) is not None:
         return run.reason != NODE_LOST and _first_failure(own).get("name") == NODE_LOST
-    return is_provisional(row) or (run.reason != _NEVER_A_RUN and _tells_of_an_earlier_attempt(run, row))
+    return is_provisional(row) or (run.reason != _NEVER_A_RUN and _is_of_earlier_attempt(run, row))
 
 
 def is_provisional(row: Row) -> bool:
-    """Return whether the runner's parent closed a row without knowing why it was asked to stop."""
+    """Return whether the runner's parent process closed the row after SIGTERM without knowing the cause."""
     step = _only_step(row, _RUNNER_STEP)
     return step is not None and _first_failure(step).get("name") == _INTERRUPTED
 
 
 def closed_row(run: Run, row: Row | None, *, server_version: str, log_tail: str) -> dict[str, Any]:
-    """Return the terminal row of a finished run; what the server has of it otherwise stays.
+    """Return the terminal row of a finished run, with the other fields of the server's row.
 
-    `log_tail` is the end of its last log, masked; empty where there is none.
+    `log_tail` is the end of its last log, masked; empty if there is none.
     """
     kept = {key: value for key, value in (row or {}).items() if key in ROW_FIELDS and value is not None}
     return {
@@ -85,7 +84,7 @@ def closed_row(run: Run, row: Row | None, *, server_version: str, log_tail: str)
 
 
 def needs_log(run: Run) -> bool:
-    """Return whether the row of a run shows the end of its log."""
+    """Return whether the row of a run contains the end of its log."""
     return run.state not in ("success", "partialSuccess")
 
 
@@ -100,20 +99,20 @@ def _step(run: Run, log_tail: str) -> dict[str, Any]:
     }
     if not needs_log(run):
         return step
-    failure = {"name": run.reason, "error": _story(run)}
+    failure = {"name": run.reason, "error": _error_text(run)}
     if log_tail:
         failure["stackTrace"] = _NOT_SHOWN.sub("", log_tail)[-LOG_TAIL_CHARACTERS:]
     return {**step, "errors": max(1, step["errors"]), "failures": [failure]}
 
 
-def _story(run: Run) -> str:
-    """Return the message, and what became of each pod."""
-    first = max(0, len(run.attempts) - _STORY_ATTEMPTS)
-    lines = [_attempt_story(number, attempt) for number, attempt in enumerate(run.attempts[first:], first + 1)]
+def _error_text(run: Run) -> str:
+    """Return the message of the run, and one line for each of its last attempts."""
+    first = max(0, len(run.attempts) - _LISTED_ATTEMPTS)
+    lines = [_attempt_line(number, attempt) for number, attempt in enumerate(run.attempts[first:], first + 1)]
     return _NOT_SHOWN.sub("", "\n".join([run.message, *lines]))[:_ERROR_CHARACTERS]
 
 
-def _attempt_story(number: int, attempt: Attempt) -> str:
+def _attempt_line(number: int, attempt: Attempt) -> str:
     place = f"pod {attempt.pod}" + (f" on node {attempt.node}" if attempt.node else "")
     if attempt.start_time is None:
         return f"Attempt {number}: {place}, never started{_because(attempt)}"
@@ -131,22 +130,22 @@ def _or_unknown(moment: datetime | None) -> str:
 
 
 def _tail_of(row: Row | None) -> str:
-    """Return the end of the log as the runner's parent saw it: its pod, and the log with it, may be gone."""
+    """Return the end of the log from a provisional row, since the pod and its log may be gone."""
     if row is None or not is_provisional(row):
         return ""
     return str(_first_failure(row["status"][0]).get("stackTrace") or "")
 
 
-def _tells_of_an_earlier_attempt(run: Run, row: Row) -> bool:
-    ended, began = row.get("endDate"), _last_attempt_began(run)
-    return isinstance(ended, int) and began is not None and ended < began
+def _is_of_earlier_attempt(run: Run, row: Row) -> bool:
+    ended, started = row.get("endDate"), _last_attempt_start(run)
+    return isinstance(ended, int) and started is not None and ended < started
 
 
-def _last_attempt_began(run: Run) -> int | None:
-    """Return the earliest moment in which the last attempt can have begun, None if it may be the only one."""
+def _last_attempt_start(run: Run) -> int | None:
+    """Return the earliest possible start of the last attempt; None if it may be the only one."""
     moments = [epoch(attempt.start_time) for attempt in run.attempts if attempt.start_time]
     if run.attempts and run.attempts[-1].start_time is None:
-        # It never started, or its start was not seen: after the end of the one before, whose time is in whole seconds.
+        # No known start: it is after the end of the previous attempt, whose time is in whole seconds.
         moments += [epoch(attempt.end_time) + _SECOND for attempt in run.attempts[:-1] if attempt.end_time]
     return max(moments, default=None)
 

@@ -1,8 +1,8 @@
-"""What makes a Job end without losing its history; pure functions.
+"""Stops and terminations of Jobs that keep the history of the run; pure functions.
 
-A Job that runs gets an annotation with when and at whose request it ends, and a deadline of one second: Kubernetes
-then ends its pod with SIGTERM and keeps the Job as failed. A Job that is suspended does not count a deadline, so it
-gets the annotation alone: the operator records the run as stopped and deletes the Job.
+A running Job gets annotations with the time and the author of the stop request, and a deadline of one second:
+Kubernetes then terminates its pod with SIGTERM and keeps the Job as failed. For a suspended Job a deadline has no
+effect. It gets only the annotations: the operator records the run as stopped and deletes the Job.
 """
 
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp, read_time
 from ingestion_operator.runs.actions import PatchJob
-from ingestion_operator.runs.jobs import Job, read_time
+from ingestion_operator.runs.jobs import Job
 from ingestion_operator.runs.truncate import cut
 
 DEADLINE_SECONDS: Final = 1
-"""What ends a Job at once: 0 is not allowed."""
+"""The shortest deadline of a Job: 0 is not allowed."""
 
 REPLACED_BY: Final = "a newer run, since concurrency.policy is Replace"
-"""The caller that ends a run for a newer one."""
+"""The caller that stops a run for a newer one."""
 
 _NAME_LIMIT: Final = 253
-_CLOCKS_DIFFER: Final = timedelta(minutes=5)
-"""How far a person's clock may be ahead: a later moment would end runs that do not exist yet."""
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far a user's clock may be ahead. A later time would stop runs that do not exist yet."""
 
 
 def stop(job: Job, caller: str, now: datetime) -> PatchJob | None:
-    """Return what ends a Job that has not finished; None when it is being stopped already.
+    """Return the patch that stops an unfinished Job; None if it is already being stopped.
 
-    The patch carries the resourceVersion: a Job that is admitted at the same moment has to be read again.
+    The patch has the resourceVersion: a Job that is admitted at the same time must be read again.
     """
     is_stopped = constants.ANNOTATION_STOP in job.annotations
     needs_deadline = not job.is_suspended and job.deadline_seconds != DEADLINE_SECONDS
@@ -41,20 +41,20 @@ def stop(job: Job, caller: str, now: datetime) -> PatchJob | None:
     }
     return PatchJob(
         job,
-        "stop it",
+        "stop",
         annotations={} if is_stopped else request,
         spec={"activeDeadlineSeconds": DEADLINE_SECONDS} if needs_deadline else {},
     )
 
 
 def fail(job: Job, reason: str, message: str) -> PatchJob:
-    """Return what ends a Job whose run has failed in the operator's judgement.
+    """Return the patch that terminates a Job whose run the operator has decided to be failed.
 
-    The annotation keeps reason and message: what they follow from may be gone with the pod.
+    The annotation keeps reason and message, since their source may be deleted with the pod.
     """
     return PatchJob(
         job,
-        f"end it ({reason})",
+        f"terminate ({reason})",
         annotations={
             constants.ANNOTATION_TERMINATED_REASON: f"{reason}: {cut(message, constants.MESSAGE_LIMIT_BYTES)}"
         },
@@ -63,19 +63,19 @@ def fail(job: Job, reason: str, message: str) -> PatchJob:
 
 
 def is_ending(job: Job) -> bool:
-    """Return whether the Job has ended or its end is requested."""
+    """Return whether the Job has finished, or a stop, termination or deletion is requested."""
     requests = {constants.ANNOTATION_STOP, constants.ANNOTATION_TERMINATED_REASON}
     return job.has_finished or job.is_deleting or bool(job.annotations.keys() & requests)
 
 
-def to_kill(wish: str, jobs: Sequence[Job], now: datetime) -> list[Job]:
-    """Return the Jobs that the value of the annotation `kill` names and that have not ended.
+def to_kill(request: str, jobs: Sequence[Job], now: datetime) -> list[Job]:
+    """Return the unfinished Jobs that `request`, the value of the annotation `kill`, selects.
 
-    A moment names every run that was requested until then, a run id that run: neither ever names a run that comes
-    later, so that the same value may be read any number of times.
+    A time selects the runs requested up to then, a run id selects that run. Neither ever selects a later run, so that
+    the value may stay on the pipeline.
     """
-    moments, ids, _ = _read(wish, now)
-    until = max(moments, default=None)
+    times, ids, _ = _parse_kill_request(request, now)
+    until = max(times, default=None)
     return [
         job
         for job in jobs
@@ -83,35 +83,35 @@ def to_kill(wish: str, jobs: Sequence[Job], now: datetime) -> list[Job]:
     ]
 
 
-def not_understood(wish: str, now: datetime) -> str:
-    """Return what in the annotation `kill` names no run, and what to write instead; empty if all is well."""
-    _, _, problems = _read(wish, now)
+def invalid_kill_request(request: str, now: datetime) -> str:
+    """Return the problem of a value of the annotation `kill` and its fix; empty if the value is valid."""
+    _, _, problems = _parse_kill_request(request, now)
     if not problems:
         return ""
     return (
-        f"has {', '.join(problems)}: put in a run id, or a moment that has come, such as "
-        '"$(date -u +%FT%TZ)", to end all runs that were asked for until then'
+        f"has {', '.join(problems)}: set it to a run id, or to a time that is not in the future, such as "
+        '"$(date -u +%FT%TZ)", which stops all runs requested up to then'
     )
 
 
-def _read(wish: str, now: datetime) -> tuple[list[datetime], set[str], list[str]]:
-    moments: list[datetime] = []
+def _parse_kill_request(request: str, now: datetime) -> tuple[list[datetime], set[str], list[str]]:
+    times: list[datetime] = []
     ids: set[str] = set()
     problems: list[str] = []
-    for item in filter(None, (part.strip() for part in wish.split(","))):
-        moment = read_time(item)
-        if moment is not None and moment > now + _CLOCKS_DIFFER:
-            problems.append(f"{item!r}, which is still to come")
-        elif moment is not None:
-            moments.append(moment)
+    for item in filter(None, (part.strip() for part in request.split(","))):
+        time = read_time(item)
+        if time is not None and time > now + _CLOCK_SKEW:
+            problems.append(f"{item!r}, which is in the future")
+        elif time is not None:
+            times.append(time)
         elif _may_be_run_id(item):
             ids |= {item, item.lower()}
         else:
-            problems.append(f"{item[: constants.RUN_ID_LIMIT]!r}, which is neither a moment nor a run id")
-    return moments, ids, problems
+            problems.append(f"{item[: constants.RUN_ID_LIMIT]!r}, which is neither a time nor a run id")
+    return times, ids, problems
 
 
 def _may_be_run_id(text: str) -> bool:
-    """Return whether a text may be a run id: a word or half a time would silently name nothing."""
-    has_its_form = any(map(str.isdigit, text)) and not text.isdecimal() and ":" not in text
-    return has_its_form and len(text) <= constants.RUN_ID_LIMIT
+    """Return whether a text may be a run id. A word or an incomplete time is not, since it would select nothing."""
+    has_run_id_form = any(map(str.isdigit, text)) and not text.isdecimal() and ":" not in text
+    return has_run_id_form and len(text) <= constants.RUN_ID_LIMIT

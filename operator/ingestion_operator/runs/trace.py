@@ -1,36 +1,36 @@
-"""What the time of a run went into, as spans; pure functions.
+"""Traces of runs and deploys, as spans; pure functions.
 
-A run is one trace: the span `run`, and in it one after the other `queue` (until its Job may have a pod), `pod` (until
-the runner's container starts) and `attempt` (until it ends), the last two for each attempt. A change of a pipeline's
-spec is a trace of its own, the span `deploy`, which the runs after it link to.
+A run is one trace: the root span `run` and its consecutive children `queue` (until its Job may have a pod), `pod`
+(until the runner's container starts) and `attempt` (until it ends), the last two for each attempt. A change of a
+pipeline's spec is a separate trace with the span `deploy`, to which later runs link.
 
-Ids follow from names alone, so that spans that are sent twice are the same spans. Everything is read from what
-Kubernetes and the record of the run have, in whole seconds.
+Ids are derived from names, so that spans that are sent twice have the same ids. Times come from Kubernetes and the
+record of the run, in whole seconds.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import PipelineStatus, Run
+from ingestion_operator.k8s.objects import Body
 from ingestion_operator.runs import transitions
 from ingestion_operator.runs.jobs import Job
 
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
 _LATEST_START: Final = timedelta(days=2)
-"""How much later than its tick a run may start; a longer time is not from the CronJob controller."""
+"""Maximum delay of a run after its scheduled time; the CronJob controller causes no longer one."""
 
-Body = Mapping[str, Any]
 Attributes = Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
 class SpanId:
-    """Which span of which trace, both in hexadecimal."""
+    """The ids of a trace and of a span in it, in hexadecimal."""
 
     trace: str
     span: str
@@ -38,7 +38,7 @@ class SpanId:
 
 @dataclass(frozen=True)
 class Span:
-    """One stretch of time."""
+    """A span."""
 
     id: SpanId
     name: str
@@ -47,14 +47,14 @@ class Span:
     attributes: Attributes
     parent: SpanId | None = None
     link: SpanId | None = None
-    """A span of another trace that this one follows from."""
+    """A span of another trace that caused this one."""
     error: str | None = None
-    """Why it failed; None where it did not."""
+    """Why it failed; None if it did not."""
 
 
 @dataclass
 class _Trace:
-    """The spans of a run. None of them begins before the run or ends after it."""
+    """The spans of a run. None starts before the run or ends after it."""
 
     root: Span
     children: list[Span] = field(default_factory=list)
@@ -74,10 +74,15 @@ def new_spans(
     jobs: Sequence[Job],
     now: datetime,
 ) -> list[Span]:
-    """Return the spans of what came to its end between two statuses as written: a deploy, and runs.
+    """Return the spans of the deploy and of the runs that ended between two written statuses.
 
-    `pipeline` is the object of which `after` is the status, `now` the moment when that was written, and `changed_at`
-    when the spec was changed last, None if that is unknown.
+    Args:
+        pipeline: The pipeline, with metadata and spec.
+        changed_at: When the spec was last changed; None if unknown.
+        before: The earlier status.
+        after: The later status.
+        jobs: The Jobs of the pipeline.
+        now: When `after` was written.
     """
     by_name = {job.name: job for job in jobs}
     is_new = after.observed_generation != before.observed_generation
@@ -95,9 +100,9 @@ def run_trace_id(namespace: str, pipeline: str, run_id: str) -> str:
 
 
 def run_spans(pipeline: Body, changed_at: datetime | None, run: Run, end: datetime, job: Job | None) -> list[Span]:
-    """Return the trace of a run that has ended, its root first; the other parameters are those of `new_spans`.
+    """Return the spans of an ended run, the root first; the other parameters are those of `new_spans`.
 
-    Without its Job it is unknown when the run left the queue: the time before its first attempt is left open.
+    Without the Job it is unknown when the run left the queue: then the time before the first attempt has no spans.
     """
     trace = _Trace(_root(pipeline, changed_at, run, end, job))
     free = _left_queue(run, job) if job is not None else None
@@ -130,9 +135,9 @@ def run_spans(pipeline: Body, changed_at: datetime | None, run: Run, end: dateti
 def _root(pipeline: Body, changed_at: datetime | None, run: Run, end: datetime, job: Job | None) -> Span:
     metadata = pipeline["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
-    tick = job.time(constants.ANNOTATION_SCHEDULED_AT) if job is not None else None
-    is_tick = tick is not None and run.start_time - tick <= _LATEST_START
-    start = min(tick if tick is not None and is_tick else run.start_time, run.start_time, end)
+    scheduled_at = job.time(constants.ANNOTATION_SCHEDULED_AT) if job is not None else None
+    is_scheduled = scheduled_at is not None and run.start_time - scheduled_at <= _LATEST_START
+    start = min(scheduled_at if scheduled_at is not None and is_scheduled else run.start_time, run.start_time, end)
     follows = changed_at is not None and changed_at <= run.start_time
     attributes = _known(
         _pipeline_attributes(pipeline)
@@ -159,12 +164,12 @@ def _root(pipeline: Body, changed_at: datetime | None, run: Run, end: datetime, 
 
 
 def _left_queue(run: Run, job: Job) -> datetime | None:
-    """Return when the run's Job was free to have a pod, None if it never was."""
-    first_start = min((attempt.start_time for attempt in run.attempts if attempt.start_time), default=None)
+    """Return when the run's Job was allowed to have a pod; None if it never was."""
+    first_start = transitions.first_container_start(run)
     admitted = job.time(constants.ANNOTATION_ADMITTED_AT)
     if admitted is None and job.is_suspended and not run.attempts:
         return None
-    # What resumes a Job, Kueue too, starts its clock; a step of memory starts it again.
+    # A resume of the Job, also by Kueue, sets its startTime; a change of its memory limit sets it again.
     for moment in (admitted, job.start_time):
         if moment is not None and (first_start is None or moment <= first_start):
             return moment
@@ -172,7 +177,7 @@ def _left_queue(run: Run, job: Job) -> datetime | None:
 
 
 def _deploy(pipeline: Body, changed_at: datetime | None, status: PipelineStatus, now: datetime) -> Iterator[Span]:
-    """Yield the change of the spec that the status is the first to answer, if its time is known."""
+    """Yield the span of the spec change that the status is the first to observe, if its time is known."""
     generation = pipeline["metadata"]["generation"]
     if changed_at is None or generation != status.observed_generation:
         return

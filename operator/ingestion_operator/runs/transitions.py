@@ -1,7 +1,4 @@
-"""What happened to runs between two statuses of a pipeline; pure functions.
-
-Both are as written, one after the other. So what is found here happened once, however often it is compared.
-"""
+"""Transitions of runs between two consecutive statuses of a pipeline; pure functions."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,11 +7,11 @@ from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus, Run
 from ingestion_operator.runs.retry.memory import OUT_OF_MEMORY
 
 Change = tuple[Run | None, Run]
-"""A run as it was, None if it is new, and as it is."""
+"""The earlier and the current state of a run; None and the state for a new run."""
 
 
 def changes(before: PipelineStatus, after: PipelineStatus) -> Iterator[Change]:
-    """Yield the runs that are listed now and are not what they were."""
+    """Yield the current runs that are new or have changed."""
     known = {run.id: run for run in before.runs}
     for run in after.runs:
         if (was := known.get(run.id)) != run:
@@ -22,38 +19,39 @@ def changes(before: PipelineStatus, after: PipelineStatus) -> Iterator[Change]:
 
 
 def has_ended(change: Change) -> bool:
-    """Return whether the run has come to its end."""
+    """Return whether the run has ended in this change."""
     was, run = change
     return run.state in FINISHED_STATES and (was is None or was.state not in FINISHED_STATES)
 
 
-def settled_report(change: Change) -> str:
-    """Return what has become of the report of the run's end, Done or Refused; empty if nothing is new."""
+def finished_report(change: Change) -> str:
+    """Return the new final result of the run's report, Done or Refused; empty if it has not changed."""
     was, run = change
     return run.report if run.report in ("Done", "Refused") and (was is None or was.report != run.report) else ""
 
 
 def retries(change: Change) -> int:
-    """Return how many attempts after the first have come."""
+    """Return the number of new attempts after the first."""
     was, run = change
     known = {attempt.pod for attempt in was.attempts} if was else set()
-    came = sum(attempt.pod not in known for attempt in run.attempts)
-    return came if known else max(0, came - 1)
+    new = sum(attempt.pod not in known for attempt in run.attempts)
+    return new if known else max(0, new - 1)
 
 
 def out_of_memory(change: Change) -> int:
-    """Return how many attempts have ended for lack of memory."""
+    """Return the number of attempts that have newly run out of memory."""
     was, run = change
     return max(0, _out_of_memory(run) - (_out_of_memory(was) if was else 0))
 
 
 def first_start(change: Change) -> datetime | None:
-    """Return when the run's first container started, if that has become known."""
+    """Return when the run's first container started, if that is newly known."""
     was, run = change
-    return _first_start(run) if was is None or _first_start(was) is None else None
+    return first_container_start(run) if was is None or first_container_start(was) is None else None
 
 
-def _first_start(run: Run) -> datetime | None:
+def first_container_start(run: Run) -> datetime | None:
+    """Return the earliest start of an attempt; None if none has started."""
     return min((attempt.start_time for attempt in run.attempts if attempt.start_time), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Bounded texts."""
+"""Texts of limited length."""
 
 
 def cut(text: str, limit: int) -> str:

@@ -1,1 +1,1 @@
-"""What keeps the operator's process going: the work queue, the leader election, health."""
+"""Infrastructure of a process: work queue, leader election, health, logging, back-off."""

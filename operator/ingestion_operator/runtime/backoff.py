@@ -4,16 +4,16 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-_LARGEST_EXPONENT: Final = 60
-"""Beyond it a power of two only grows towards an overflow."""
+_MAX_EXPONENT: Final = 60
+"""Larger exponents only risk an overflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays in seconds the fake OpenMetadata server with each failure in a row: from `first` up to `last`.
+    """Delays in seconds that double with each failure in a row, from `first` up to `last`.
 
-    Each is shortened at random by up to the share `jitter` of it, so that what failed together is not retried together.
-    With `last` equal to `first` all delays are alike but for the jitter.
+    Each delay is shortened at random by up to its share `jitter`, so that callers that failed together do not retry
+    together. With a `jitter` of 0 the delays are exact.
     """
 
     first: float
@@ -28,6 +28,11 @@ class Backoff:
             raise ValueError(f"jitter is {self.jitter}: it is a share of the delay, 0 <= jitter < 1")
 
     def delay(self, failures: int) -> float:
-        """Return how long to wait after that many failures in a row, at least one."""
-        full = min(self.last, self.first * 2.0 ** min(failures - 1, _LARGEST_EXPONENT))
-        return full * random.uniform(1 - self.jitter, 1)  # noqa: S311  jitter
+        """Return the seconds to wait after `failures` failures in a row, at least one."""
+        full = min(self.last, self.first * 2.0 ** min(failures - 1, _MAX_EXPONENT))
+        return full * spread(1 - self.jitter, 1)
+
+
+def spread(low: float, high: float) -> float:
+    """Return a random number between `low` and `high`, to spread events in time. Not for security."""
+    return random.uniform(low, high)  # noqa: S311

@@ -1,4 +1,4 @@
-"""A start that the garbage collector does not slow down, nor what was loaded in it the collector afterwards."""
+"""Garbage collector settings for the start of a process and for its time afterwards."""
 
 import gc
 from collections.abc import Iterator
@@ -6,19 +6,20 @@ from contextlib import contextmanager
 from typing import Final
 
 _ALLOCATIONS: Final = 20_000
-"""New containers between two collections. Python's 700 are less than ten Jobs, and each collection finds nothing; with
-more than this reading gets no faster, and garbage stays for longer: ten times as much were 40 MiB."""
+"""Generation 0 threshold: net allocations of container objects (dicts, lists, instances) between two collections.
+Python's 700 are fewer than the objects of ten Jobs, so that collections find nothing. A higher value makes reads no
+faster and keeps garbage for longer: ten times as much takes 40 MiB."""
 
 
 @contextmanager
-def loading() -> Iterator[None]:
-    """Load everything in this block.
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector while modules are imported in this block, and exclude their objects afterwards.
 
-    Modules make hundreds of thousands of objects and hardly any garbage: searching them while they are made costs up to
-    a tenth of the time, and searching them in each full collection later stops all threads for 0.05 to 0.1 s.
+    Imports create hundreds of thousands of objects and hardly any garbage. Collections during the imports take up to a
+    tenth of their time. Later, each full collection of these objects would stop all threads for 0.05 to 0.1 s.
 
-    What comes afterwards are answers of the API server, large trees without cycles: searching them again and again
-    while they are read made that up to four times as slow.
+    The threshold is raised for the responses of the API server, large trees without cycles: frequent collections made
+    reading them up to four times slower.
     """
     gc.disable()
     gc.set_threshold(_ALLOCATIONS, *gc.get_threshold()[1:])

@@ -1,6 +1,6 @@
-"""Whether this process works: loops that come round, threads that end their work, tasks that have not died.
+"""Liveness of this process: heartbeats of loops, durations of calls in threads, tasks that ended.
 
-Nothing outside of the process counts: a restart does not help against an API server that is away.
+The state of other programs does not count: a restart does not help when the API server is unreachable.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from ingestion_operator.runtime.thread_pool import WatchedThreads
+from ingestion_operator.runtime.thread_pool import MonitoredThreadPool
 
 _logger = logging.getLogger(__name__)
 
 LOOP_SECONDS: Final = 60.0
-"""A loop has to come round at least that often; each of ours does so every few seconds, or every half minute."""
+"""Maximum time between two heartbeats of a loop. The loops here iterate at least every half minute."""
 
 CALL_SECONDS: Final = 900.0
-"""A thread may take that long for one piece of work. Each call in it is bounded by seconds, and an API server
-that answers nothing makes a reconcile take a few minutes at most."""
+"""Maximum duration of one call in a thread. Each request in it has a timeout of seconds: a reconciliation takes a few
+minutes at most when the API server does not respond."""
 
 
 class Health:
@@ -31,34 +31,34 @@ class Health:
         self._checks: list[Callable[[], str]] = []
 
     def loop(self, name: str, *, within: float = LOOP_SECONDS) -> Callable[[], None]:
-        """Return what the loop of that name must call at least every `within` seconds, from now on."""
+        """Return a function that the loop of that name must call at least every `within` seconds, from now on."""
 
-        def beat() -> None:
+        def heartbeat() -> None:
             self._heartbeats[name] = (self._monotonic(), within)
 
-        beat()
-        return beat
+        heartbeat()
+        return heartbeat
 
     def check(self, problem: Callable[[], str]) -> None:
-        """Include a check: `problem` returns what is wrong, or an empty text."""
+        """Add a check: `problem` returns a description, or an empty text if all is well."""
         self._checks.append(problem)
 
-    def watch(self, threads: WatchedThreads, *, within: float = CALL_SECONDS) -> None:
-        """Require that the pool ends each piece of work within that many seconds."""
+    def watch(self, threads: MonitoredThreadPool, *, within: float = CALL_SECONDS) -> None:
+        """Require that each call in the pool ends `within` that many seconds."""
 
         def problem() -> str:
             seconds = threads.longest_seconds()
             if seconds <= within:
                 return ""
-            return f"a thread of {threads.name!r} has worked on one piece of work for {seconds:.0f} s"
+            return f"a thread of {threads.name!r} has been busy with one call for {seconds:.0f} s"
 
         self.check(problem)
 
     def problems(self) -> list[str]:
-        """Return what is wrong, one sentence each; empty when the process works."""
+        """Return the problems, one sentence each; empty if the process is healthy."""
         now = self._monotonic()
         silent = [
-            f"the loop {name!r} has not come round for {now - last:.0f} s"
+            f"the loop {name!r} has had no heartbeat for {now - last:.0f} s"
             for name, (last, within) in self._heartbeats.items()
             if now - last > within
         ]
@@ -66,7 +66,7 @@ class Health:
 
 
 class TaskSupervisor:
-    """Background tasks that must live as long as the process: one that ends is logged and makes it unhealthy."""
+    """Background tasks that must run as long as the process: an end is logged and makes the process unhealthy."""
 
     def __init__(self, health: Health) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -75,16 +75,16 @@ class TaskSupervisor:
         health.check(lambda: "; ".join(self._problems.values()))
 
     def start(self, name: str, work: Coroutine[Any, Any, None], *, may_end: bool = False) -> asyncio.Task[None]:
-        """Run `work` as a task; `may_end` allows it to return. The name must not be in use."""
+        """Run `work` as a task; `may_end` allows it to return. Raises ValueError if the name is in use."""
         if name in self._tasks:
             work.close()
-            raise ValueError(f"a task {name!r} was started before")
+            raise ValueError(f"a task {name!r} exists already")
         task = self._tasks[name] = asyncio.create_task(work, name=name)
         task.add_done_callback(partial(self._ended, name, may_end=may_end))
         return task
 
-    async def stop(self, timeout: float) -> list[str]:  # noqa: ASYNC109  the bound of an orderly end, not of a call
-        """Cancel all tasks, wait for them up to `timeout` seconds, and return the names of those that still work."""
+    async def stop(self, timeout: float) -> list[str]:  # noqa: ASYNC109  the bound of a shutdown, not of a call
+        """Cancel all tasks, wait for them up to `timeout` seconds, and return the names of those that still run."""
         self._is_stopping = True
         for task in self._tasks.values():
             task.cancel()
@@ -96,7 +96,7 @@ class TaskSupervisor:
         # The error is read first: asyncio would report it again otherwise.
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            # The type only: the text of an error may hold what does not belong on an open port.
+            # The type only: the text of an error must not appear on a port without authentication.
             problem = f"the task {name!r} ended with {type(error).__name__}"
         elif self._is_stopping or (may_end and not task.cancelled()):
             return

@@ -1,7 +1,7 @@
-"""The sign of life in further namespaces: a Lease in each that elects no leader.
+"""Heartbeats in further namespaces: a Lease in each, which elects no leader.
 
-The gateway reads it before it promises that a run will start. It is renewed from the event loop that the work queue is
-dispatched in, so a loop that hangs renews nothing, and neither does a process without an API server.
+The gateway reads the Lease before it accepts a run. The event loop that dispatches the work queue renews it: a loop
+that hangs renews nothing, and neither does a process that cannot reach the API server.
 """
 
 import asyncio
@@ -10,24 +10,25 @@ import os
 import socket
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from ingestion_operator import constants
-from ingestion_operator.ports import LEASES, Clock, ClusterApi
+from ingestion_operator.k8s.objects import Body
+from ingestion_operator.ports import LEASES, Clock, ClusterWriter
 from ingestion_operator.runtime.problem_log import ProblemLog
-from ingestion_operator.runtime.thread_pool import WatchedThreads
+from ingestion_operator.runtime.thread_pool import MonitoredThreadPool
 
 _logger = logging.getLogger(__name__)
 
 RENEW_SECONDS: Final = 10.0
 DURATION_SECONDS: Final = 30
-"""How long a Lease counts after its renewal: two renewals may fail."""
+"""How long a Lease is valid after its renewal: two renewals may fail."""
 
-_MOST_THREADS: Final = 4
+_MAX_THREADS: Final = 4
 
 
 async def renew_heartbeats(
-    cluster: ClusterApi,
+    cluster: ClusterWriter,
     namespaces: Collection[str],
     clock: Clock,
     is_alive: Callable[[], bool],
@@ -36,9 +37,9 @@ async def renew_heartbeats(
 ) -> None:
     """Renew the Lease in each namespace every `seconds` while `is_alive`, until cancelled.
 
-    Each namespace has a loop of its own: one that is slow, forbidden or deleted delays no other.
+    Each namespace has its own loop: a namespace that is slow, forbidden or deleted does not delay the others.
     """
-    threads = WatchedThreads(max(1, min(len(namespaces), _MOST_THREADS)), "heartbeat")
+    threads = MonitoredThreadPool(max(1, min(len(namespaces), _MAX_THREADS)), "heartbeat")
     try:
         async with asyncio.TaskGroup() as group:
             for namespace in namespaces:
@@ -48,11 +49,11 @@ async def renew_heartbeats(
 
 
 async def _renew_one(
-    cluster: ClusterApi,
+    cluster: ClusterWriter,
     namespace: str,
     clock: Clock,
     is_alive: Callable[[], bool],
-    threads: WatchedThreads,
+    threads: MonitoredThreadPool,
     seconds: float,
 ) -> None:
     log = ProblemLog(_logger, repeat_seconds=float("inf"))
@@ -71,8 +72,8 @@ async def _renew_one(
         await asyncio.sleep(seconds)
 
 
-def lease_body(namespace: str, now: datetime) -> dict[str, Any]:
-    """Return the Lease as it is to be applied."""
+def lease_body(namespace: str, now: datetime) -> Body:
+    """Return the Lease to apply."""
     return {
         "apiVersion": LEASES.api_version,
         "kind": LEASES.kind,

@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object a line, each with what it is about."""
+"""Log lines as JSON, one object per line, with the fields of the current log context."""
 
 import json
 import logging
@@ -12,45 +12,45 @@ LogFormat = Literal["json", "text"]
 
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-_about: ContextVar[dict[str, str]] = ContextVar("log_about", default={})  # noqa: B039  never changed in place
+_context: ContextVar[dict[str, str]] = ContextVar("log_about", default={})  # noqa: B039  never changed in place
 
 
 @contextmanager
-def about(**keys: str) -> Iterator[None]:
-    """Put `keys` into every line that is logged in the block, also in tasks and threads that are started there."""
-    token = _about.set(_about.get() | keys)
+def log_context(**keys: str) -> Iterator[None]:
+    """Add `keys` to every line that is logged in the block, in tasks and threads that are started there too."""
+    token = _context.set(_context.get() | keys)
     try:
         yield
     finally:
-        _about.reset(token)
+        _context.reset(token)
 
 
 class JsonLines(logging.Formatter):
     """One JSON object per record; `extra={"fields": {…}}` adds keys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without a line break in it."""
+        """Return the line, without line breaks."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= _of_kopf(record) | _about.get() | getattr(record, "fields", {})
+        line |= _of_kopf(record) | _context.get() | getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
 
 
 def configure_logging(log_format: LogFormat = "json") -> None:
-    """Write lines to standard error."""
+    """Log to standard error, at level INFO."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _of_kopf(record: logging.LogRecord) -> dict[str, str]:
-    """Return which object a line of kopf is about."""
+    """Return the keys of the object that a line of kopf refers to."""
     reference = getattr(record, "k8s_ref", None)
     if not isinstance(reference, dict):
         return {}

@@ -1,4 +1,4 @@
-"""A pool of threads that knows for how long its oldest piece of work has been in progress."""
+"""A thread pool that measures how long its oldest call has been running."""
 
 import contextvars
 import time
@@ -9,29 +9,29 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-class WatchedThreads(ThreadPoolExecutor):
-    """Work sees the context variables of its submitter, so that its log lines carry the same fields."""
+class MonitoredThreadPool(ThreadPoolExecutor):
+    """Runs each call with the context variables of its submitter, so that its log lines have the same fields."""
 
     def __init__(self, threads: int, name: str) -> None:
         super().__init__(threads, thread_name_prefix=name)
         self.name = name
-        self._begun: dict[object, float] = {}
+        self._started: dict[object, float] = {}
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> "Future[_T]":
-        """Do as the base class does."""
+        """Submit a call, as the base class does."""
         context = contextvars.copy_context()
 
-        def work() -> _T:
+        def call() -> _T:
             token = object()
-            self._begun[token] = time.monotonic()
+            self._started[token] = time.monotonic()
             try:
                 return context.run(fn, *args, **kwargs)
             finally:
-                del self._begun[token]
+                del self._started[token]
 
-        return super().submit(work)
+        return super().submit(call)
 
     def longest_seconds(self) -> float:
-        """Return for how long the oldest work has been in progress; 0 without any."""
+        """Return how long the oldest call has been running, in seconds; 0 if none is."""
         now = time.monotonic()
-        return max(0.0, now - min(list(self._begun.values()), default=now))
+        return max(0.0, now - min(list(self._started.values()), default=now))

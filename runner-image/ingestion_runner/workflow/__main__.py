@@ -1,4 +1,4 @@
-"""``python -m ingestion_runner.workflow``: the process that does the work, started by the parent."""
+"""``python -m ingestion_runner.workflow``: the child process, which the parent starts."""
 
 import logging
 import os
@@ -14,22 +14,22 @@ from ingestion_runner.workflow.run import run_workflow
 
 
 def main() -> None:
-    """Run, tell the outcome to the parent, and leave at once."""
+    """Run, send the outcome to the parent, and exit immediately."""
     channel = ChannelWriter.from_environment()
     try:
         outcome = _run(channel)
     except RunError as failure:
         sys.stderr.write(f"{failure.reason}: {failure.message}\n")
         outcome = Outcome.failed(failure.reason, failure.message)
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: connectors are other people's code
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: connectors are third-party code
         traceback.print_exc()
         outcome = Outcome.failed(Reason.WORKFLOW_CRASHED, f"{type(error).__name__}: {error}")
     channel.send_outcome(outcome)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The workflow is closed and everything is told. An ordinary exit would spend seconds on taking apart
-    # thousands of modules, and would wait for threads that a failed start may have left behind.
+    # The workflow is closed and everything is reported. An ordinary exit would take seconds for the destruction of
+    # thousands of modules, and would wait for threads of a failed start.
     os._exit(outcome.reason.exit_code)
 
 

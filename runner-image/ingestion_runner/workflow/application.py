@@ -1,4 +1,4 @@
-"""Applications of OpenMetadata: a Python class that the library starts with a configuration."""
+"""Applications of OpenMetadata: Python classes that the library starts with a configuration."""
 
 import importlib
 import traceback
@@ -15,12 +15,10 @@ _ERROR_CHARACTERS = 300
 
 
 def python_class_of(source_config: Mapping[str, Any]) -> str:
-    """The name of the application's class, such as ``package.module.Class``.
+    """Return the name of the application's class, such as ``package.module.Class``.
 
-    Raises
-    ------
-    ConfigurationError
-        There is none.
+    Raises:
+        ConfigurationError: It is missing or invalid.
     """
     config = source_config.get("config")
     name = config.get("sourcePythonClass") if isinstance(config, Mapping) else None
@@ -30,12 +28,10 @@ def python_class_of(source_config: Mapping[str, Any]) -> str:
 
 
 def require_runner_class(name: str) -> None:
-    """Refuse a class that the library would not start: it would say so late, and without the name.
+    """Check the class of an application. The library would report an error later, and without the name.
 
-    Raises
-    ------
-    RunError
-        The class is not in this image, or is no application, or one of its own dependencies is missing.
+    Raises:
+        RunError: The class is not in this image, is not an application, or one of its dependencies is missing.
     """
     module_name, _, class_name = name.rpartition(".")
     try:
@@ -50,9 +46,9 @@ def require_runner_class(name: str) -> None:
         raise ConfigurationError(f"{_FIELD}: {module_name} has no {class_name!r}")
     base = getattr(importlib.import_module(_BASE_CLASS[0]), _BASE_CLASS[1])
     if not isinstance(found, type) or not issubclass(found, base):
-        raise ConfigurationError(f"{_FIELD}: {name!r} is no application: it is not derived from {_BASE_CLASS[1]}")
+        raise ConfigurationError(f"{_FIELD}: {name!r} is not an application: it is not derived from {_BASE_CLASS[1]}")
 
 
 def _is_within(module_name: str, missing: str | None) -> bool:
-    """Whether what is missing is the module itself or a package that it would be in."""
+    """Return whether the missing module is the module itself or one of its parent packages."""
     return missing is not None and f"{module_name}.".startswith(f"{missing}.")

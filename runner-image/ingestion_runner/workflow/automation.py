@@ -1,4 +1,4 @@
-"""Carrying out an automation: the test of a connection, as the library does it and reports it."""
+"""Runs an automation: a connection test of the library, which also writes its result to the server."""
 
 import importlib
 import sys
@@ -27,23 +27,19 @@ _CONNECTION_MODEL = (
 
 
 def run_automation(paths: InputPaths) -> Outcome:
-    """Carry out the automation that is mounted. The parent has read the same file, and masks its secrets.
+    """Run the mounted automation. The parent has read the same file, and masks its secrets.
 
-    Raises
-    ------
-    RunError
-        It could not be carried out; the reason tells why.
+    Raises:
+        RunError: It could not be completed.
     """
-    return _carry_out(read_document(paths.automation))
+    return _execute(read_document(paths.automation))
 
 
 def run_warm_automation(run_input: Mapping[str, Any], paths: InputPaths, channel: ChannelWriter) -> Outcome:
-    """Import all that an automation needs, wait for one, and carry it out. Nobody gets to know if none comes.
+    """Import the library, wait for an automation, and run it. If none comes, the run succeeds.
 
-    Raises
-    ------
-    RunError
-        As ``run_automation``.
+    Raises:
+        RunError: See ``run_automation``.
     """
     seconds = field(run_input, "waitSeconds", (int, float), where=_FILE)
     port = field(run_input, "port", (int,), where=_FILE)
@@ -53,19 +49,20 @@ def run_warm_automation(run_input: Mapping[str, Any], paths: InputPaths, channel
     sys.stdout.write(f"[runner] waiting for an automation for up to {seconds} s\n")
     document = wait_for_automation(paths, port, seconds, on_taken=channel.send_automation)
     if document is None:
-        message = f"no automation came within {seconds} s: this pod has done its duty"
+        message = f"no automation came within {seconds} s: this pod is not needed"
         return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message=message)
-    return _carry_out(document)
+    return _execute(document)
 
 
-def _carry_out(document: Mapping[str, Any]) -> Outcome:
-    """The library asks the server for the automation anew, and writes the result of each step there. It bounds some
-    steps by SIGALRM, so this must be the main thread.
+def _execute(document: Mapping[str, Any]) -> Outcome:
+    """Run an automation in the main thread: the library limits the time of some steps with SIGALRM.
+
+    The library reads the automation from the server again, and writes the result of each step there.
     """
     target = automation_target(document)
     require_test_connection(document)
     runner = load(_RUNNER, "automations")
-    # A workflow sets the level from its configuration; without it the log would not name a single step.
+    # A workflow sets the level from its configuration. Without a level the log has no steps.
     importlib.import_module("metadata.utils.logger").set_loggers_level("INFO")
     with StartLog.of_the_library() as log:
         try:
@@ -73,19 +70,17 @@ def _carry_out(document: Mapping[str, Any]) -> Outcome:
         except RunError:
             raise
         except Exception as error:
-            raise logged(explain_start_failure(error, log, lambda: _ask_for_automation(target))) from error
-    return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="the connection test was carried out")
+            raise logged(explain_start_failure(error, log, lambda: _check_automation_access(target))) from error
+    return Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="the connection test was completed")
 
 
 def parsed(document: Mapping[str, Any]) -> Any:
-    """The document as the library's own model, which refuses fields that it does not know.
+    """Return the document as the library's model, which rejects unknown fields.
 
-    Raises
-    ------
-    pydantic.ValidationError, KeyError, ...
-        It does not fit. Where the connection is to blame, the error is that of the model of its type.
-    RunError
-        The library knows no connection of this type.
+    Raises:
+        pydantic.ValidationError, KeyError, ...: It is invalid. If the connection is, the error is that of the model of
+            its type.
+        RunError: The library does not know the type of the connection.
     """
     known = _known_fields(document, _named(_MODEL), where="")
     connection = _known_fields(document[_CONNECTION], _named(_CONNECTION_MODEL), where=f"{_CONNECTION}.")
@@ -93,22 +88,22 @@ def parsed(document: Mapping[str, Any]) -> Any:
     try:
         return _named(_MODEL).model_validate(workflow)
     except ValueError:
-        # All the sixty models of connections have complained: find the one that was meant.
+        # All sixty connection models report errors: find the model of the type.
         require_source_type(str(workflow["request"]["connection"]["config"]["type"]))
         _named(_PARSER)(workflow)
         raise
 
 
 def with_usable_loader(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """The server connection with a secrets manager's loader that works without Airflow.
+    """Return the server connection with a secrets manager loader that works without Airflow.
 
-    ``airflow`` reads the credentials from Airflow's configuration; here they come from the environment, if the
-    secrets are kept outside of OpenMetadata's database at all.
+    ``airflow`` reads the credentials from Airflow's configuration. Here they come from the environment, if the secrets
+    are outside of OpenMetadata's database.
     """
     if connection.get("secretsManagerLoader") != "airflow":
         return dict(connection)
     loader = "noop" if connection.get("secretsManagerProvider") in (None, "db") else "env"
-    sys.stdout.write(f"[runner] secretsManagerLoader is airflow, which is not here: using {loader}\n")
+    sys.stdout.write(f"[runner] secretsManagerLoader is airflow, which does not exist here: using {loader}\n")
     return {**connection, "secretsManagerLoader": loader}
 
 
@@ -116,7 +111,7 @@ def _known_fields(data: Mapping[str, Any], model: Any, *, where: str) -> dict[st
     unknown = sorted(key for key in data if key not in model.model_fields)
     if unknown:
         names = ", ".join(f"{where}{key}" for key in unknown)
-        sys.stdout.write(f"[runner] left out, because this openmetadata-ingestion does not know it: {names}\n")
+        sys.stdout.write(f"[runner] ignored fields that this openmetadata-ingestion does not know: {names}\n")
     return {key: value for key, value in data.items() if key in model.model_fields}
 
 
@@ -125,5 +120,5 @@ def _named(named: tuple[str, str]) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _ask_for_automation(target: AutomationTarget) -> None:
+def _check_automation_access(target: AutomationTarget) -> None:
     ServerClient(target.server, target.token).get("automations", "workflows", target.workflow_id, timeout=10)

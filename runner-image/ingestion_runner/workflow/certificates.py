@@ -1,4 +1,4 @@
-"""Certificates and keys in files that are mounted, for connectors of openmetadata-ingestion that take their text."""
+"""Mounted certificates and keys for connectors of openmetadata-ingestion, which expect their text."""
 
 import functools
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def use_certificate_files(manager: Any) -> None:
-    """Let a connection name a file where the library's SSLManager expects the text of a certificate or key.
+    """Allow the path of a file in a connection where the library's SSLManager expects a certificate or key.
 
-    It writes each text into a file of its own, whose path the driver gets. No such text begins with a slash; one that
-    does is a path, and the driver gets that. So a Secret that is renewed reaches the next run, and no key has to
-    stand in a connection.
+    SSLManager writes each text to a file and passes its path to the driver. No such text starts with a slash: one that
+    does is a path, which is passed to the driver as it is. So the next run uses a renewed Secret, and connections
+    contain no keys.
     """
     write = manager.create_temp_file
 
@@ -21,7 +21,7 @@ def use_certificate_files(manager: Any) -> None:
             return write(self, content)
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f"sslConfig names the file {path}, which is not in the pod: mount it by podTemplate, or give the text"
+                f"sslConfig names the file {path}, which is not in the pod: mount it with podTemplate, or set the text"
             )
         return path
 

@@ -1,4 +1,4 @@
-"""The workflow's configuration, rendered from the template of the pipeline type."""
+"""The configuration of the workflow, rendered from the template of the pipeline type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ WORKFLOW_CLASSES: Mapping[str, tuple[str, str]] = {
     "profiler": ("metadata.workflow.profiler", "ProfilerWorkflow"),
     "usage": ("metadata.workflow.usage", "UsageWorkflow"),
 }
-"""The library's class (module, name) for each supported pipeline type; each has a template of its name."""
+"""The library's class (module, name) of each supported pipeline type. Each type has a template with its name."""
 
-NO_TOKEN = "no_token"  # noqa: S105 - the library's own word for "send none"
+NO_TOKEN = "no_token"  # noqa: S105 - the library's value for no token
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInputs:
-    """What the templates are filled with, besides the run input; applications and test suites have no service type."""
+    """Values for the templates, in addition to the run input. Applications and test suites have no service type."""
 
     service_type: str | None
     source_config: Mapping[str, Any]
@@ -41,12 +41,10 @@ class WorkflowInputs:
 
 
 def require_supported(pipeline_type: str) -> None:
-    """Refuse a pipeline type that this image cannot run.
+    """Check that this image supports a pipeline type.
 
-    Raises
-    ------
-    RunError
-        With the types it can run.
+    Raises:
+        RunError: It does not; the message has the supported types.
     """
     if pipeline_type not in WORKFLOW_CLASSES:
         raise RunError(
@@ -57,7 +55,7 @@ def require_supported(pipeline_type: str) -> None:
 
 
 def render_config(run: RunInput, inputs: WorkflowInputs) -> str:
-    """The configuration as YAML text."""
+    """Return the configuration as YAML text."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -65,7 +63,7 @@ def render_config(run: RunInput, inputs: WorkflowInputs) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - it writes YAML, and `finalize` quotes every value
+        autoescape=False,  # noqa: S701 - the output is YAML, and `finalize` quotes every value
     )
     return environment.get_template(f"{run.pipeline_type}.yaml.j2").render(
         run=run,
@@ -79,18 +77,18 @@ def render_config(run: RunInput, inputs: WorkflowInputs) -> str:
 
 
 def build_config(run: RunInput, inputs: WorkflowInputs) -> dict[str, Any]:
-    """The configuration as the library's ``create`` takes it."""
+    """Return the configuration for ``create`` of the library."""
     config: dict[str, Any] = yaml.safe_load(render_config(run, inputs))
     return config
 
 
 def jwt_token_of(paths: InputPaths) -> str:
-    """What the library is given as token: the path of the mounted file, which it reads for itself."""
+    """Return the token for the library: the path of the mounted file, which the library reads."""
     return str(paths.token) if paths.read_token() else NO_TOKEN
 
 
 def _ca_certificate(server: Server) -> str | None:
-    # The library refuses `validate` without a certificate, though its HTTP client has a bundle of its own.
+    # The library rejects `validate` without a certificate, although its HTTP client has a CA bundle.
     if server.verify_ssl == "validate":
         return server.ca_certificate or bundled_ca_certificates()
     return None

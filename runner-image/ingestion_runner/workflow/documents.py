@@ -1,4 +1,4 @@
-"""The mounted Secrets: the service connection and the source configuration, as YAML or JSON."""
+"""The mounted Secrets with the service connection and the source configuration, in YAML or JSON."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,12 @@ from ingestion_runner.outcomes import ConfigurationError
 
 
 def read_connection(path: Path) -> dict[str, Any] | None:
-    """The service connection as ``{"config": {...}}``, or None when none is mounted.
+    """Return the service connection as ``{"config": {...}}``, or None if none is mounted.
 
-    The file may hold the bare connection (``type: Postgres``, …) or wrap it in ``config``.
+    The file may contain the connection itself (``type: Postgres``, …) or an object with ``config``.
 
-    Raises
-    ------
-    ConfigurationError
-        The file holds no such connection.
+    Raises:
+        ConfigurationError: The file has no connection.
     """
     document = _read(path)
     if document is None:
@@ -29,12 +27,10 @@ def read_connection(path: Path) -> dict[str, Any] | None:
 
 
 def read_source_config(path: Path) -> dict[str, Any] | None:
-    """The source configuration as ``{"config": {...}}``, or None when none is mounted.
+    """Return the source configuration as ``{"config": {...}}``, or None if none is mounted.
 
-    Raises
-    ------
-    ConfigurationError
-        The file holds no ``config``.
+    Raises:
+        ConfigurationError: The file has no ``config``.
     """
     document = _read(path)
     if document is not None and not isinstance(document.get("config"), dict):
@@ -50,10 +46,10 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        # Not the error's text: it quotes the line, and the line may be the password.
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        # Without the text of the error: it quotes the line, which may be a password.
+        place = getattr(error, "problem_mark", None)
+        where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
         raise ConfigurationError(f"{path} is neither YAML nor JSON{where}") from None
     if not isinstance(document, dict):
-        raise ConfigurationError(f"{path} must hold a mapping")
+        raise ConfigurationError(f"{path} must contain a mapping")
     return document

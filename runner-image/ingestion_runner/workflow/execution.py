@@ -1,4 +1,4 @@
-"""Running one workflow of openmetadata-ingestion, which is imported here and only when it is needed."""
+"""Runs one workflow of openmetadata-ingestion, which is imported only when it is needed."""
 
 import importlib
 import importlib.metadata
@@ -24,33 +24,29 @@ from ingestion_runner.workflow.starting import quick_import, remember_package_ve
 
 _WHOLE = 100.0
 
-# A run's row is stored in the server's database, and read as a whole for each page of the run history.
-_FAILURES_TOLD = 10
+# A run's row is stored in the server's database, and read completely for each page of the run history.
+_FAILURES_REPORTED = 10
 _ERROR_CHARACTERS = 2000
 _STACK_TRACE_CHARACTERS = 4000
 
 
 def import_workflow(pipeline_type: str) -> Any:
-    """The library's class for a pipeline type; the import takes seconds.
+    """Return the library's class for a pipeline type. The import takes seconds.
 
-    Raises
-    ------
-    RunError
-        A package that it needs is not in this image.
+    Raises:
+        RunError: A required package is not in this image.
     """
     module_name, class_name = WORKFLOW_CLASSES[pipeline_type]
     return getattr(load(module_name, f"pipelines of type {pipeline_type}"), class_name)
 
 
 def load(module_name: str, what: str) -> ModuleType:
-    """Import a module of the library and tell how long it took; ``what`` needs it, in the plural.
+    """Import a module of the library and log the duration; ``what`` is its user in messages, in the plural.
 
-    Raises
-    ------
-    RunError
-        A package that it needs is not in this image.
+    Raises:
+        RunError: A required package is not in this image.
     """
-    # Before the library is imported, since it keeps the function that it finds then.
+    # Before the import of the library, which keeps a reference to the function.
     remember_package_versions()
     version = importlib.metadata.version("openmetadata-ingestion")
     sys.stdout.write(f"[runner] loading openmetadata-ingestion {version}\n")
@@ -67,12 +63,10 @@ def load(module_name: str, what: str) -> ModuleType:
 
 
 def require_source_type(source_type: str) -> None:
-    """Refuse a connection of a type that the image's library does not know.
+    """Check that the library knows the type of a connection.
 
-    Raises
-    ------
-    RunError
-        With the type.
+    Raises:
+        RunError: The type is unknown.
     """
     parser = importlib.import_module("metadata.ingestion.api.parser")
     try:
@@ -81,34 +75,32 @@ def require_source_type(source_type: str) -> None:
         raise unknown_source_type(source_type) from error
 
 
-def execute_workflow(workflow_class: Any, config: dict[str, Any], ask_server: Callable[[], object]) -> Outcome:
-    """Create the workflow, run it to its end and tell how it ended.
+def execute_workflow(workflow_class: Any, config: dict[str, Any], check_server: Callable[[], object]) -> Outcome:
+    """Create the workflow, run it and return its outcome.
 
-    The workflow reports its own progress and its own end to the server, prints its summary and closes what it
-    has opened; all that is part of ``execute`` in the library's versions 1.12 to 2.0.
+    ``execute`` of the library's versions 1.12 to 2.0 reports progress and end to the server, prints the summary and
+    closes all resources.
 
-    Raises
-    ------
-    RunError
-        The workflow could not be created.
+    Raises:
+        RunError: The workflow could not be created.
     """
     with StartLog.of_the_library() as log:
         try:
             workflow = workflow_class.create(config)
         except Exception as error:
-            raise logged(explain_start_failure(error, log, ask_server)) from error
+            raise logged(explain_start_failure(error, log, check_server)) from error
     try:
         workflow.execute()
     except Exception as error:  # noqa: BLE001 - connectors and their drivers raise anything
         traceback.print_exc()
         return _outcome(workflow, State.FAILED, f"{type(error).__name__}: {one_line(str(error))}")
-    return _outcome(workflow, *_verdict(workflow))
+    return _outcome(workflow, *_state_of(workflow))
 
 
-def _verdict(workflow: Any) -> tuple[State, str]:
+def _state_of(workflow: Any) -> tuple[State, str]:
     try:
         workflow.raise_from_status()
-    except Exception as error:  # noqa: BLE001 - the library's own exception, without importing it
+    except Exception as error:  # noqa: BLE001 - an exception of the library, which is not imported here
         return State.FAILED, one_line(str(error))
     success = workflow.calculate_success()
     if success is not None and workflow.workflow_config.successThreshold <= success < _WHOLE:
@@ -133,7 +125,7 @@ def _outcome(workflow: Any, state: State, message: str) -> Outcome:
         state=state,
         reason=_REASONS[state],
         message=message,
-        # What came through to the end: the last step is the one that writes to the server.
+        # The last step writes to the server.
         records=steps[-1]["records"] if steps else None,
         warnings=sum(step["warnings"] for step in steps) if steps else None,
         errors=errors if steps else None,
@@ -143,16 +135,16 @@ def _outcome(workflow: Any, state: State, message: str) -> Outcome:
 
 
 def _step_summaries(workflow: Any) -> list[dict[str, Any]]:
-    """The steps as the workflow reports them, in the shape of StepSummary, with bounded texts."""
+    """Return the steps of the workflow in the format of StepSummary, with bounded texts."""
     try:
         steps: list[dict[str, Any]] = workflow.build_ingestion_status().model_dump(mode="json", exclude_none=True)
     except Exception:  # noqa: BLE001 - as above
-        # Without steps the parent reports the outcome all the same.
+        # The parent reports the outcome without steps.
         traceback.print_exc()
         return []
     for step in steps:
         if step.get("failures"):
-            step["failures"] = [_bounded(failure) for failure in step["failures"][:_FAILURES_TOLD]]
+            step["failures"] = [_bounded(failure) for failure in step["failures"][:_FAILURES_REPORTED]]
     return steps
 
 

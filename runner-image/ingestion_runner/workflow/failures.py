@@ -1,7 +1,7 @@
-"""Why a workflow could not be started, told from the library's exceptions.
+"""Reasons of failed starts, derived from the library's exceptions.
 
-They are recognized by name along the chain of causes: the names are the same in the library's versions 1.12
-to 2.0, while importing them would tie this module to where each version keeps them.
+Exceptions are recognised by name along the chain of causes: the names are the same in the library's versions 1.12 to
+2.0, while their modules differ.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ _MESSAGE_CHARACTERS = 600
 _FIELDS_NAMED = 3
 _MESSAGES_KEPT = 100
 _WRAPPED_MODEL = re.compile(r"^function-\w+\[.*, (\w+)\]$")
-# Before 2.0 a test of a connection whose connector cannot be imported ends so, once the library has logged why.
+# The error of a connection test before 2.0 if the connector cannot be imported. The library has logged the reason.
 _LACKING_CONNECTOR = re.compile(
     r"module 'metadata\.ingestion\.source\.\w+\.(\w+)\.connection' has no attribute 'test_connection'"
 )
 
 
 class StartLog(logging.Handler):
-    """The log messages while a workflow is being created.
+    """Collects the log messages during the creation of a workflow.
 
-    The library logs why a check of the connection failed; its exception only names the check.
+    The library logs why a check of the connection failed, while its exception only names the check.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class StartLog(logging.Handler):
     @classmethod
     @contextlib.contextmanager
     def of_the_library(cls) -> Iterator["StartLog"]:
-        """One that hears the library until the block ends."""
+        """Collect the library's messages until the block ends."""
         log = cls()
         library = logging.getLogger("metadata")
         library.addHandler(log)
@@ -48,21 +48,21 @@ class StartLog(logging.Handler):
             library.removeHandler(log)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message."""
-        # A record whose arguments do not fit its format is the library's affair and must not fail its run.
+        """Keep the message of a record."""
+        # A record with invalid arguments must not fail the run.
         with contextlib.suppress(TypeError, ValueError):
             self._messages.append(record.getMessage())
 
     def about(self, check: str) -> str | None:
-        """The last message that begins with the name of a check."""
+        """Return the last message that starts with the name of a check, or None."""
         return next((message for message in reversed(self._messages) if message.startswith(check)), None)
 
 
-def explain_start_failure(error: BaseException, log: StartLog, ask_server: Callable[[], object]) -> RunError:
-    """The typed reason behind an exception of ``create``.
+def explain_start_failure(error: BaseException, log: StartLog, check_server: Callable[[], object]) -> RunError:
+    """Return the reason of an exception of ``create``.
 
-    ``ask_server`` makes one authenticated call and raises RunError if that is what fails: with a wrong token
-    the library ends in an unrelated error.
+    ``check_server`` makes one authenticated call and raises RunError if it fails: with an invalid token the library
+    raises an unrelated error.
     """
     if type(error).__name__ == "SourceConnectionException":
         check = str(error).rpartition(": ")[2]
@@ -74,17 +74,17 @@ def explain_start_failure(error: BaseException, log: StartLog, ask_server: Calla
         if explain is not None:
             return explain(link)
     try:
-        ask_server()
+        check_server()
     except RunError as failure:
         return failure
     return RunError(Reason.INITIALIZATION_FAILED, _text(error))
 
 
 def logged(failure: RunError) -> RunError:
-    """The failure, once the traceback of the exception that is being handled stands in the log.
+    """Log the traceback of the current exception and return the failure.
 
-    That of a wrong configuration does not: it quotes values, shortened in the middle of what may be a
-    password, and the message names the fields.
+    The traceback of an invalid configuration is not logged: it quotes values, which may be cut-off passwords that
+    masking does not find. The message names the fields.
     """
     if failure.reason is not Reason.INVALID_CONFIGURATION:
         traceback.print_exc()
@@ -92,18 +92,18 @@ def logged(failure: RunError) -> RunError:
 
 
 def explain_import_failure(error: ImportError, what: str) -> RunError:
-    """A class that cannot be imported: one of its dependencies is not in this image."""
+    """Return the failure of an import: a dependency is not in this image."""
     return RunError(
         Reason.MISSING_PLUGIN,
-        f"this image lacks what {what} need ({_text(error)}): build it with the extra that brings it",
+        f"this image lacks a package for {what} ({_text(error)}): build it with the extra that includes it",
     )
 
 
 def unknown_source_type(source_type: str) -> RunError:
-    """A connection whose type the image's library does not know."""
+    """Return the failure of a connection of an unknown type."""
     return RunError(
         Reason.UNKNOWN_SOURCE_TYPE,
-        f"this image's openmetadata-ingestion knows no source of type {source_type!r}",
+        f"this image's openmetadata-ingestion does not know the source type {source_type!r}",
     )
 
 
@@ -115,9 +115,9 @@ def _invalid(error: BaseException) -> RunError:
 
 
 def _fields(validation: Any) -> str:
-    # Not the values: the wrong value of a connection may be its password.
+    # Without the values: an invalid value of a connection may be its password.
     problems = [
-        f"{'.'.join(_plain(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"
+        f"{'.'.join(_plain(part) for part in problem['loc']) or 'document'}: {problem['msg']}"
         for problem in validation.errors(include_url=False, include_input=False, include_context=False)
     ]
     named = "; ".join(problems[:_FIELDS_NAMED])
@@ -127,7 +127,7 @@ def _fields(validation: Any) -> str:
 
 
 def _plain(part: str | int) -> str:
-    """A part of a location; a model that is wrapped in a validator is called by its own name."""
+    """Return a part of a location; a model in a validator has the name of the model."""
     return _WRAPPED_MODEL.sub(r"\1", str(part))
 
 
@@ -139,12 +139,12 @@ def _missing_plugin(error: BaseException) -> RunError:
 
 
 def _failed_import(error: BaseException) -> RunError:
-    # A connection test of a connector whose packages are missing: the library looks for the connector in
-    # another place in the end, and its message is about that. The module's name tells which one it is.
+    # A connection test of a connector with missing packages: the library finally tries another module, and its message
+    # names that one. The name of the first module has the connector.
     before, _, rest = str(getattr(error, "module", "")).partition("metadata.ingestion.source.")
     connector = rest.split(".")[1:2]
     if before or not connector:
-        return RunError(Reason.MISSING_PLUGIN, f"this image lacks what is needed: {_text(error)}")
+        return RunError(Reason.MISSING_PLUGIN, f"this image lacks a required package: {_text(error)}")
     return _missing_connector(connector[0])
 
 

@@ -1,18 +1,18 @@
-"""How a warm pod is given its automation: over TLS, once, by whoever knows this pod's secret.
+"""Receives the automation of a warm pod: over TLS, once, from the gateway, which knows the secret of the pod.
 
-The other end is the gateway (``ingestion_operator/adapters/warm_pod_tls.py``). Each sends lines:
+The gateway's side is ``ingestion_operator/adapters/warm_pod_tls.py``. Both sides send lines:
 
 =========================  ===========================================================
 gateway                    this pod
 =========================  ===========================================================
 the secret, the document
-..                         ``ready``: the whole document is here, nothing has been done
+..                         ``ready``: the document was received, and nothing was started
 ``go``
-..                         ``taken``: the parent knows of it and will see to its end
+..                         ``taken``: the parent has the automation and will close it
 =========================  ===========================================================
 
-Up to ``go`` the gateway may change its mind and have the automation carried out elsewhere: a pod that is not told to
-go does nothing. So a pod that is merely slow neither loses an automation nor doubles it.
+Before ``go`` the gateway may run the automation elsewhere, since a pod without ``go`` does not start it. So a slow pod
+neither loses an automation nor runs it twice.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from typing import Any
 
 from ingestion_runner.inputs import InputPaths
 
-_PATIENCE_SECONDS = 5.0
-"""Longest wait for the other end's next bytes."""
+_READ_SECONDS = 5.0
+"""Time limit for the next bytes of the gateway."""
 
 _LINE_BYTES = 256
 _DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -37,42 +37,42 @@ _DOCUMENT_BYTES = 4 * 1024 * 1024
 def wait_for_automation(
     paths: InputPaths, port: int, seconds: float, *, on_taken: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any] | None:
-    """The automation that was handed over, or None when none came in time; ``on_taken`` learns of it first.
+    """Return the received automation, or None if none came within ``seconds``; ``on_taken`` is called with it first.
 
-    The port is open only while this waits: that it can be reached is what makes the pod ready.
+    The port is open only during the wait. The pod is ready while it is open.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(paths.handover_certificate)
     secret = paths.handover_secret.read_bytes().strip()
-    give_up_at = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     with _listen(port) as listener:
-        while (left := give_up_at - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0:
             listener.settimeout(left)
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
                 break
             document = None
-            # Most of those who come are the kubelet's probes, which say nothing.
+            # Most connections are probes of the kubelet, which send nothing.
             with contextlib.suppress(OSError, ValueError), connection:
-                connection.settimeout(_PATIENCE_SECONDS)
+                connection.settimeout(_READ_SECONDS)
                 with context.wrap_socket(connection, server_side=True) as secured:
-                    document = _offered(secured, secret)
+                    document = _receive(secured, secret)
                     if document is not None:
                         on_taken(document)
                         secured.sendall(b"taken\n")
-            # From "go" on it is this pod's, whether or not the other end hears that it is taken.
+            # After "go" this pod runs the automation, whether or not "taken" reaches the gateway.
             if document is not None:
                 return document
     return None
 
 
-def _offered(connection: ssl.SSLSocket, secret: bytes) -> dict[str, Any] | None:
-    """The document, once the other end has said to go; None when it does not know the secret or leaves."""
+def _receive(connection: ssl.SSLSocket, secret: bytes) -> dict[str, Any] | None:
+    """Return the document after `go`; None if the secret is wrong or the gateway closes the connection."""
     with connection.makefile("rb") as lines:
         if not hmac.compare_digest(lines.readline(_LINE_BYTES).strip(), secret):
-            sys.stdout.write("[runner] refused an automation from somebody who does not know this pod's secret\n")
+            sys.stdout.write("[runner] rejected an automation from a client without the secret of this pod\n")
             return None
         document = json.loads(lines.readline(_DOCUMENT_BYTES))
         if not isinstance(document, dict):

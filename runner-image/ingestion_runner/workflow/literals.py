@@ -1,4 +1,4 @@
-"""Values written so that YAML reads back exactly what was put in."""
+"""Values in a notation that YAML reads back exactly."""
 
 import json
 import math
@@ -8,19 +8,16 @@ from typing import Any
 
 from jinja2 import Undefined
 
-# JSON allows these inside a string as they are; YAML rejects them or takes them for line breaks.
+# JSON allows these characters in a string; YAML rejects them or treats them as line breaks.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def literal(value: Any) -> str:
-    """``value`` as JSON on one line that is YAML 1.1 at the same time.
+    """Return ``value`` as JSON in one line that is also valid YAML 1.1.
 
-    Raises
-    ------
-    TypeError, ValueError
-        JSON has no such value.
-    jinja2.UndefinedError
-        A template named something that it was not given.
+    Raises:
+        TypeError, ValueError: JSON cannot represent the value.
+        jinja2.UndefinedError: A template uses an undefined name.
     """
     if isinstance(value, Undefined):
         return str(value)
@@ -40,7 +37,7 @@ def _float(value: float) -> str:
     if not math.isfinite(value):
         raise ValueError(f"JSON has no {value}")
     text = repr(value)
-    # YAML 1.1 takes an exponent for one only behind a decimal point and with a sign: 1e+16 would be a string.
+    # In YAML 1.1 an exponent needs a decimal point and a sign: 1e+16 would be a string.
     mantissa, exponent, power = text.partition("e")
     if exponent and "." not in mantissa:
         return f"{mantissa}.0e{power}"

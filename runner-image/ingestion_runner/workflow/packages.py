@@ -1,6 +1,6 @@
-"""What some pipeline types need in the image besides their connectors.
+"""Checks for packages of some pipeline types that are not part of connectors.
 
-The library notices late: after it has written a `running` row, or by trying to download what is missing.
+The library checks late: after it has written a `running` row, or by a download of what is missing.
 """
 
 import importlib
@@ -15,7 +15,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "autoClassification": ("pii-processor", ("presidio_analyzer", "spacy")),
     "dbt": ("dbt", ("collate_dbt_artifacts_parser",)),
 }
-"""The library's extra that a pipeline type needs, and packages that only the extra brings."""
+"""The library's extra of a pipeline type, and packages that only this extra includes."""
 
 _MODELS = ("metadata.pii.constants", "LANGUAGE_MODEL_MAPPING")
 _LANGUAGES = ("metadata.generated.schema.type.classificationLanguages", "ClassificationLanguage")
@@ -23,30 +23,26 @@ _ENGLISH = "en"
 
 
 def require_extra(pipeline_type: str) -> None:
-    """Refuse a pipeline type whose packages are not in this image.
+    """Check that the packages of a pipeline type are in this image.
 
-    Raises
-    ------
-    RunError
-        With the build argument that brings them.
+    Raises:
+        RunError: They are not; the message has the build argument.
     """
     extra, packages = EXTRAS.get(pipeline_type, ("", ()))
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise RunError(
             Reason.MISSING_PLUGIN,
-            f"this image lacks what pipelines of type {pipeline_type} need ({', '.join(missing)}): "
+            f"this image lacks packages for pipelines of type {pipeline_type} ({', '.join(missing)}): "
             f"build it with the build argument EXTRAS including {extra!r}",
         )
 
 
 def require_language_models(source_config: Mapping[str, Any]) -> None:
-    """Refuse a classification whose language models are not in this image: the library would download them.
+    """Check that the language models of a classification are in this image: the library would download them.
 
-    Raises
-    ------
-    RunError
-        With the build argument that brings them.
+    Raises:
+        RunError: They are not; the message has the build argument.
     """
     config = source_config.get("config")
     if not isinstance(config, Mapping) or not config.get("enableAutoClassification"):
@@ -63,15 +59,15 @@ def require_language_models(source_config: Mapping[str, Any]) -> None:
 
 
 def _models_for(language: str) -> list[str]:
-    """The model of the language, and the English one, with which recognizers of any language work."""
+    """Return the model of the language and the English model, which the recognisers of all languages use."""
     models, languages = _named(_MODELS), _named(_LANGUAGES)
     known = {one.value for one in languages}
-    # A language that the library does not know is refused by its own model of the configuration.
+    # The library's model of the configuration rejects unknown languages.
     return sorted({str(models[languages(one)]) for one in (_ENGLISH, language) if one in known})
 
 
 def _is_installed(model: str) -> bool:
-    # This is how spaCy looks for a model by its name.
+    # spaCy finds a model by its name in the same way.
     try:
         importlib.metadata.distribution(model)
     except importlib.metadata.PackageNotFoundError:

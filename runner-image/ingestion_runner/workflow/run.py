@@ -1,4 +1,4 @@
-"""From the pod's inputs to the outcome of the workflow."""
+"""Runs the workflow of the pod's inputs."""
 
 import os
 from collections.abc import Mapping
@@ -22,20 +22,17 @@ from ingestion_runner.workflow.config import WorkflowInputs, build_config, jwt_t
 from ingestion_runner.workflow.documents import read_connection, read_source_config
 from ingestion_runner.workflow.execution import execute_workflow, import_workflow, require_source_type
 from ingestion_runner.workflow.packages import require_extra, require_language_models
-from ingestion_runner.workflow.service import ask_for_service, ask_who_asks, fetch_service
+from ingestion_runner.workflow.service import check_service_access, check_token, fetch_service
 from ingestion_runner.workflow.test_suite import service_of, with_connection
 
 
 def run_workflow(document: Mapping[str, Any], paths: InputPaths, channel: ChannelWriter) -> Outcome:
-    """Run the workflow that the run input and the mounted files describe.
+    """Run the workflow of the run input and the mounted files.
 
-    Every secret that is read on the way is told to the parent before anything else happens, so that it cannot
-    show up in the log.
+    Every secret is sent to the parent immediately after it is read, so that it cannot appear in the log.
 
-    Raises
-    ------
-    RunError
-        The run could not be started; the reason tells why.
+    Raises:
+        RunError: The run could not be started.
     """
     run = run_input(document, run_id_from(os.environ))
     require_supported(run.pipeline_type)
@@ -64,7 +61,7 @@ def _run_application(
     config = build_config(run, inputs)
     workflow_class = import_workflow(run.pipeline_type)
     require_runner_class(python_class)
-    return execute_workflow(workflow_class, config, ask_server=lambda: ask_who_asks(client))
+    return execute_workflow(workflow_class, config, check_server=lambda: check_token(client))
 
 
 def _run_tests(
@@ -82,7 +79,7 @@ def _run_tests(
     )
     config = build_config(run, inputs)
     workflow_class = import_workflow(run.pipeline_type)
-    return execute_workflow(workflow_class, config, ask_server=lambda: ask_who_asks(client))
+    return execute_workflow(workflow_class, config, check_server=lambda: check_token(client))
 
 
 def _run_on_service(
@@ -109,4 +106,4 @@ def _run_on_service(
     require_source_type(service_type)
     if run.pipeline_type == AUTO_CLASSIFICATION:
         require_language_models(source_config)
-    return execute_workflow(workflow_class, config, ask_server=lambda: ask_for_service(client, service))
+    return execute_workflow(workflow_class, config, check_server=lambda: check_service_access(client, service))

@@ -1,4 +1,4 @@
-"""What the server knows: the service of the run, and who asks."""
+"""Calls to the server for the service of the run, and checks of the token."""
 
 import random
 import time
@@ -11,16 +11,14 @@ from ingestion_runner.outcomes import Reason, RunError
 from ingestion_runner.server import ServerCallError, ServerClient
 
 CALL_TIMEOUT_SECONDS = 10.0
-TRIES = 3
+ATTEMPTS = 3
 
 
 def fetch_service(client: ServerClient, service: Service) -> Mapping[str, Any]:
-    """The service entity, with its type and its connection.
+    """Return the service entity, with its type and connection.
 
-    Raises
-    ------
-    RunError
-        The server is out of reach, refuses the token, or has no such service.
+    Raises:
+        RunError: The server is unreachable, rejects the token, or has no such service.
     """
     found = _get_service(client, service)
     if not isinstance(found, dict) or not isinstance(found.get("serviceType"), str):
@@ -29,18 +27,16 @@ def fetch_service(client: ServerClient, service: Service) -> Mapping[str, Any]:
         raise RunError(
             Reason.CONNECTION_MISSING,
             f"{service.name!r} has no connection in OpenMetadata that this bot may see: add one there, "
-            "or give the pipeline a connection Secret",
+            "or set connectionSecretRef in the pipeline",
         )
     return found
 
 
-def ask_for_service(client: ServerClient, service: Service) -> None:
-    """Make the same call only to learn whether the server answers and accepts the token.
+def check_service_access(client: ServerClient, service: Service) -> None:
+    """Make the same call only to check that the server responds and accepts the token.
 
-    Raises
-    ------
-    RunError
-        It does not.
+    Raises:
+        RunError: It does not.
     """
     try:
         _get_service(client, service)
@@ -49,13 +45,11 @@ def ask_for_service(client: ServerClient, service: Service) -> None:
             raise
 
 
-def ask_who_asks(client: ServerClient) -> None:
-    """The same, for what reads no service.
+def check_token(client: ServerClient) -> None:
+    """Check the same for a run without a service.
 
-    Raises
-    ------
-    RunError
-        The server is out of reach or refuses the token.
+    Raises:
+        RunError: The server is unreachable or rejects the token.
     """
     _get(client, "users", "loggedInUser")
 
@@ -70,13 +64,13 @@ def _get_service(client: ServerClient, service: Service) -> Any:
 
 
 def _get(client: ServerClient, *path: str) -> Any:
-    tries_left = TRIES
+    attempts_left = ATTEMPTS
     while True:
-        tries_left -= 1
+        attempts_left -= 1
         try:
             return client.get(*path, timeout=CALL_TIMEOUT_SECONDS)
         except ServerCallError as error:
-            if not error.transient or not tries_left:
+            if not error.transient or not attempts_left:
                 raise
         time.sleep(random.uniform(0.5, 2))  # noqa: S311 - no secret depends on it
 

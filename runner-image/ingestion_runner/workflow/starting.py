@@ -1,13 +1,12 @@
-"""A quick start of openmetadata-ingestion, which imports far more than one run uses.
+"""A faster start of openmetadata-ingestion, which imports far more modules than one run uses.
 
-Three things are done from outside, without touching the library. The garbage collector rests while thousands of
-modules are imported, and afterwards leaves alone what they have made. Modules that are imported only for a class
-which hardly any run uses are executed when that class is used. And the versions of installed packages are read once:
-the library asks for its own with every statement it sends to a database, and parses its package's description anew.
+This module makes three changes from outside of the library. The garbage collector is paused during the import of
+thousands of modules, and then ignores their objects. Modules that are imported only for one rarely used class are
+executed at the first use of that class. And the versions of installed packages are read once: the library requests its
+own version with every statement to a database, and each time parses the metadata of its package.
 
-What may be deferred was chosen by measurement (``python -X importtime``), and only where the class is called, named
-in annotations or asked for an attribute: a class that is derived from, or caught in an ``except``, must be the real
-one.
+The deferred modules were chosen by measurement (``python -X importtime``), and only where the class is called, used in
+annotations or accessed by attribute. A base class, or a class in an ``except`` clause, must be the real one.
 """
 
 import contextlib
@@ -26,24 +25,24 @@ _SECRETS = "metadata.utils.secrets"
 _PARSERS = "collate_sqllineage.core.parser"
 
 DEFERRED: Mapping[str, str] = {
-    # One is used where the server keeps its secrets in a cloud; all bring that cloud's client libraries.
+    # At most one of them is used, with a secrets manager in a cloud. Each imports the client libraries of its cloud.
     f"{_SECRETS}.aws_secrets_manager": "AWSSecretsManager",
     f"{_SECRETS}.aws_ssm_secrets_manager": "AWSSSMSecretsManager",
     f"{_SECRETS}.azure_kv_secrets_manager": "AzureKVSecretsManager",
     f"{_SECRETS}.gcp_secrets_manager": "GCPSecretsManager",
     f"{_SECRETS}.kubernetes_secrets_manager": "KubernetesSecretsManager",
-    # The parsers of SQL, for lineage and usage. sqlfluff brings pytest.
+    # The SQL parsers for lineage and usage. sqlfluff imports pytest.
     f"{_PARSERS}.sqlfluff.analyzer": "SqlFluffLineageAnalyzer",
     f"{_PARSERS}.sqlglot.analyzer": "SqlGlotLineageAnalyzer",
 }
-"""Modules, each with the one class that others import from it."""
+"""Modules, each with the only class that other modules import from it."""
 
 _loading = threading.RLock()
 
 
 @contextlib.contextmanager
 def quick_import(deferred: Mapping[str, str] = DEFERRED) -> Iterator[None]:
-    """Import the library inside the block; what it does not find in time is imported as ever."""
+    """Import the library inside the block, with the deferred modules."""
     finder = _Finder(deferred)
     sys.meta_path.insert(0, finder)
     gc.disable()
@@ -51,13 +50,13 @@ def quick_import(deferred: Mapping[str, str] = DEFERRED) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        # Modules live until the end: looking through all of them again and again costs a run seconds.
+        # Modules are never freed: scanning their objects again and again would cost a run seconds.
         gc.freeze()
         gc.enable()
 
 
 def remember_package_versions() -> None:
-    """Make ``importlib.metadata.version`` read each package's description only once in this process."""
+    """Make ``importlib.metadata.version`` read the metadata of each package only once in this process."""
     if not hasattr(importlib.metadata.version, "cache_info"):
         importlib.metadata.version = functools.cache(importlib.metadata.version)
 
@@ -90,11 +89,11 @@ class _Loader(Loader):
 
 
 class _DeferredModule(ModuleType):
-    """Found, but not executed yet. It becomes an ordinary module when it is."""
+    """A module that is found but not executed yet. Its execution turns it into an ordinary module."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            raise AttributeError(name)  # a question of the import system's, such as for __path__
+            raise AttributeError(name)  # requests of the import system, such as for __path__
         _, stand_in = vars(self)["_deferred"]
         if name == stand_in.__name__:
             return stand_in
@@ -102,7 +101,7 @@ class _DeferredModule(ModuleType):
 
 
 class _StandInType(type):
-    """The type of the classes that stand in for a deferred one."""
+    """The type of placeholders for deferred classes."""
 
     module: ModuleType
 
@@ -125,13 +124,13 @@ class _StandInType(type):
 def _executed(module: ModuleType) -> ModuleType:
     with _loading:
         if isinstance(module, _DeferredModule):
-            changing: Any = module  # into another class and back, which no type checker follows
+            changing: Any = module  # to another class and back, which type checkers do not follow
             deferred = vars(module).pop("_deferred")
             changing.__class__ = ModuleType
             try:
                 deferred[0].exec_module(module)
             except BaseException:
-                # As after any failed import, the next use tries again.
+                # The next use tries again, as after any failed import.
                 vars(module)["_deferred"] = deferred
                 changing.__class__ = _DeferredModule
                 raise

@@ -1,4 +1,4 @@
-"""Test suites: their tables' services are found by the library, or their connection is mounted."""
+"""Test suites: the library finds the services of their tables, or the connection is mounted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,23 +10,21 @@ _TABLE = "entityFullyQualifiedName"
 
 
 def service_of(source_config: Mapping[str, Any]) -> Service | None:
-    """The database service of the one table that is tested; None for a suite over several tables."""
+    """Return the database service of the tested table, or None for a suite over several tables."""
     table = source_config["config"].get(_TABLE)
     return Service(type="databaseService", name=_first_part(table)) if isinstance(table, str) and table else None
 
 
 def with_connection(source_config: Mapping[str, Any], connection: Mapping[str, Any]) -> dict[str, Any]:
-    """The source configuration with a mounted connection as that of the table's service.
+    """Return the source configuration with a mounted connection for the service of the tested table.
 
-    Raises
-    ------
-    ConfigurationError
-        It names no table, so that nobody knows whose connection it is.
+    Raises:
+        ConfigurationError: It names no table, so the service of the connection is unknown.
     """
     service = service_of(source_config)
     if service is None:
         raise ConfigurationError(
-            f"a connection Secret is that of one table's service, and sourceConfig.config.{_TABLE} names no table: "
+            f"a connection Secret is for the service of one table, and sourceConfig.config.{_TABLE} names no table: "
             "name each service and its connection in sourceConfig.config.serviceConnections, in a source config Secret"
         )
     config = source_config["config"]
@@ -36,7 +34,7 @@ def with_connection(source_config: Mapping[str, Any], connection: Mapping[str, A
 
 
 def _first_part(fully_qualified_name: str) -> str:
-    """The name of the service: a part in double quotes may hold dots."""
+    """Return the name of the service; a part in double quotes may contain dots."""
     if fully_qualified_name.startswith('"'):
         return fully_qualified_name[1:].partition('"')[0]
     return fully_qualified_name.partition(".")[0]

@@ -1,1 +1,1 @@
-"""The one importer of the Kubernetes client."""
+"""Implementations of the ports for Kubernetes. Only this package imports the Kubernetes client."""

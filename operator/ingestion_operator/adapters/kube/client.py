@@ -1,13 +1,12 @@
-"""ClusterApi over the official Kubernetes client, at the level of dicts.
+"""Implementation of ClusterApi with the official Kubernetes client, on plain dicts.
 
-Models are left alone on purpose: dicts are many times faster to read, and fields of newer servers do no harm.
+The client's models are not used: dicts are many times faster to parse, and unknown fields of newer servers stay.
 """
 
 import builtins
 import contextlib
 import json
 import logging
-import random
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -20,14 +19,15 @@ from ingestion_operator.adapters.kube.errors import error_of, seconds_to_wait
 from ingestion_operator.adapters.kube.server_clock import ServerClock
 from ingestion_operator.errors import ClusterError, Conflict, Invalid, NotFound, Unavailable
 from ingestion_operator.ports import Kind, Propagation
+from ingestion_operator.runtime.backoff import Backoff
 
 _logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS: Final = (5.0, 20.0)
-"""To connect, and to read."""
+"""Time limits to connect and to read."""
 
 _ATTEMPTS: Final = 3
-_BACKOFF_SECONDS: Final = 0.3
+_RETRY: Final = Backoff(first=0.6, last=20.0)
 _PAGE_SIZE: Final = 500
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -37,13 +37,14 @@ JSON_PATCH: Final = "application/json-patch+json"
 Document = dict[str, Any] | builtins.list[dict[str, Any]]
 
 CallObserver = Callable[[str, str, int, float], None]
-"""Is told of each request: verb, resource, HTTP code (0: none came), seconds."""
+"""Is called after each request with verb, resource, HTTP code (0 without a response) and seconds."""
 
 
 def read_configuration(kubeconfig: str | None = None) -> client.Configuration:
-    """Return where the cluster is and how to log in: from a kubeconfig, else from the pod's service account.
+    """Return the address and credentials of a kubeconfig, otherwise of the pod's service account.
 
-    Raises ClusterError when neither is there, naming both.
+    Raises:
+        ClusterError: There is neither of them.
     """
     configuration = client.Configuration()
     try:
@@ -53,20 +54,20 @@ def read_configuration(kubeconfig: str | None = None) -> client.Configuration:
             config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException as error:
         raise ClusterError(
-            f"no cluster to talk to ({error}): run inside a pod with a service account, or give --kubeconfig"
+            f"no configuration of a cluster ({error}): run in a pod with a service account, or set --kubeconfig"
         ) from error
     configuration.retries = False
     return configuration
 
 
 def connect(configuration: client.Configuration, *, pool_size: int = 8) -> client.ApiClient:
-    """Return a client that keeps up to `pool_size` connections."""
+    """Return a client with a pool of up to `pool_size` connections."""
     configuration.connection_pool_maxsize = pool_size
     return client.ApiClient(configuration)
 
 
 class KubernetesCluster:
-    """One API server. Reads, applies and merge patches are repeated on passing faults; creates are not."""
+    """One API server. All calls except `create` are retried after transient errors."""
 
     def __init__(
         self,
@@ -78,10 +79,15 @@ class KubernetesCluster:
         observe: CallObserver | None = None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Bound each call: `timeout_seconds` to connect and to read, so often before it fails for good.
+        """Set the limits of all calls.
 
-        `clock` learns the API server's time from its answers. While `may_write` says no, nothing but reads is sent:
-        another replica may be writing.
+        Args:
+            api_client: The connections.
+            timeout_seconds: The time limits to connect and to read.
+            attempts: The most requests of one call.
+            clock: Takes the time of the API server from its responses.
+            observe: Is called after each request.
+            may_write: While it returns False only reads are sent, since another replica may be writing.
         """
         self._clock = clock
         self._may_write = may_write
@@ -91,9 +97,9 @@ class KubernetesCluster:
         self._attempts = attempts
 
     def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return the object or None."""
+        """See ClusterReader."""
         try:
-            return self._repeated("GET", _path(kind, namespace, name))
+            return self._with_retries("GET", _path(kind, namespace, name))
         except ClusterError as error:
             if error.code == 404:  # noqa: PLR2004  Not Found
                 return None
@@ -105,28 +111,30 @@ class KubernetesCluster:
         namespace: str,
         labels: Mapping[str, str | Collection[str]],
         *,
-        without: str = "",
+        exclude_label: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the objects that carry all the labels and not the one `without`; without labels page by page."""
-        selector = [_requirement(key, value) for key, value in labels.items()] + ([f"!{without}"] if without else [])
+        """See ClusterReader. Without labels the objects are read page by page."""
+        selector = [_requirement(key, value) for key, value in labels.items()] + (
+            [f"!{exclude_label}"] if exclude_label else []
+        )
         query: dict[str, Any] = {"labelSelector": ",".join(selector)}
-        if not labels:  # before Kubernetes 1.34 a limit makes the API server search etcd instead of its cache
+        if not labels:  # before Kubernetes 1.34 a list with a limit is read from etcd instead of the cache
             query["limit"] = _PAGE_SIZE
         if fields:
             query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
-        # Lists of Kubernetes' own kinds do not repeat in each object what it is.
+        # In lists of built-in kinds the items have no apiVersion and kind.
         named = {"apiVersion": kind.api_version, "kind": kind.kind}
         found: builtins.list[dict[str, Any]] = []
         while True:
-            page = self._repeated("GET", _path(kind, namespace), query)
+            page = self._with_retries("GET", _path(kind, namespace), query)
             found += [named | item for item in page.get("items") or []]
             if not (token := page.get("metadata", {}).get("continue")):
                 return found
             query["continue"] = token
 
     def create(self, kind: Kind, body: dict[str, Any], *, field_manager: str = "") -> dict[str, Any]:
-        """Create the object."""
+        """See ClusterWriter."""
         self._check_fence("POST", kind.plural)
         query = {"fieldManager": field_manager} if field_manager else {}
         return self._call("POST", _path(kind, body["metadata"]["namespace"]), query, body, JSON)
@@ -140,10 +148,10 @@ class KubernetesCluster:
         subresource: str = "",
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Server-side apply with force."""
+        """See ClusterWriter."""
         path = _path(kind, body["metadata"]["namespace"], body["metadata"]["name"], subresource)
         query = {"fieldManager": field_manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
-        return self._repeated("PATCH", path, query, body, APPLY_PATCH)
+        return self._with_retries("PATCH", path, query, body, APPLY_PATCH)
 
     def replace_spec(
         self,
@@ -156,7 +164,7 @@ class KubernetesCluster:
         annotations: Mapping[str, str],
         field_manager: str,
     ) -> dict[str, Any]:
-        """Replace the whole spec and set annotations, by JSON patch."""
+        """See ClusterWriter."""
         patch: list[dict[str, Any]] = [
             {"op": "test", "path": "/metadata/uid", "value": uid},
             {"op": "replace", "path": "/spec", "value": spec},
@@ -166,12 +174,12 @@ class KubernetesCluster:
             ),
         ]
         try:
-            return self._repeated(
+            return self._with_retries(
                 "PATCH", _path(kind, namespace, name), {"fieldManager": field_manager}, patch, JSON_PATCH
             )
         except Invalid as error:
             if "testing value" in str(error) or "test operation" in str(error).lower():
-                raise Conflict(str(error), code=409) from error  # the object was replaced by another of its name
+                raise Conflict(str(error), code=409) from error  # the object was replaced by another one with its name
             raise
 
     def merge_patch(
@@ -184,9 +192,9 @@ class KubernetesCluster:
         subresource: str = "",
         field_manager: str = "",
     ) -> dict[str, Any]:
-        """Apply a JSON merge patch."""
+        """See ClusterWriter."""
         query = {"fieldManager": field_manager} if field_manager else {}
-        return self._repeated("PATCH", _path(kind, namespace, name, subresource), query, patch, MERGE_PATCH)
+        return self._with_retries("PATCH", _path(kind, namespace, name, subresource), query, patch, MERGE_PATCH)
 
     def delete(
         self,
@@ -198,7 +206,7 @@ class KubernetesCluster:
         uid: str = "",
         resource_version: str = "",
     ) -> None:
-        """Ask for the object's end."""
+        """See ClusterWriter."""
         conditions = {"uid": uid, "resourceVersion": resource_version}
         options = {
             "apiVersion": "v1",
@@ -207,10 +215,10 @@ class KubernetesCluster:
             "preconditions": {key: value for key, value in conditions.items() if value},
         }
         with contextlib.suppress(NotFound):
-            self._repeated("DELETE", _path(kind, namespace, name), {}, options)
+            self._with_retries("DELETE", _path(kind, namespace, name), {}, options)
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
-        """Ask the API server for this program's own permission."""
+    def can_i(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+        """See ClusterReader."""
         group = kind.api_version.rpartition("/")[0]
         attributes = {"verb": verb, "group": group, "resource": kind.plural, "namespace": namespace}
         review = {
@@ -219,9 +227,9 @@ class KubernetesCluster:
             "spec": {"resourceAttributes": attributes | ({"subresource": subresource} if subresource else {})},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        return bool(self._repeated("POST", path, {}, review).get("status", {}).get("allowed"))
+        return bool(self._with_retries("POST", path, {}, review).get("status", {}).get("allowed"))
 
-    def _repeated(
+    def _with_retries(
         self,
         method: str,
         path: str,
@@ -230,26 +238,28 @@ class KubernetesCluster:
         content_type: str = JSON,
     ) -> dict[str, Any]:
         self._check_fence(method, path)
-        patience = self._timeout_seconds[1]  # for all pauses together: as long as one more answer might have taken
+        pause_budget = self._timeout_seconds[1]  # all pauses together take at most the time of one more read
         for attempt in range(1, self._attempts):
             try:
                 return self._call(method, path, query or {}, body, content_type)
             except Unavailable as error:
-                pause = random.uniform(0.5, 1.0) * _BACKOFF_SECONDS * 2**attempt  # noqa: S311  jitter
+                pause = _RETRY.delay(attempt)
                 if error.retry_after:
-                    pause += error.retry_after  # the jitter stays: others were told the same
-                patience -= pause
-                if error.retry_after and patience < 0:
-                    raise  # whoever asked comes back later; earlier than it asks for, the server is left alone
-                _logger.info("Repeating in %.1f s: %s", pause, error)
+                    pause += error.retry_after  # with the jitter: other clients got the same Retry-After
+                pause_budget -= pause
+                if error.retry_after and pause_budget < 0:
+                    raise  # the caller retries later; earlier requests would not respect Retry-After
+                _logger.info("Retrying in %.1f s: %s", pause, error)
                 time.sleep(pause)
                 if not self._may_write():
-                    raise  # a replica that does not lead, or ends, repeats nothing, reads neither
+                    raise  # a replica that does not lead, or shuts down, does not retry, not even reads
         return self._call(method, path, query or {}, body, content_type)
 
     def _check_fence(self, method: str, path: str) -> None:
         if method != "GET" and not self._may_write():
-            raise Unavailable(f"{method} {path} is not sent: this replica ends, or has not renewed its Lease in time")
+            raise Unavailable(
+                f"{method} {path} was not sent: this replica shuts down, or has not renewed its Lease in time"
+            )
 
     def _call(
         self,
@@ -262,7 +272,7 @@ class KubernetesCluster:
         headers = {"Accept": JSON}
         if body is not None:
             headers["Content-Type"] = content_type
-        begun, code = time.monotonic(), 0
+        start, code = time.monotonic(), 0
         serialized = self._api.param_serialize(
             method,
             path,
@@ -271,11 +281,11 @@ class KubernetesCluster:
             body=body,
             auth_settings=["BearerToken"],
         )
-        asked = self._clock.machine_now() if self._clock else None
+        sent_at = self._clock.machine_now() if self._clock else None
         try:
             response = self._api.call_api(*serialized, _request_timeout=self._timeout_seconds)
-            if self._clock and asked:
-                self._clock.learn(response.headers.get("Date"), asked)
+            if self._clock and sent_at:
+                self._clock.learn(response.headers.get("Date"), sent_at)
             data, code = response.read(), response.status
             if not 200 <= response.status < 300:  # noqa: PLR2004  the HTTP codes of success
                 wait = seconds_to_wait(response.status, response.headers.get("Retry-After"))
@@ -287,18 +297,18 @@ class KubernetesCluster:
             raise Unavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
         finally:
             if self._observe is not None:
-                self._observe(method, _resource(path), code, time.monotonic() - begun)
+                self._observe(method, _resource(path), code, time.monotonic() - start)
         return _document(f"{method} {path}", data)
 
 
 def _document(call: str, data: bytes) -> dict[str, Any]:
-    """Return the object in an answer. Raises Unavailable for that of a proxy."""
+    """Return the object in a response. Raises Unavailable if there is none, such as in the error page of a proxy."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise Unavailable(f"{call}: the answer is not JSON: {error}") from error
+        raise Unavailable(f"{call}: the response is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise Unavailable(f"{call}: the answer is not an object")
+        raise Unavailable(f"{call}: the response is not an object")
     return document
 
 
@@ -307,7 +317,7 @@ def _requirement(key: str, value: str | Collection[str]) -> str:
 
 
 def _pointer(key: str) -> str:
-    """Return a key as a part of a JSON pointer."""
+    """Return a key, escaped for a JSON pointer."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
@@ -318,7 +328,7 @@ def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> 
 
 
 def _resource(path: str) -> str:
-    """Return the resource that a path of `_path` names, such as jobs or cronjobs/status."""
+    """Return the resource in a path of `_path`, such as jobs or cronjobs/status."""
     parts = path.split("/")[3 if path.startswith("/api/") else 4 :]
     if parts[0] == "namespaces" and len(parts) > 2:  # noqa: PLR2004  namespaces/NAME before the resource
         parts = parts[2:]

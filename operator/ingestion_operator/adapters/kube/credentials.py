@@ -1,4 +1,4 @@
-"""The credentials of a kubeconfig or service account, for a framework that brings its own HTTP client."""
+"""Credentials of a kubeconfig or service account, for HTTP clients other than the official one."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from ingestion_operator.adapters.kube.client import read_configuration
 
 
 @dataclass(frozen=True)
-class Login:
-    """Where the API server is and what to show it."""
+class ApiCredentials:
+    """Address of the API server and credentials for it."""
 
     server: str
     ca_path: str | None
@@ -17,11 +17,11 @@ class Login:
     private_key_path: str | None
 
 
-def read_login(kubeconfig: str | None) -> Login:
-    """Read the credentials anew: service account tokens are replaced every hour or so."""
+def read_credentials(kubeconfig: str | None) -> ApiCredentials:
+    """Read the current credentials: the kubelet replaces service account tokens about every hour."""
     configuration = read_configuration(kubeconfig)
     header: str | None = configuration.get_api_key_with_prefix("BearerToken")
-    return Login(
+    return ApiCredentials(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,

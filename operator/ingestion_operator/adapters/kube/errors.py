@@ -1,4 +1,4 @@
-"""The one place where HTTP errors of the API server become this program's own."""
+"""Translation of the API server's HTTP errors to the errors of this program."""
 
 import json
 from typing import Any, Final
@@ -7,7 +7,7 @@ from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Invalid
 
 _BY_CODE: dict[int, type[ClusterError]] = {
     400: Invalid,
-    401: Unavailable,  # a token that has just been replaced: it is read again, and the call repeated
+    401: Unavailable,  # the token was just replaced: it is read again, and the call retried
     403: Forbidden,
     404: NotFound,
     409: Conflict,
@@ -19,24 +19,24 @@ _BY_CODE: dict[int, type[ClusterError]] = {
 _ASKS_TO_WAIT: Final = (429, 503)
 
 LOG_CODES: Final = frozenset({200, 204})
-"""The codes of an answer that is a log; 204 is the empty one of a pod that no node has taken."""
+"""The codes of a response with a log; 204 is the empty log of a pod without a node."""
 
 
 def seconds_to_wait(code: int, retry_after: str | None) -> float | None:
-    """Return what an overloaded server asks for, None where it asks for nothing; it never names a date."""
-    asked = (retry_after or "").strip()
-    return float(asked) if code in _ASKS_TO_WAIT and asked.isascii() and asked.isdecimal() else None
+    """Return the seconds of Retry-After in a response of an overloaded API server, which never sends dates, or None."""
+    value = (retry_after or "").strip()
+    return float(value) if code in _ASKS_TO_WAIT and value.isascii() and value.isdecimal() else None
 
 
 def error_of(method: str, path: str, code: int, body: bytes | str, *, retry_after: float | None = None) -> ClusterError:
-    """Return the error for an answer; its text holds verb, path, code and the API server's own message."""
+    """Return the error for a response, with verb, path, code and the API server's message."""
     kind = _BY_CODE.get(code, Unavailable if code == 0 or code >= 500 else ClusterError)  # noqa: PLR2004  server errors
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
     status = _status(text)
     if kind is Invalid and _names_uid(status):
-        kind = Conflict  # the object was replaced by another of its name; the API server calls the uid immutable
-    words = f"{method} {path}: HTTP {code}: {status.get('message', text[:200])}"
-    return Unavailable(words, code=code, retry_after=retry_after) if kind is Unavailable else kind(words, code=code)
+        kind = Conflict  # the object was replaced by another one with its name; the API server reports an immutable uid
+    message = f"{method} {path}: HTTP {code}: {status.get('message', text[:200])}"
+    return Unavailable(message, code=code, retry_after=retry_after) if kind is Unavailable else kind(message, code=code)
 
 
 def _status(text: str) -> dict[str, Any]:

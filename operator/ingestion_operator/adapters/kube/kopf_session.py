@@ -1,9 +1,9 @@
-"""The HTTP session of kopf's watch of IngestionPipelines: what fails is tried again here, without end.
+"""The HTTP session of kopf's watch of IngestionPipelines, which retries failed requests without end.
 
-kopf ends as a whole where a list or a watch is refused for some seconds, or at once where a watch brings an error. The
-cache does not depend on kopf's watch, and the process must not end with it: so kopf meets no such error. It asks for
-whole objects and reads their names alone, so it gets the metadata; and lists are empty, since the cache enqueues what
-is listed.
+kopf stops completely when a list or watch is rejected for some seconds, or immediately when a watch returns an error.
+The cache does not depend on kopf's watch, so the process must not end with it: this session hides such errors from
+kopf. kopf requests whole objects and reads only their names, so it gets only the metadata. Lists are empty, since the
+cache enqueues the listed objects.
 """
 
 import asyncio
@@ -14,40 +14,40 @@ from typing import Any, Final
 import aiohttp
 
 from ingestion_operator.adapters.kube.api_session import authorization, tls
-from ingestion_operator.adapters.kube.credentials import Login
+from ingestion_operator.adapters.kube.credentials import ApiCredentials
 from ingestion_operator.runtime.backoff import Backoff
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.io;v=v1,application/json"
-"""What to accept: any API server since 1.15 gives the first; a list has a name of its own."""
+"""The header Accept: API servers since 1.15 send the first type, which has another name for lists."""
 
 _RETRY: Final = Backoff(first=0.5, last=10.0)
 _CHANGES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
 _GONE: Final = 410
 _EXPIRED_EVENT: Final = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
-"""What makes kopf list again."""
+"""The event after which kopf lists again."""
 
 _READ_BYTES: Final = 2**17
 
 
-def kopf_session(read_login: Callable[[], Login], resource: str) -> aiohttp.ClientSession:
+def kopf_session(read_credentials: Callable[[], ApiCredentials], resource: str) -> aiohttp.ClientSession:
     """Return a session for one kind of resource, such as ingestionpipelines.
 
-    `read_login` is called again where the credentials are refused. It blocks for a moment.
+    `read_credentials` is called again, in a thread, when the credentials are rejected.
     """
-    login = read_login()
+    credentials = read_credentials()
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls(login)),
-        headers={**authorization(login), "Accept-Encoding": "identity"},
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls(credentials)),
+        headers={**authorization(credentials), "Accept-Encoding": "identity"},
         response_class=_Response,
         read_bufsize=_READ_BYTES,
-        middlewares=[_persistence(read_login, resource)],
+        middlewares=[_retrying(read_credentials, resource)],
     )
 
 
-def _persistence(read_login: Callable[[], Login], resource: str) -> aiohttp.ClientMiddlewareType:
-    """Return what repeats a list or watch until it is answered."""
+def _retrying(read_credentials: Callable[[], ApiCredentials], resource: str) -> aiohttp.ClientMiddlewareType:
+    """Return a middleware that retries a list or watch until it succeeds."""
 
-    async def persist(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
+    async def retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
         if request.method != "GET" or request.url.name != resource:
             return await send(request)
         is_watch = request.url.query.get("watch") == "true"
@@ -60,17 +60,17 @@ def _persistence(read_login: Callable[[], Login], resource: str) -> aiohttp.Clie
                     return response
                 response.close()
                 if response.status == 401:  # noqa: PLR2004  Unauthorized
-                    request.headers.update(authorization(await asyncio.to_thread(read_login)))
+                    request.headers.update(authorization(await asyncio.to_thread(read_credentials)))
             except (aiohttp.ClientError, TimeoutError):
-                pass  # the API server is away
+                pass  # the API server is unreachable
             failures += 1
             await asyncio.sleep(_RETRY.delay(failures))
 
-    return persist
+    return retry
 
 
 async def _is_list(response: aiohttp.ClientResponse) -> bool:
-    """Return whether an answer is a list, not a page of a proxy."""
+    """Return whether a response is a list and not an error page of a proxy."""
     try:
         document = await response.json()
         return bool(document["metadata"]["resourceVersion"])
@@ -79,7 +79,7 @@ async def _is_list(response: aiohttp.ClientResponse) -> bool:
 
 
 class _Response(aiohttp.ClientResponse):
-    """An answer whose list is empty, in one page, and whose watch has no errors."""
+    """A response whose list is empty, and whose watch has no errors except for an expired version."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         await super().start(connection)
@@ -97,7 +97,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _WithoutErrors:
-    """The stream of a watch, in which all that is no change becomes the error that kopf lists again for."""
+    """The stream of a watch. Anything but a change becomes the error after which kopf lists again."""
 
     def __init__(self, content: aiohttp.StreamReader, *, is_expired: bool) -> None:
         self._content = content

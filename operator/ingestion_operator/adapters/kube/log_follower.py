@@ -6,14 +6,14 @@ from typing import Final
 
 from ingestion_operator.adapters.kube.api_session import ApiSession
 from ingestion_operator.adapters.kube.errors import LOG_CODES
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.constants import RUNNER_CONTAINER
+from ingestion_operator.k8s.timestamps import format_timestamp
 
 _SILENCE_SECONDS: Final = 300.0
 """A connection that follows a log and has no data for this long may be dead."""
 
 _READ_SILENCE_SECONDS: Final = 30.0
-"""The same for a connection that reads what is there."""
+"""The same for a connection that does not follow the log."""
 
 
 class KubernetesLogFollower:

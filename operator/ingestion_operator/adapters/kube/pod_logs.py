@@ -1,4 +1,4 @@
-"""PodLogs over the official Kubernetes client, streamed."""
+"""Implementation of PodLogs with the official Kubernetes client."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,15 +9,15 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.adapters.kube.errors import LOG_CODES, error_of
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.constants import RUNNER_CONTAINER
 from ingestion_operator.errors import Unavailable
+from ingestion_operator.k8s.timestamps import format_timestamp
 
 _TIMEOUT_SECONDS: Final = (2.0, 10.0)
-"""To connect, and for each piece."""
+"""Time limits to connect, and for each piece."""
 
 _TAIL_TIMEOUT_SECONDS: Final = (2.0, 3.0)
-"""A tail is asked for while something more important waits, perhaps of a node that does not answer."""
+"""A report waits for the tail, and the node may not respond."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
@@ -31,14 +31,14 @@ class KubernetesPodLogs:
     def read(
         self, namespace: str, pod: str, *, since: datetime | None = None, timestamps: bool = False
     ) -> Iterator[bytes]:
-        """Yield the log of the runner's container, nothing for a pod that no node has taken."""
+        """Yield the log of the runner's container; nothing for a pod without a node."""
         query = [("timestamps", "true")] if timestamps else []
         if since is not None:
             query.append(("sinceTime", format_timestamp(since)))
         return self._stream(namespace, pod, query, _TIMEOUT_SECONDS)
 
     def tail(self, namespace: str, pod: str, lines: int) -> Iterator[bytes]:
-        """Yield the last lines. The API server's own limit of bytes would cut the very last ones off."""
+        """Yield the last lines. The API server's limitBytes is not used: it would cut off the last lines."""
         return self._stream(namespace, pod, [("tailLines", str(lines))], _TAIL_TIMEOUT_SECONDS)
 
     def _stream(
@@ -59,7 +59,7 @@ class KubernetesPodLogs:
             try:
                 yield from response.response.stream(_PIECE_BYTES)
             finally:
-                # A reader that has seen enough leaves bytes behind, which would be the next call's answer.
+                # If the reader stops early, the unread bytes must not become part of the next response.
                 response.response.close()
                 response.response.release_conn()
         except ApiException as error:

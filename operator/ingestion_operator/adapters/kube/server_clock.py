@@ -1,4 +1,4 @@
-"""The time of the API server: what Kubernetes stamps can be compared with no other."""
+"""The time of the API server, with which timestamps of Kubernetes objects must be compared."""
 
 import logging
 from datetime import datetime, timedelta
@@ -10,34 +10,34 @@ from ingestion_operator.ports import Clock
 _logger = logging.getLogger(__name__)
 
 _TOLERANCE: Final = timedelta(seconds=5)
-"""How far this machine's clock may be off: less does no harm, and servers that share an address differ by as much."""
+"""Smaller differences are ignored: they do no harm, and API servers behind one address differ by as much."""
 
 _RESOLUTION: Final = timedelta(seconds=1)
-"""Of the header Date."""
+"""Resolution of the header Date."""
 
 
 class ServerClock:
-    """Implements the port Clock: this machine's time, corrected by as much as answers show it to be off."""
+    """Implements the port Clock: the time of this machine, corrected by the difference that responses show."""
 
     def __init__(self, machine: Clock) -> None:
         self._machine = machine
         self._correction = timedelta()
 
     def now(self) -> datetime:
-        """Return the moment in UTC."""
+        """Return the current time in UTC."""
         return self._machine.now() + self._correction
 
     def machine_now(self) -> datetime:
-        """Return the moment as this machine has it, for `learn`."""
+        """Return the time of this machine, for `learn`."""
         return self._machine.now()
 
-    def learn(self, date: str | None, asked: datetime) -> None:
-        """Take the header Date of an answer to what was asked at that moment of this machine."""
+    def learn(self, date: str | None, sent_at: datetime) -> None:
+        """Take the header Date of the response to a request that was sent at `sent_at` of this machine."""
         stamped = _read(date)
         if stamped is None:
             return
-        # The answer was stamped at some moment between the two.
-        least, most = stamped - self._machine.now(), stamped + _RESOLUTION - asked
+        # The response was generated at some time between these two.
+        least, most = stamped - self._machine.now(), stamped + _RESOLUTION - sent_at
         if least - _TOLERANCE <= self._correction <= most + _TOLERANCE:
             return
         found = (least + most) / 2

@@ -1,1 +1,1 @@
-"""The one HTTP client to OpenMetadata's server."""
+"""The HTTP client for OpenMetadata's server."""

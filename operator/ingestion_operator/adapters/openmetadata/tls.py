@@ -1,4 +1,4 @@
-"""Whom to believe that they are OpenMetadata's server."""
+"""TLS contexts for connections to OpenMetadata's server."""
 
 import importlib.util
 import ssl
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def tls_context(*, verifies: bool) -> ssl.SSLContext:
-    """Return a context that checks certificates against the system's authorities and the usual bundle, or none."""
+    """Return a context that verifies certificates with the CAs of the system and of certifi, or not at all."""
     context = ssl.create_default_context()
     if not verifies:
         context.check_hostname = False
@@ -17,7 +17,7 @@ def tls_context(*, verifies: bool) -> ssl.SSLContext:
 
 
 def _bundle() -> Path | None:
-    """Return the authorities that the Kubernetes client's dependencies bring: a slim image may have none."""
+    """Return the CA bundle of certifi, a dependency of the Kubernetes client: a slim image may have no CAs."""
     spec = importlib.util.find_spec("certifi")
     path = Path(spec.origin).with_name("cacert.pem") if spec is not None and spec.origin else None
     return path if path is not None and path.is_file() else None

@@ -1,8 +1,8 @@
-"""Runs whose pods are evicted, drained, preempted or lost with their node again and again; pure functions.
+"""Limits for runs whose pods are repeatedly evicted, drained, preempted or lost with their node; pure functions.
 
-Kubernetes repeats such a run without counting a failure, and without end. Here it ends: after retry.disruptions
-repetitions for a cause that is not its own, or when the pods that were evicted for using more than they requested
-have used up the retries of the Job.
+Kubernetes replaces such pods without counting a failure, and without limit. The operator terminates the run after
+retry.disruptions disruptions, or when evictions of pods that used more than they requested have used up the Job's
+retries.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from ingestion_operator.runs.stopping import fail, is_ending
 
 TOO_OFTEN = "DisruptedTooOften"
 EVICTED = "Evicted"
-_ENDED_TOO = "A pod that had started meanwhile was ended with the Job"
+_NEW_POD_TERMINATED = "A pod that had started in the meantime was terminated with the Job"
 
 
 def decide(jobs: Sequence[Job], pods: Sequence[Pod], runs: Sequence[Run], limit: int) -> list[PatchJob]:
-    """Return what ends the Jobs whose runs were disrupted more often than `limit`, which is retry.disruptions.
+    """Return the terminations of Jobs whose runs were disrupted more often than `limit`, which is retry.disruptions.
 
-    Evictions for the pods' own use are compared with the retries that the Job was rendered with.
+    Evictions for exceeded requests count against the retries with which the Job was rendered.
     """
     by_job = {run.job: run for run in runs if not is_finished(run)}
     found = []
@@ -32,19 +32,19 @@ def decide(jobs: Sequence[Job], pods: Sequence[Pod], runs: Sequence[Run], limit:
             continue
         attempts = attempts_of(job, own_pods(pods, job))
         if is_used_up(job, attempts):
-            found.append(fail(job, EVICTED, _own_use(attempts)))
+            found.append(fail(job, EVICTED, _exceeded_requests(attempts)))
         elif (run.disruptions or 0) > limit:
             found.append(fail(job, TOO_OFTEN, _too_often(run, limit)))
     return found
 
 
-def _own_use(attempts: Sequence[Pod]) -> str:
+def _exceeded_requests(attempts: Sequence[Pod]) -> str:
     evicted = [pod for pod in attempts if pod.is_over_request]
     last = evicted[-1]
     return (
-        f"Evicted {_times(len(evicted))} from a node that ran short, for using more than requested, and no retry is "
-        f"left: raise the requests in spec.podTemplate.container.resources, or spec.retry.limit. {_ENDED_TOO}. "
-        f"Pod {last.name}: {last.status_message}"
+        f"Evicted {_times(len(evicted))} under node pressure, for using more than requested, and no retry is "
+        f"left: raise the requests in spec.podTemplate.container.resources, or spec.retry.limit. "
+        f"{_NEW_POD_TERMINATED}. Pod {last.name}: {last.status_message}"
     )
 
 
@@ -54,7 +54,7 @@ def _too_often(run: Run, limit: int) -> str:
     return (
         f"Its pods were evicted, drained, preempted or lost with their node {_times(run.disruptions or 0)}{cause}. "
         f"retry.disruptions allows {limit}: find out why its nodes are disrupted, or raise spec.retry.disruptions. "
-        f"{_ENDED_TOO}"
+        f"{_NEW_POD_TERMINATED}"
     )
 
 
