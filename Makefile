@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 FAST := tests/unit tests/component runner-image/tests
 
-.PHONY: help demo test test-fast test-install test-types test-versions bed chaos soak profile bench bench-gateway bench-runner scale lint format cluster-up cluster-down images crds manifests locks clean
+.PHONY: help demo test test-fast test-install test-types test-versions test-cluster chaos soak profile bench bench-gateway bench-runner scale lint format docs cluster-up cluster-down images crds manifests locks clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(READY): locks/dev.txt pyproject.toml
 	@echo "preparing $(VENV) (locks/dev.txt) …"
@@ -19,17 +19,17 @@ $(READY): locks/dev.txt pyproject.toml
 	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY) ## Run one real ingestion on a real Kubernetes and watch it
+demo: $(READY) ## Run one real ingestion on a real Kubernetes and follow it
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m tools.demo
 
-test: $(READY) ## Run all that CI runs
-	@$(MAKE) --no-print-directory -j2 lint bed
+test: $(READY) ## Run everything that CI runs
+	@$(MAKE) --no-print-directory -j2 lint test-cluster
 	@$(PYTHON) -m pytest -n 2 --dist loadscope
 
-bed: $(READY)
+test-cluster: $(READY) ## Start the test cluster with all images and programs that tests need
 	@$(PYTHON) -m testcluster setup
-	@# Before the tests, since no test's time limit is meant for a first build.
+	@# Before the tests: their time limits do not allow for a first build.
 	@$(PYTHON) -m testcluster up
 	@$(PYTHON) -m testcluster.images all --load > /dev/null
 	@$(PYTHON) -m testcluster s3-server > /dev/null
@@ -42,7 +42,7 @@ test-fast: $(READY) ## Run the tests that need no cluster
 test-install: $(READY) ## Install, upgrade and remove the chart on the test cluster
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m testcluster up
-	@$(PYTHON) -m testcluster.images operator runner fake_server postgres --load > /dev/null
+	@$(PYTHON) -m testcluster.images operator runner fake-openmetadata postgres --load > /dev/null
 	@$(PYTHON) -m testcluster s3-server > /dev/null
 	@$(PYTHON) -m testcluster helm > /dev/null
 	@$(PYTHON) -m testcluster kube-router > /dev/null
@@ -55,55 +55,60 @@ test-types: $(READY) ## Run every pipeline type and its failures: ONLY="usage db
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m tests.scenarios.types $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
-test-versions: $(READY) ## Run the tests of the runner against the older libraries
+test-versions: $(READY) ## Run the runner's tests with the older versions of the library
 	@$(PYTHON) -m testcluster setup
 	@for version in 1.12 1.13; do echo "openmetadata-ingestion $$version"; \
 	  OPENMETADATA=$$version $(PYTHON) -m pytest tests/integration/runner || exit 1; done
 
-chaos: $(READY) ## Disturb real runs in every way: ROUNDS=1 ONLY="success deadline" WRITE=1
+chaos: $(READY) ## Inject every fault into real runs: ROUNDS=1 ONLY="success deadline" WRITE=1
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m tests.scenarios.faults --rounds $(or $(ROUNDS),1) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
-soak: $(READY) ## Use and disturb everything at random for hours: DURATION=120 SEED=1
+soak: $(READY) ## Run random operations and faults for hours: DURATION=120 SEED=1
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m tests.scenarios.soak --minutes $(or $(DURATION),120) --seed $(or $(SEED),1)
 
-scale: $(READY) ## Measure what thousands of pipelines cost: N=5000
+scale: $(READY) ## Measure the cost of thousands of pipelines: N=5000
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.scale
 
-bench: $(READY) ## Measure Airflow with its plugin and this, side by side: RUNS=3
+bench: $(READY) ## Compare with Airflow and its plugin, side by side: RUNS=3
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.side_by_side
 
-profile: $(READY) ## Show where operator and gateway spend time and memory: N=300
+profile: $(READY) ## Profile time and memory of operator and gateway: N=300
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.profiling
 
-bench-runner: $(READY) ## Time a run's start beside an image that pip made: RUNS=5
+bench-runner: $(READY) ## Measure the start of a run, beside a plain pip image: RUNS=5
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.runner
 
-bench-gateway: $(READY) ## Time the gateway's calls beside 1, 1,000 and 5,000 pipelines
+bench-gateway: $(READY) ## Measure the gateway with 1, 1,000 and 5,000 pipelines
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m benchmarks.gateway
 
-lint: $(READY) ## Check style, types, import rings and generated files
+lint: $(READY) ## Check style, types, import contracts and generated files
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(PYTHON) -m tools.generate_crds --check
 	@$(PYTHON) -m tools.generate_chart --check
+	@$(PYTHON) -m tools.version --check
 
-format: $(READY) ## Format the code and mend what can be mended
+format: $(READY) ## Format the code and fix what ruff can fix
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
+
+docs: $(READY) ## Build the documentation site into build/docs; a broken link is an error
+	@$(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
+	@echo "built build/docs/index.html"
 
 cluster-up: $(READY) ## Start the test cluster, or repair it
 	@$(PYTHON) -m testcluster setup
 	@$(PYTHON) -m testcluster up
 
-cluster-down: $(READY) ## Remove the test cluster without a trace
+cluster-down: $(READY) ## Remove the test cluster completely
 	@$(PYTHON) -m testcluster down
 
 images: $(READY) ## Build all images: OPENMETADATA=2.0
@@ -114,9 +119,9 @@ crds: $(READY) ## Generate crds/ and the chart from models and values
 	@$(PYTHON) -m tools.generate_crds
 	@$(PYTHON) -m tools.generate_chart
 
-locks: $(READY) ## Resolve the operator's dependencies anew
+locks: $(READY) ## Update the locked dependencies of the operator
 	@$(UV_COMPILE) --upgrade pyproject.toml --group dev -o locks/dev.txt
 	@$(UV_COMPILE) pyproject.toml --constraint locks/dev.txt -o locks/operator.txt
 
-clean: cluster-down ## Remove the cluster and everything git ignores; the cache outside stays
+clean: cluster-down ## Remove the cluster and all files that git ignores; keep the cache
 	@git clean -fdXq

@@ -4,44 +4,33 @@ import threading
 import time
 from typing import Any, Self
 
-import urllib3
 from kubernetes import client
 
 from ingestion_operator.constants import ANNOTATION_RUN_ID
-from testing.watching import events
+from testing.watching import WatchThread
 
 
 class Admissions:
     """Watches the Jobs of a namespace until the block ends."""
 
     def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
-        self._api = api_client
-        self._path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
         self._seen: dict[str, float] = {}
         self._changed = threading.Condition()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="admissions", daemon=True)
+        self._watch = WatchThread(api_client, path, self._note)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._watch.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True  # the thread is a daemon: it may wait for an event that never comes
+        self._watch.__exit__()
 
     def wait(self, run_id: str, *, timeout: float) -> float | None:
         """Return when (time.perf_counter) the Job of a run was seen unsuspended, None if not in time."""
         with self._changed:
             self._changed.wait_for(lambda: run_id in self._seen, timeout)
             return self._seen.get(run_id)
-
-    def _run(self) -> None:
-        while not self._stopped:
-            try:
-                for event in events(self._api, self._path):
-                    self._note(event)
-            except (urllib3.exceptions.HTTPError, OSError):
-                time.sleep(0.1)  # the next watch begins with all Jobs that there are
 
     def _note(self, event: dict[str, Any]) -> None:
         spec = event["object"].get("spec", {})

@@ -25,7 +25,7 @@ from ingestion_operator.adapters.kube.api_session import ApiSession
 from ingestion_operator.adapters.kube.client import connect, read_configuration
 from ingestion_operator.cache import Cache
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, Kind
-from ingestion_operator.runtime.gc_tuning import loading
+from ingestion_operator.runtime.gc_tuning import gc_paused
 
 _COUNTS: Final = {JOBS: 20_000, PODS: 20_000, PIPELINES: 5_000}
 _KINDS: Final = {kind.plural: kind for kind in _COUNTS}
@@ -140,7 +140,7 @@ def _serve(plural: str) -> None:
 
 
 class _Measured:
-    """Seconds, processor time, memory of the process before and after, and the longest stall of the event loop."""
+    """Seconds, CPU time, memory of the process before and after, and the longest stall of the event loop."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -284,7 +284,7 @@ def main() -> None:
         _serve(arguments.serve)
     elif arguments.case:
         case, plural, kubeconfig = arguments.case
-        with loading():
+        with gc_paused():
             pass  # the collector as in our programs
         _CASES[case](kubeconfig, _KINDS[plural])
     else:

@@ -13,7 +13,7 @@ from benchmarks.population import on_demand
 from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import PIPELINES
-from testcluster.progress import say, step
+from testcluster.progress import show, step
 from testing.server_client import Reply, ServerClient
 from testing.waiting import wait_for
 
@@ -55,7 +55,7 @@ class Measuring:
                 for name in names:
                     self._measure(server, name)
             self._remove(names)
-            say(f"  {first + len(names):,} of {count:,} deploys and triggers, {time.monotonic() - begin:.0f} s")
+            show(f"  {first + len(names):,} of {count:,} deploys and triggers, {time.monotonic() - begin:.0f} s")
 
     def at_once(self) -> None:
         """Deploy 100 pipelines at the same moment, as OpenMetadata does after an upgrade."""

@@ -13,7 +13,7 @@ from ingestion_operator.api.settings import Settings
 from ingestion_operator.pipeline_service.desired import Desired, desired, without_none
 from ingestion_operator.pipeline_service.secret_store import SecretStore, pipeline_owner
 from ingestion_operator.ports import PIPELINES, SECRETS
-from testcluster.progress import say, step, wait_until
+from testcluster.progress import show, step, wait_until
 from testing.entities import airflow, entity
 
 _THREADS: Final = 8
@@ -42,7 +42,7 @@ class Population:
                 pass
         self._size = size
         wait_until(f"{size:,} pipeline(s) to be ready", self._are_ready, timeout=_READY_SECONDS, pause=5)
-        say(f"{size:,} pipeline(s) ready, {time.monotonic() - begin:.0f} s after the first write")
+        show(f"{size:,} pipeline(s) ready, {time.monotonic() - begin:.0f} s after the first write")
 
     def _create(self, number: int) -> None:
         """Write what a deploy writes, without looking first."""

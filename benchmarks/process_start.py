@@ -11,7 +11,7 @@ from testcluster.errors import TestClusterError
 from testing import gateway_process, operator_process
 from testing.gateway_process import free_ports, gateway_command
 from testing.operator_process import environment, operator_command
-from testing.process import processor_seconds
+from testing.process import cpu_seconds
 
 _BOUND_SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 0.005
@@ -23,7 +23,7 @@ class Start(NamedTuple):
     """One start."""
 
     seconds: float
-    processor_seconds: float
+    cpu_seconds: float
 
 
 def start_operator_once(
@@ -44,7 +44,7 @@ def start_gateway_once(
     credentials: Path,
     program: Sequence[str] = gateway_process.PROGRAM,
 ) -> Start:
-    """Start a gateway and end it; it is there once it says that it is ready. Raises TestClusterError."""
+    """Start a gateway and end it; it has started once it reports that it is ready. Raises TestClusterError."""
     ports = free_ports()
     command = gateway_command(
         ports,
@@ -66,14 +66,14 @@ def _start(command: Sequence[str], url: str, *, sign: bytes = b"") -> Start:
                 if process.poll() is not None or time.perf_counter() - begin > _BOUND_SECONDS:
                     raise TestClusterError(f"{' '.join(command)} does not answer at {url}")
                 time.sleep(_PAUSE_SECONDS)
-            return Start(round(time.perf_counter() - begin, 3), processor_seconds(process.pid))
+            return Start(round(time.perf_counter() - begin, 3), cpu_seconds(process.pid))
         finally:
             process.terminate()
             process.wait(_END_SECONDS)
 
 
 def _read(url: str) -> bytes | None:
-    """Return what is answered with 200; None while there is no such answer."""
+    """Return the body of an answer with 200; None while there is none."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  the program's own port
             return bytes(answer.read())

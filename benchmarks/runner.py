@@ -4,7 +4,7 @@ Both are built. The real gateway is asked to run the same pipeline with each, in
 the pod reads a seeded PostgreSQL and writes to a fake OpenMetadata server. Prints a table, and as its last line one
 JSON object. Exits with 1 if a run did not succeed.
 
-RUNS=5 says how many runs of each image are measured; one more, before them, warms the node.
+RUNS=5 is how many runs of each image are measured; one more, before them, warms the node.
 """
 
 import json
@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.start_up import PROBE, Start, figures, last_line, start_of, table
-from testcluster import cluster as testbed
-from testcluster import images
+from testcluster import images, provider
 from testcluster.errors import TestClusterError
 from testcluster.images import Image
 from testcluster.locations import CHECKOUT, cache
-from testcluster.progress import say
+from testcluster.progress import show
 from testing.connection_tests import gateway_with_pool, run_connection_test, wait_for_pool
-from testing.installation import install_gateway
+from testing.install import install_gateway
+from testing.installation import SERVICE, Credentials, Installation, open_installation, pipeline, remove
 from testing.machine import facts
 from testing.server_client import ServerClient
-from testing.site import SERVICE, Credentials, Site, open_site, pipeline, remove
 from testing.waiting import wait_for
 
 NAMESPACE: Final = "bench-runner"
@@ -49,8 +48,8 @@ Probes = dict[str, list[dict[str, float]]]
 class Measuring:
     """Takes the samples, one after the other: nothing else runs on the cluster."""
 
-    def __init__(self, site: Site, server: ServerClient) -> None:
-        self._site = site
+    def __init__(self, installation: Installation, server: ServerClient) -> None:
+        self._installation = installation
         self._server = server
         self.starts: dict[str, list[Start]] = {kind: [] for kind in _NAMES}
         self.probes: Probes = {kind: [] for kind in _NAMES}
@@ -61,13 +60,13 @@ class Measuring:
         for kind, version in _VERSIONS.items():
             body = pipeline(kind)
             body["spec"]["server"]["version"] = version
-            self._site.fake_server.register_pipeline(f"{SERVICE}.{kind}")
-            self._site.apply(body)
+            self._installation.fake_server.register_pipeline(f"{SERVICE}.{kind}")
+            self._installation.apply(body)
             self._wait_until_deployed(kind)
         for number in range(runs + 1):
             for kind in _NAMES:
                 start, probe = self._run(kind), self._probe(kind, number)
-                say(f"{number} {kind}: {start}, {probe}")
+                show(f"{number} {kind}: {start}, {probe}")
                 if number:
                     self.starts[kind].append(start)
                     self.probes[kind].append(probe)
@@ -76,18 +75,18 @@ class Measuring:
         """Test a connection again and again, each time with a full pool."""
         self.connection_tests[kind] = []
         for number in range(runs):
-            wait_for_pool(self._site, pool)
-            seconds, found = run_connection_test(self._site, server, f"test-connection-{kind}-{number}")
+            wait_for_pool(self._installation, pool)
+            seconds, found = run_connection_test(self._installation, server, f"test-connection-{kind}-{number}")
             if found["status"] != "Successful":
                 raise AssertionError(f"the test of the connection ended as {found}")
-            say(f"{number} connection test, {kind}: {seconds:.2f} s")
+            show(f"{number} connection test, {kind}: {seconds:.2f} s")
             self.connection_tests[kind].append(seconds)
 
     def _wait_until_deployed(self, kind: str) -> None:
-        wait_for("the CronJob", lambda: self._site.status(kind).get("cronJobName"), timeout=_SECONDS)
+        wait_for("the CronJob", lambda: self._installation.status(kind).get("cronJobName"), timeout=_SECONDS)
 
     def _run(self, kind: str) -> Start:
-        name, fake_server = f"{SERVICE}.{kind}", self._site.fake_server
+        name, fake_server = f"{SERVICE}.{kind}", self._installation.fake_server
         known = {run["runId"] for run in fake_server.runs(name)}
         fake_server.clear_calls()
         triggered = time.time()
@@ -102,21 +101,23 @@ class Measuring:
             raise AssertionError(f"the run of {kind} ended as {done['state']}: {done['row']}")
         closing = fake_server.calls(method="PUT", path="/pipelineStatus")
         start = start_of(fake_server.calls(), triggered, closing[-1]["at"])
-        # Until the pod is gone it uses the processor that the next one is measured on.
-        self._site.wait_for_end(kind, run["runId"])
+        # Until the pod is gone it uses the CPU that the next one is measured on.
+        self._installation.wait_for_end(kind, run["runId"])
         return start
 
     def _probe(self, kind: str, number: int) -> dict[str, float]:
         """Import the library as the image does it, in a pod that has nothing else to do."""
         name = f"import-{kind}-{number}"
-        self._site.apply(_pod(name, self._site.images[_NAMES[kind]]))
+        self._installation.apply(_pod(name, self._installation.images[_NAMES[kind]]))
         wait_for(
             "the end of an import",
-            lambda: (self._site.get("pod", name) or {}).get("status", {}).get("phase") in ("Succeeded", "Failed"),
+            lambda: (
+                (self._installation.get("pod", name) or {}).get("status", {}).get("phase") in ("Succeeded", "Failed")
+            ),
             timeout=_SECONDS,
         )
-        log = self._site.kubectl("logs", name)
-        self._site.kubectl("delete", "pod", name)
+        log = self._installation.kubectl("logs", name)
+        self._installation.kubectl("delete", "pod", name)
         found: dict[str, float] = json.loads(log.splitlines()[-1])
         return found
 
@@ -147,28 +148,30 @@ def main() -> int:
     """Run the benchmark; 0 only if every run succeeded."""
     runs, begin = int(os.environ.get("RUNS", "5")), time.monotonic()
     try:
-        bed = testbed.up()
-        built = images.load(bed, ["operator", "fake-openmetadata", "postgres", *_NAMES.values()], IMAGES)
-        machine = facts(bed)
-        remove(bed, NAMESPACE)
+        cluster = provider.up()
+        built = images.load(cluster, ["operator", "fake-openmetadata", "postgres", *_NAMES.values()], IMAGES)
+        machine = facts(cluster)
+        remove(cluster, NAMESPACE)
         chosen = {_VERSIONS[kind]: {"image": built[name], "version": "2.0.6.0"} for kind, name in _NAMES.items()}
         try:
-            with open_site(bed, NAMESPACE, built, Credentials.random(), runnerImages=chosen) as site:
+            with open_installation(
+                cluster, NAMESPACE, built, Credentials.random(), runnerImages=chosen
+            ) as installation:
                 password = secrets.token_hex(16)
                 admin = {"username": "admin", "password": password}
-                install_gateway(bed, NAMESPACE, built, **admin)
-                with bed.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
+                install_gateway(cluster, NAMESPACE, built, **admin)
+                with cluster.forward(NAMESPACE, "ingestion-gateway", 8080) as port:
                     server = ServerClient.new(port, **admin)
-                    measuring = Measuring(site, server)
+                    measuring = Measuring(installation, server)
                     measuring.take(runs)
                     server.close()
                 for kind, pool in _POOLS.items():
-                    with gateway_with_pool(site, pool, **admin) as server:
+                    with gateway_with_pool(installation, pool, **admin) as server:
                         measuring.take_connection_tests(kind, server, pool, runs)
         finally:
-            remove(bed, NAMESPACE)
+            remove(cluster, NAMESPACE)
     except (TestClusterError, AssertionError) as error:
-        say(f"bench-runner: {error}")
+        show(f"bench-runner: {error}")
         return 1
     sizes = {kind: _megabytes(name, built[name]) for kind, name in _NAMES.items()}
     found = figures(sizes, measuring.starts, measuring.probes, measuring.connection_tests)

@@ -40,7 +40,7 @@ class Start:
 
 
 def start_of(calls: Sequence[Mapping[str, Any]], triggered: float, closed: float) -> Start:
-    """Return what a run's calls say: when the library's first came, and when its row was closed."""
+    """Return from a run's calls when the library's first came, and when its row was closed."""
     first = min(call["at"] for call in calls if call["at"] >= triggered and not _is_the_runner(call))
     return Start(trigger_to_first_request_s=first - triggered, trigger_to_finished_s=closed - triggered)
 

@@ -1,4 +1,4 @@
-"""Command line of the test bed; see ``python -m testcluster --help``."""
+"""Command line of the test cluster; see ``python -m testcluster --help``."""
 
 import argparse
 import os
@@ -7,43 +7,43 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from testcluster import binaries, cluster, prerequisites
+from testcluster import binaries, prerequisites, provider
 from testcluster.errors import TestClusterError
-from testcluster.progress import say
+from testcluster.progress import show
 
 
 def _up(_: argparse.Namespace) -> int:
-    bed = cluster.up()
-    say(f"the cluster is up; export KUBECONFIG={bed.kubeconfig}")
+    cluster = provider.up()
+    show(f"the cluster is up; export KUBECONFIG={cluster.kubeconfig}")
     return 0
 
 
 def _down(_: argparse.Namespace) -> int:
-    say("the cluster is gone" if cluster.down() else "there is no cluster of this checkout")
+    show("the cluster is gone" if provider.down() else "this checkout has no cluster")
     return 0
 
 
 def _status(_: argparse.Namespace) -> int:
-    parts = cluster.current().status()
+    parts = provider.current().status()
     for part in parts:
         print(f"{part.name:<26} {'up' if part.running else 'DOWN':<6} {part.detail}")
     return 0 if all(part.running for part in parts) else 1
 
 
 def _load(arguments: argparse.Namespace) -> int:
-    bed = cluster.current()
+    cluster = provider.current()
     for image in arguments.image:
         archive = Path(image)
         if not archive.is_file():
             raise TestClusterError(
-                f"{image} is no file; for the images of this repository: python -m testcluster.images --load NAME"
+                f"{image} is not a file; for the images of this repository: python -m testcluster.images --load NAME"
             )
-        bed.load(archive)
+        cluster.load(archive)
     return 0
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    log = cluster.current().log(arguments.component)
+    log = provider.current().log(arguments.component)
     if not log.exists():
         raise TestClusterError(f"{log} does not exist yet")
     sys.stdout.flush()
@@ -52,7 +52,7 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _kubeconfig(_: argparse.Namespace) -> int:
-    print(cluster.current().kubeconfig)
+    print(provider.current().kubeconfig)
     return 0
 
 
@@ -75,7 +75,7 @@ def _helm(_: argparse.Namespace) -> int:
 
 def _setup(_: argparse.Namespace) -> int:
     if installed := prerequisites.setup():
-        say(f"installed {', '.join(installed)}")
+        show(f"installed {', '.join(installed)}")
     return 0
 
 
@@ -107,12 +107,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Runs one command; its exit code is the process's."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `status | head` is no error
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `status | head` is not an error
     arguments = _parser().parse_args()
     try:
         code: int = arguments.action(arguments)
     except TestClusterError as problem:
-        say(f"error: {problem}")
+        show(f"error: {problem}")
         return 1
     return code
 

@@ -34,7 +34,7 @@ def references(archive: Path) -> dict[str, str]:
 
 
 def write_image(archive: Path, reference: str, layer: IO[bytes], process: Mapping[str, object]) -> None:
-    """Writes an image of one layer by hand.
+    """Writes an image of one layer without a builder.
 
     ``layer`` is an uncompressed tar, ``process`` the ``config`` part of the image's configuration
     (Entrypoint, User, Env, ...). The file appears under its name only when it is complete.
@@ -46,8 +46,8 @@ def write_image(archive: Path, reference: str, layer: IO[bytes], process: Mappin
             "os": "linux",
             "config": dict(process),
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-            # Builders count layers here, and compare the time when they look for cached ones.
-            "history": [{"created": _CREATED, "created_by": "ingestion-operator test bed"}],
+            # Builders count layers here, and compare the time when they search cached ones.
+            "history": [{"created": _CREATED, "created_by": "ingestion-operator test cluster"}],
             "created": _CREATED,
         }
     ).encode()

@@ -15,7 +15,7 @@ from pathlib import Path
 from testcluster import commands, prerequisites
 from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT, cache, exclusive
-from testcluster.progress import say, step
+from testcluster.progress import show, step
 
 KUBERNETES_VERSION = "v1.37.2"
 
@@ -224,7 +224,7 @@ def ensure_helm() -> Path:
 
 
 def built_helm() -> Path:
-    """Like ``ensure_helm``, for tests, whose time is no build's. Raises TestClusterError when it is not built yet."""
+    """Like ``ensure_helm``, for tests, which must not wait for a build. Raises TestClusterError if it is not built."""
     folder = _folder(HELM)
     if not folder.is_dir():
         raise TestClusterError("helm, helm-unittest and kubeconform are not built yet; run: python -m testcluster helm")
@@ -257,7 +257,7 @@ def _build(module: Module, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in folder.parent.glob(f".{module.name}-*"):
         shutil.rmtree(abandoned)
-    say(f"{module.name} is not in the cache ({folder.parent}): building it, minutes the first time")
+    show(f"{module.name} is not in the cache ({folder.parent}): building it, minutes the first time")
     parts = Path(tempfile.mkdtemp(prefix=f".{module.name}-", dir=folder.parent))
     try:
         for build in module.builds:

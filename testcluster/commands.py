@@ -1,4 +1,4 @@
-"""Runs programs: one place that knows the search path, the environment and how failures look."""
+"""Runs programs: one place that knows the search path, the environment and the texts of failures."""
 
 import os
 import shutil

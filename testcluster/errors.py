@@ -1,8 +1,8 @@
-"""What can go wrong in the test bed. Each message says what to do next."""
+"""Errors of the test cluster. Each message has the next step."""
 
 
 class TestClusterError(Exception):
-    """The test bed cannot go on; the message is meant for the person at the terminal."""
+    """The test cluster cannot go on; the message is meant for the person at the terminal."""
 
     __test__ = False  # pytest would collect a class of this name
 

@@ -1,4 +1,4 @@
-"""A cluster that somebody else runs, named by INGESTION_OPERATOR_KUBECONFIG."""
+"""An external cluster, named by INGESTION_OPERATOR_KUBECONFIG."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def find() -> ExternalCluster | None:
         return None
     path = Path(named).expanduser().absolute()
     if not path.is_file():
-        raise TestClusterError(f"{VARIABLE} names {path}, which is no file")
+        raise TestClusterError(f"{VARIABLE} names {path}, which is not a file")
     return ExternalCluster(path, binaries.ensure_kubectl())
 
 

@@ -1,4 +1,4 @@
-"""What every cluster of the test bed can do, whoever provides it."""
+"""What every test cluster can do, whichever way it is provided."""
 
 import re
 import subprocess
@@ -139,7 +139,7 @@ class Cluster(ABC):
         raise self._unsupported("entering the node's network")
 
     def _unsupported(self, what: str) -> TestClusterError:
-        return TestClusterError(f"{what} needs the cluster that the test bed builds itself")
+        return TestClusterError(f"{what} needs the test cluster that testcluster itself builds")
 
 
 def _copy_lines(process: "subprocess.Popen[str]", lines: "Queue[str]") -> None:

@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from testcluster import cluster, image_builders, sbom
+from testcluster import image_builders, provider, sbom
 from testcluster.archives import BILL_SUFFIX, forget_old
 from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT, cache, exclusive
-from testcluster.progress import say, step
+from testcluster.progress import show, step
 
 RUNNER: Final = Path("runner-image")
 DEFAULT_OPENMETADATA: Final = "2.0"
@@ -98,7 +98,7 @@ IMAGES: Mapping[str, Image] = {
 }
 
 
-# What an installation and its tests need. MariaDB is played by `make test-types` alone.
+# What an installation and its tests need. Only `make test-types` uses MariaDB.
 _DEFAULT_IMAGES: Final = ["operator", "runner", "fake-openmetadata", "postgres"]
 
 
@@ -110,11 +110,11 @@ def ensure(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[s
     return {name: reference for name, (reference, _) in archives(names, images).items()}
 
 
-def load(bed: Cluster, names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, str]:
+def load(cluster: Cluster, names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> dict[str, str]:
     """Like ``ensure``, and the cluster's pods can use the images."""
     found = archives(names, images)
     for _, archive in found.values():
-        bed.load(archive)
+        cluster.load(archive)
     return {name: reference for name, (reference, _) in found.items()}
 
 
@@ -271,17 +271,17 @@ def main() -> int:
         type=Path,
         const=cache() / "images",
         metavar="FOLDER",
-        help="write a bill of materials of each (CycloneDX) into the folder (default: beside the archives)",
+        help="write an SBOM of each (CycloneDX) into the folder (default: beside the archives)",
     )
     arguments = parser.parse_args()
     given = _DEFAULT_IMAGES if "all" in arguments.name else arguments.name
     names = [runner_name(arguments.openmetadata) if name == "runner" else name for name in given]
     try:
-        found = load(cluster.current(), names) if arguments.load else ensure(names)
+        found = load(provider.current(), names) if arguments.load else ensure(names)
         for file in write_bills(names, arguments.sbom) if arguments.sbom else []:
-            say(f"wrote {file}")
+            show(f"wrote {file}")
     except TestClusterError as problem:
-        say(f"error: {problem}")
+        show(f"error: {problem}")
         return 1
     print("\n".join(found.values()))
     return 0

@@ -60,7 +60,7 @@ def up(layout: Layout) -> KindCluster:
 
 
 def down(layout: Layout) -> bool:
-    """Deletes the checkout's kind cluster. Tells whether there was one."""
+    """Deletes the checkout's kind cluster. Returns whether there was one."""
     with exclusive(layout.identifier):
         if layout.identifier not in _clusters():
             return False

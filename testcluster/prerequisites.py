@@ -130,7 +130,7 @@ def _go_problems() -> list[str]:
     ).stdout.strip()
     numbers = found.removeprefix("go").split("-")[0].split(".")
     if not all(number.isdigit() for number in numbers):
-        return []  # a development build of Go: the build itself tells
+        return []  # a development build of Go: the build itself fails if it is too old
     if tuple(map(int, numbers)) < GO_VERSION:
         return [f"Go is {found}, at least {wanted} is needed: https://go.dev/doc/install"]
     return []

@@ -12,33 +12,33 @@ _SILENT_SECONDS = 2.0
 _REPEAT_SECONDS = 15.0
 
 
-def say(line: str) -> None:
+def show(line: str) -> None:
     """One line for the person at the terminal; standard output stays free for results."""
-    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # in one piece, since threads tell too
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # in one piece, since threads print too
 
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Tells about a step that takes longer than two seconds, with its elapsed time."""
+    """Prints a step that takes longer than two seconds, with its elapsed time."""
     started = time.monotonic()
     ended = threading.Event()
 
-    def tell() -> None:
+    def repeat() -> None:
         wait = _SILENT_SECONDS
         while not ended.wait(wait):
-            say(f"{what} ... {time.monotonic() - started:.0f} s")
+            show(f"{what} ... {time.monotonic() - started:.0f} s")
             wait = _REPEAT_SECONDS
 
-    teller = threading.Thread(target=tell, name="progress", daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=repeat, name="progress", daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        reporter.join()
     took = time.monotonic() - started
     if took > _SILENT_SECONDS:
-        say(f"{what}: {took:.0f} s")
+        show(f"{what}: {took:.0f} s")
 
 
 def wait_until(

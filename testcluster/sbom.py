@@ -1,4 +1,4 @@
-"""What is in an image, as a CycloneDX document: its Python and Debian packages, as its layers say.
+"""What is in an image, as a CycloneDX document: its Python and Debian packages, from its layers.
 
     python -m testcluster.images operator runner --sbom bills/
 
@@ -43,7 +43,7 @@ Files = dict[str, str]
 
 @dataclass(frozen=True)
 class Contents:
-    """An image as far as it tells what is in it: its reference, the digest of its configuration, its age."""
+    """The data of an image: its reference, the digest of its configuration, its age."""
 
     reference: str
     digest: str
@@ -108,7 +108,7 @@ def _lay(files: Files, layer: tarfile.TarFile) -> None:
             gone = str(path.with_name(path.name.removeprefix(_WHITEOUT)))
             files.pop(gone, None)
             _remove(files, f"{gone}/")
-        elif _tells_something(str(path)) and (content := layer.extractfile(member)):
+        elif _has_package_data(str(path)) and (content := layer.extractfile(member)):
             brought[str(path)] = content.read().decode(errors="replace")
     files.update(brought)
 
@@ -118,7 +118,7 @@ def _remove(files: Files, folder: str) -> None:
         del files[path]
 
 
-def _tells_something(path: str) -> bool:
+def _has_package_data(path: str) -> bool:
     return path in (_DEBIAN, _RELEASE) or bool(_METADATA.search(path) or _LOCK.search(path))
 
 
@@ -160,7 +160,7 @@ def _debian_packages(files: Files) -> Iterator[Component]:
 
 
 def _licenses(metadata: "Message[str, str]") -> Iterable[License]:
-    """What the package says of itself: an expression, else classifiers, else a name; its whole text is no name."""
+    """The package's own licence field: an expression, else classifiers, else a name; a whole text is not a name."""
     classifiers = [value for value in metadata.get_all("Classifier", []) if value.startswith("License :: ")]
     named = metadata["License-Expression"] or metadata["License"] or ""
     said = [value.rpartition(" :: ")[2] for value in classifiers]

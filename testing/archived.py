@@ -1,7 +1,7 @@
 """Logs in the archive's volume, read where the operator has it mounted."""
 
 from testcluster.handle import Cluster
-from testing.installation import OPERATOR
+from testing.install import OPERATOR
 
 _READ = """
 import glob, gzip, sys

@@ -34,14 +34,14 @@ def granted(roles: Iterable[Mapping[str, Any]]) -> set[Right]:
 
 
 class Audit:
-    """What the API server has been asked for since this was made. Of the cluster that the test bed builds."""
+    """The requests to the API server since this was made. Needs the node that testcluster builds."""
 
-    def __init__(self, bed: Cluster) -> None:
-        self._path = bed.log("audit")
+    def __init__(self, cluster: Cluster) -> None:
+        self._path = cluster.log("audit")
         self._start = self._path.stat().st_size
 
     def calls(self, namespace: str, account: str) -> list[Call]:
-        """The requests of a service account, but for what everybody may ask: of discovery, and of their own rights."""
+        """The requests of a service account, without discovery and checks of its own permissions."""
         user = f"system:serviceaccount:{namespace}:{account}"
         events = [event for event in self._events(f'"{user}"') if event["user"]["username"] == user]
         calls = [_call(event) for event in events if "resource" in event.get("objectRef", {})]

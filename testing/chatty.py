@@ -1,4 +1,4 @@
-"""An application with a long log, as somebody's own application would be mounted into the runner's pod.
+"""An application with a long log, as a user's own application would be mounted into the runner's pod.
 
 Only the pod has the library; here the text alone matters, which becomes a ConfigMap.
 """

@@ -15,9 +15,9 @@ class Collector:
 
     def __init__(self) -> None:
         self.codes: list[int] = []
-        """What the next requests are answered with; 200 once there are no more."""
+        """The answers to the next requests; 200 after the last of them."""
         self.answers: Final = threading.Event()
-        """While it is not set, nobody gets an answer."""
+        """Requests wait until it is set."""
         self.answers.set()
         self.bodies: list[dict[str, Any]] = []
         """What was taken."""
@@ -42,7 +42,7 @@ class Collector:
                     return  # the operator has left, which is what a test is about
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class calls it so
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""ConfigMaps: objects that any API server has and nobody acts upon."""
+"""ConfigMaps: objects that any API server has and no controller acts upon."""
 
 import uuid
 from typing import Final

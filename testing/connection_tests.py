@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from testing import manifests
-from testing.installation import wait_for_rollout
+from testing.install import wait_for_rollout
+from testing.installation import SERVICE, Installation
 from testing.postgres.process import connection
 from testing.server_client import ServerClient
-from testing.site import SERVICE, Site
 from testing.waiting import wait_for
 
 WARM = "ingestion.openmetadata.org/warm-pool=automations"
@@ -19,7 +19,7 @@ GATEWAY = "ingestion-gateway"
 
 
 def run_connection_test(
-    site: Site, server: ServerClient, name: str, password: str | None = None
+    installation: Installation, server: ServerClient, name: str, password: str | None = None
 ) -> tuple[float, dict[str, Any]]:
     """Test the connection to the seeded database, with another password if one is given.
 
@@ -27,29 +27,31 @@ def run_connection_test(
     """
     request = {
         "connection": connection(
-            f"{manifests.POSTGRES}:{manifests.POSTGRES_PORT}", password or site.credentials.password
+            f"{manifests.POSTGRES}:{manifests.POSTGRES_PORT}", password or installation.credentials.password
         ),
         "serviceType": "Database",
         "connectionType": "Postgres",
         "serviceName": SERVICE,
         "secretsManagerProvider": "db",
     }
-    document = site.fake_server.register_automation(name, request)
-    body = document | {"openMetadataServerConnection": server_connection(site.credentials.token)}
-    site.fake_server.clear_calls()
+    document = installation.fake_server.register_automation(name, request)
+    body = document | {"openMetadataServerConnection": server_connection(installation.credentials.token)}
+    installation.fake_server.clear_calls()
     began = time.time()
     server.change("POST", "run_automation", body=body).message  # noqa: B018  asserts the success
     found = wait_for(
         "the result",
-        lambda: got if (got := site.fake_server.automation(name))["status"] in ("Successful", "Failed") else None,
+        lambda: (
+            got if (got := installation.fake_server.automation(name))["status"] in ("Successful", "Failed") else None
+        ),
         timeout=120,
     )
-    ended = float(site.fake_server.calls(method="PATCH", path="/automations/workflows/")[-1]["at"])
+    ended = float(installation.fake_server.calls(method="PATCH", path="/automations/workflows/")[-1]["at"])
     return ended - began, found
 
 
 def server_connection(token: str) -> dict[str, Any]:
-    """What the server says of itself."""
+    """The server connection."""
     return {
         "clusterName": "openmetadata",
         "type": "OpenMetadata",
@@ -61,46 +63,46 @@ def server_connection(token: str) -> dict[str, Any]:
 
 
 @contextmanager
-def gateway_with_pool(site: Site, size: int, **credentials: str) -> Iterator[ServerClient]:
+def gateway_with_pool(installation: Installation, size: int, **credentials: str) -> Iterator[ServerClient]:
     """A server in front of the installed gateway with a warm pool of `size`, once that is as it should be."""
-    set_pool(site, size)
-    wait_for_pool(site, size)
-    with site.cluster.forward(site.namespace, GATEWAY, 8080) as port:
+    set_pool(installation, size)
+    wait_for_pool(installation, size)
+    with installation.cluster.forward(installation.namespace, GATEWAY, 8080) as port:
         client = ServerClient.new(port, **credentials)
         yield client
         client.close()
 
 
-def set_pool(site: Site, size: int) -> None:
-    """Change the setting, and start the gateway anew: by itself it would know when the kubelet has brought it."""
-    live = site.get("configmap", "ingestion-operator-settings")
+def set_pool(installation: Installation, size: int) -> None:
+    """Change the setting, and restart the gateway: by itself it would know when the kubelet has brought it."""
+    live = installation.get("configmap", "ingestion-operator-settings")
     assert live is not None
     settings = yaml.safe_load(live["data"]["settings.yaml"]) | {"warmAutomations": size}
     metadata = {"name": live["metadata"]["name"]}
     data = {"settings.yaml": yaml.safe_dump(settings)}
-    site.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-    site.kubectl("rollout", "restart", f"deployment/{GATEWAY}")
-    wait_for_rollout(site.cluster, site.namespace, GATEWAY)
+    installation.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    installation.kubectl("rollout", "restart", f"deployment/{GATEWAY}")
+    wait_for_rollout(installation.cluster, installation.namespace, GATEWAY)
     # A port is forwarded to any pod of the Service, also to one that is about to end.
     selector = f"app.kubernetes.io/name={GATEWAY}"
-    wait_for("the old gateway to go", lambda: len(site.list("pods", selector)) == 1, timeout=60)
+    wait_for("the old gateway to go", lambda: len(installation.list("pods", selector)) == 1, timeout=60)
 
 
-def wait_for_pool(site: Site, size: int) -> None:
+def wait_for_pool(installation: Installation, size: int) -> None:
     """Wait until so many pods are ready to take an automation."""
-    wait_for(f"a warm pool of {size}", lambda: len(ready_pods(site)) == size, timeout=120)
+    wait_for(f"a warm pool of {size}", lambda: len(ready_pods(installation)) == size, timeout=120)
 
 
-def ready_pods(site: Site) -> list[str]:
+def ready_pods(installation: Installation) -> list[str]:
     """The names of the warm pods whose port is open, and that have not been given anything."""
     waiting = {
         job["metadata"]["name"]
-        for job in site.list("jobs", WARM)
+        for job in installation.list("jobs", WARM)
         if "ingestion.openmetadata.org/claimed-at" not in job["metadata"]["annotations"]
     }
     return [
         pod["metadata"]["name"]
-        for pod in site.list("pods", WARM)
+        for pod in installation.list("pods", WARM)
         if pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] in waiting
         and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
     ]

@@ -1,180 +1,60 @@
 """Good and bad IngestionPipelines, for the API server and for the model alike: the two must agree on each.
 
 Most bad ones are made from the generated schema: for every enum, bound, pattern, required field, type and closed
-object there is one that differs from a good one in just that. The rules that span fields are written out by hand.
+object there is one that differs from a good one in just that. The rules that span fields are listed below.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
-from ingestion_operator.api.pipeline import PipelineSpec
+import yaml
+
+from testing.full_spec import REFERENCE, full_spec
+from testing.install import CRD
 from testing.objects import Body, spec
 from testing.schema_walk import nodes, replaced, value_at, violations
-from tools.generate_crds import structural_schema
 
 
 @dataclass(frozen=True)
 class Case:
-    """A spec, and for a bad one what the refusal must say: the field, and how to put it right."""
+    """A spec, and for a bad one what the refusal must contain: the field, and how to correct it."""
 
     name: str
     spec: Body
     field: str = ""
     fix: str = ""
     model_fix: str = ""
-    """Where the model says it in other words."""
+    """The model's text where it differs."""
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def in_model(self) -> str:
-        """What the model must say."""
+        """The text that the model's error must contain."""
         return self.model_fix or self.fix
 
 
 @cache
 def schema() -> Body:
-    """The schema of the spec, as the CustomResourceDefinition has it."""
-    return structural_schema(PipelineSpec)
-
-
-_REFERENCE: Final = {"name": "some-object", "key": "some.key"}
-_REQUIREMENT: Final = {"key": "disk", "operator": "In", "values": ["ssd"]}
-_NODE_TERM: Final = {
-    "matchExpressions": [_REQUIREMENT],
-    "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}],
-}
-_POD_TERM: Final = {
-    "topologyKey": "kubernetes.io/hostname",
-    "labelSelector": {"matchLabels": {"app": "x"}, "matchExpressions": [_REQUIREMENT]},
-    "namespaces": ["other"],
-}
-_POD_AFFINITY: Final = {
-    "requiredDuringSchedulingIgnoredDuringExecution": [_POD_TERM],
-    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": _POD_TERM}],
-}
-_ITEMS: Final = [{"key": "a.b", "path": "dir/file"}]
-
-_SIDECAR: Final = {
-    "name": "proxy",
-    "image": "registry.example/proxy:1",
-    "imagePullPolicy": "IfNotPresent",
-    "command": ["/proxy"],
-    "args": ["--port", "5432"],
-    "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "64Mi"}},
-    "env": [{"name": "PLAIN", "value": "x"}],
-    "envFrom": [{"secretRef": {"name": "some-object"}}],
-    "volumeMounts": [{"name": "scratch", "mountPath": "/tmp", "subPath": "proxy", "readOnly": False}],
-    "startupProbe": {
-        "tcpSocket": {"port": 5432},
-        "periodSeconds": 1,
-        "timeoutSeconds": 1,
-        "failureThreshold": 60,
-    },
-}
-
-
-def full() -> Body:
-    """A spec that sets every field there is, but for one side of each choice."""
-    return {
-        "fullyQualifiedName": 'shop."nightly run"',
-        "displayName": "Nächtlicher Lauf 🌙",
-        "pipelineType": "metadata",
-        "service": {"type": "databaseService", "name": "shop"},
-        "sourceConfig": {"config": {"type": "DatabaseMetadata", "anything": [{"goes": None}]}},
-        "server": {
-            "hostPort": "https://openmetadata:8585/api",
-            "version": "2.0",
-            "tokenSecretRef": _REFERENCE,
-            "verifySSL": "validate",
-            "secretsManagerProvider": "aws",
-            "secretsManagerLoader": "env",
-        },
-        "connectionSecretRef": _REFERENCE,
-        "schedule": {
-            "cron": "*/15 0-6,20-22/2 1,15 jan-MAR Mon-fri",
-            "timeZone": "America/Argentina/Buenos_Aires",
-            "startDate": "2026-01-01T00:00:00Z",
-            "endDate": "2026-12-31T23:59:59.5+01:00",
-            "startingDeadlineSeconds": 600,
-        },
-        "suspend": True,
-        "concurrency": {"policy": "Allow", "maxActiveRuns": 2, "maxQueuedRuns": 20},
-        "retry": {"limit": 2, "disruptions": 5, "onOutOfMemory": {"memoryFactor": 2, "maxMemory": "8Gi"}},
-        "timeout": "2h",
-        "history": {"successful": 3, "failed": 3, "ttl": "7d"},
-        "loggerLevel": "INFO",
-        "podTemplate": {
-            "metadata": {"labels": {"team": "data"}, "annotations": {"example.com/note": "any text"}},
-            "spec": {
-                "nodeSelector": {"disk": "ssd"},
-                "tolerations": [
-                    {
-                        "key": "dedicated",
-                        "operator": "Equal",
-                        "value": "ingestion",
-                        "effect": "NoExecute",
-                        "tolerationSeconds": 60,
-                    }
-                ],
-                "affinity": {
-                    "nodeAffinity": {
-                        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_NODE_TERM]},
-                        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": _NODE_TERM}],
-                    },
-                    "podAffinity": _POD_AFFINITY,
-                    "podAntiAffinity": _POD_AFFINITY,
-                },
-                "priorityClassName": "low",
-                "runtimeClassName": "gvisor",
-                "schedulerName": "default-scheduler",
-                "serviceAccountName": "workload-identity",
-                "imagePullSecrets": [{"name": "registry"}],
-                "securityContext": {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000},
-                "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["warehouse.example"]}],
-                "volumes": [
-                    {"name": "ca", "secret": {"secretName": "ca", "items": _ITEMS, "optional": True}},
-                    {"name": "settings", "configMap": {"name": "settings", "items": _ITEMS, "optional": True}},
-                    {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
-                    {"name": "claim", "persistentVolumeClaim": {"claimName": "claim", "readOnly": True}},
-                ],
-            },
-            "container": {
-                "image": "registry.example/runner:2.0",
-                "imagePullPolicy": "Always",
-                "resources": {"requests": {"cpu": 1, "memory": "512Mi"}, "limits": {"memory": "1.5Gi"}},
-                "env": [
-                    {"name": "PLAIN", "value": "x"},
-                    {"name": "FROM_SECRET", "valueFrom": {"secretKeyRef": _REFERENCE}},
-                    {"name": "FROM_CONFIG", "valueFrom": {"configMapKeyRef": _REFERENCE}},
-                ],
-                "envFrom": [
-                    {"prefix": "DB_", "secretRef": {"name": "some-object", "optional": True}},
-                    {"configMapRef": {"name": "some-object", "optional": True}},
-                ],
-                "volumeMounts": [
-                    {"name": "ca", "mountPath": "/etc/ssl/ca", "subPath": "dir/file", "readOnly": True},
-                ],
-            },
-            "sidecars": [_SIDECAR],
-        },
-    }
+    """The schema of the spec in the committed CustomResourceDefinition."""
+    (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    return dict(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
 
 
 def _with_secret_source() -> Body:
-    body = full()
+    body = full_spec()
     del body["sourceConfig"]
-    return body | {"sourceConfigSecretRef": _REFERENCE}
+    return body | {"sourceConfigSecretRef": REFERENCE}
 
 
 def accepted() -> list[Case]:
     """Specs that are good."""
     return [
         Case("smallest", spec(schedule=None)),
-        Case("every field", full()),
+        Case("every field", full_spec()),
         Case("every field, source config from a Secret", _with_secret_source()),
         *(
             Case(f"pipeline type {kind}", spec(pipelineType=kind))
@@ -244,7 +124,7 @@ def refused() -> list[Case]:
     return [
         *_rules(),
         *_pod_template_rules(),
-        *_from_schema(full(), ""),
+        *_from_schema(full_spec(), ""),
         *_from_schema(_with_secret_source(), "sourceConfigSecretRef"),
     ]
 
@@ -300,7 +180,7 @@ def _rules() -> Iterator[Case]:
         yield Case(f"server at {url}", spec(server={"hostPort": url}), "server.hostPort", fix)
     fix = "set exactly one of sourceConfig and sourceConfigSecretRef"
     yield Case("no source", spec(sourceConfig=None), "sourceConfig", fix)
-    yield Case("two sources", spec(sourceConfigSecretRef=_REFERENCE), "sourceConfig", fix)
+    yield Case("two sources", spec(sourceConfigSecretRef=REFERENCE), "sourceConfig", fix)
     double_colon = spec(service={"type": "databaseService", "name": "a::b"})
     yield Case("two colons in a service name", double_colon, "service", "service.name must not contain '::'")
 
@@ -309,11 +189,11 @@ def _pod_template_rules() -> Iterator[Case]:
     """Rules in CEL, and duplicates, whose message is our own or names the value."""
     fix = "set exactly one of value and valueFrom"
     yield Case("a variable without value", _container(env=[{"name": "A"}]), "env", fix)
-    both = {"name": "A", "value": "x", "valueFrom": {"secretKeyRef": _REFERENCE}}
+    both = {"name": "A", "value": "x", "valueFrom": {"secretKeyRef": REFERENCE}}
     yield Case("a variable with two values", _container(env=[both]), "env", fix)
     fix = "set exactly one of secretKeyRef and configMapKeyRef"
     yield Case("a variable from nowhere", _container(env=[{"name": "A", "valueFrom": {}}]), "valueFrom", fix)
-    twice = {"secretKeyRef": _REFERENCE, "configMapKeyRef": _REFERENCE}
+    twice = {"secretKeyRef": REFERENCE, "configMapKeyRef": REFERENCE}
     yield Case("a variable from two places", _container(env=[{"name": "A", "valueFrom": twice}]), "valueFrom", fix)
     fix = "set exactly one of secretRef and configMapRef"
     references = {"secretRef": {"name": "x"}, "configMapRef": {"name": "x"}}

@@ -12,7 +12,7 @@ OTHER_ID = "8d0f1c52-0000-4000-8000-000000000002"
 
 
 def token(subject: str = "ingestion-bot", serial: int = 1) -> str:
-    """A JWT of a bot, with a signature that nobody checks here."""
+    """A JWT of a bot, with a signature that is not checked here."""
     claims = base64.urlsafe_b64encode(json.dumps({"sub": subject, "jti": serial}).encode()).decode().rstrip("=")
     return f"eyJhbGciOiJub25lIn0.{claims}.c2lnbmF0dXJl"
 
@@ -72,7 +72,7 @@ def airflow(**changes: Any) -> Body:
 def automation(
     name: str = "test-connection-shop-x1",
     *,
-    password: str = "pw",  # noqa: S107  of a connection that nobody opens
+    password: str = "pw",  # noqa: S107  of a connection that is never opened
     **changes: Any,
 ) -> Body:
     """An automations Workflow that tests a connection, of version 1.4; `changes` as for `entity`."""

@@ -40,7 +40,7 @@ def python_of(name: str, locks: Sequence[Lock]) -> Path:
                 for lock in locks:
                     words = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", *lock.options]
                     run([python, "-m", "pip", *words, "-r", str(lock.path)], timeout=_INSTALL_SECONDS)
-                # Packages carry templates that are no Python: what does not compile is never imported.
+                # Packages have templates that are not Python: what does not compile is never imported.
                 subprocess.run([python, "-m", "compileall", "-q", str(home / "lib")], check=False, capture_output=True)
             complete.touch()
     return python

@@ -300,7 +300,7 @@ def _matches(namespace: str, label: str) -> Callable[[Body], bool]:
 
 
 def _as_listed(kind: Kind, body: Body) -> Body:
-    """Items of Kubernetes' own kinds do not say what they are."""
+    """Items of Kubernetes' own kinds have no kind."""
     return {"apiVersion": kind.api_version, "kind": kind.kind} | body if kind == PIPELINES else dict(body)
 
 

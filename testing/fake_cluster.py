@@ -8,7 +8,7 @@ one.
 
     cluster = FakeCluster()
     cluster.fail("apply", Unavailable("away", code=503))       # the next apply, once
-    cluster.interleave("apply", lambda: cluster.delete(...))   # somebody else, just before the next apply
+    cluster.interleave("apply", lambda: cluster.delete(...))   # another client, just before the next apply
     cluster.writes                                             # what was written, in order
 """
 
@@ -20,16 +20,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ingestion_operator.errors import Conflict, NotFound
 from ingestion_operator.ports import Kind, Propagation
+from testing import field_ownership
 from testing.fake_clock import FakeClock
 
 Body = dict[str, Any]
 _T = TypeVar("_T")
-Path = tuple[str, ...]
 
-_LIST_KEYS: Final = {
-    "containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath", "imagePullSecrets": "name",
-    "ownerReferences": "uid", "conditions": "type", "hostAliases": "ip",
-}  # fmt: skip
+
 _WRITES: Final = frozenset({"create", "apply", "replace_spec", "merge_patch", "delete"})
 
 
@@ -59,14 +56,14 @@ class FakeCluster:
         self.calls: list[Call] = []
         self._clock = clock or FakeClock()
         self._objects: dict[tuple[str, str, str], Body] = {}
-        self._owners: dict[tuple[str, str, str], dict[str, set[Path]]] = {}
+        self._owners: dict[tuple[str, str, str], dict[str, set[field_ownership.Path]]] = {}
         self._versions = itertools.count(1)
         self._uids = itertools.count(1)
         self._faults: list[_Fault] = []
         self.denied: set[tuple[str, str]] = set()
         """Verbs and resources that `may` denies."""
 
-    # What tests look at and set up.
+    # What tests read and set up.
 
     @property
     def writes(self) -> list[Call]:
@@ -85,7 +82,7 @@ class FakeCluster:
         self._faults.append(_Fault(verb, plural, error, None, times, after))
 
     def interleave(self, verb: str, action: Callable[[], object], *, plural: str | None = None) -> None:
-        """Let somebody else act just before the next call of `verb`."""
+        """Let another client act just before the next call of `verb`."""
         self._faults.append(_Fault(verb, plural, None, action, 1, after=False))
 
     def put(self, kind: Kind, body: Body) -> Body:
@@ -110,7 +107,7 @@ class FakeCluster:
         return deepcopy(stored)
 
     def edit(self, kind: Kind, namespace: str, name: str, change: Callable[[Body], object]) -> Body:
-        """Change an object as somebody else would."""
+        """Change an object as another client would."""
         body = deepcopy(self._objects[_key(kind, namespace, name)])
         change(body)
         return self.put(kind, body)
@@ -141,7 +138,7 @@ class FakeCluster:
         namespace: str,
         labels: Mapping[str, str | Collection[str]],
         *,
-        without: str = "",
+        exclude_label: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> list[Body]:
         def found() -> list[Body]:
@@ -151,7 +148,7 @@ class FakeCluster:
                 if key[0] == kind.plural
                 and namespace in ("", key[1])
                 and all(_carries(body, label, value) for label, value in labels.items())
-                and without not in body["metadata"].get("labels", {})
+                and exclude_label not in body["metadata"].get("labels", {})
                 and all(_field(body, path) == value for path, value in (fields or {}).items())
             ]
 
@@ -165,7 +162,7 @@ class FakeCluster:
             if key in self._objects:
                 raise Conflict(f"{kind.plural} {metadata['name']} already exists", code=409)
             stored = self.put(kind, body)
-            self._owners[key][field_manager or "creator"] = _leaves(body)
+            self._owners[key][field_manager or "creator"] = field_ownership.leaves(body)
             return stored
 
         return self._call(Call("create", kind.plural, metadata["name"]), created)
@@ -184,13 +181,13 @@ class FakeCluster:
                 raise (NotFound if subresource else Conflict)(f"{key} is not there", code=404 if subresource else 409)
             if live is not None:
                 _check_preconditions(live, metadata)
-            wanted = _of_subresource(body, subresource)
-            merged = _merge(deepcopy(live) if live else {"metadata": {}}, wanted)
+            wanted = field_ownership.part_of(body, subresource)
+            merged = field_ownership.merged_with(deepcopy(live) if live else {"metadata": {}}, wanted)
             owners = self._owners.setdefault(key, {})
-            manager, fields = f"{field_manager}{subresource}", _leaves(wanted)
+            manager, fields = f"{field_manager}{subresource}", field_ownership.leaves(wanted)
             for path in sorted(owners.get(manager, set()) - fields, key=len, reverse=True):
                 if not any(path in owned for other, owned in owners.items() if other != manager):
-                    _remove(merged, path)
+                    field_ownership.remove(merged, path)
             owners[manager] = fields
             return self._store(kind, live, merged)
 
@@ -237,7 +234,9 @@ class FakeCluster:
             if live is None:
                 raise NotFound(f"{kind.plural} {name} is not there", code=404)
             _check_preconditions(live, patch.get("metadata", {}))
-            return self._store(kind, live, _merge_patch(live, _of_subresource(patch, subresource)))
+            return self._store(
+                kind, live, field_ownership.merge_patch(live, field_ownership.part_of(patch, subresource))
+            )
 
         return self._call(Call("merge_patch", kind.plural, name, subresource), patched)
 
@@ -251,7 +250,7 @@ class FakeCluster:
         uid: str = "",
         resource_version: str = "",
     ) -> None:
-        """Remove an object and what it owns; without `propagation` somebody else does, and no call is counted."""
+        """Remove an object and what it owns; without `propagation` another client does, and no call is counted."""
         key = _key(kind, namespace, name)
 
         def deleted() -> None:
@@ -265,7 +264,7 @@ class FakeCluster:
         else:
             self._call(Call("delete", kind.plural, name), deleted)
 
-    def may(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
+    def can_i(self, verb: str, kind: Kind, namespace: str, *, subresource: str = "") -> bool:
         del namespace
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
         return self._call(Call("may", resource, verb), lambda: (verb, resource) not in self.denied)
@@ -318,66 +317,3 @@ def _check_preconditions(live: Body, metadata: Mapping[str, Any]) -> None:
         if metadata.get(field, live["metadata"][field]) != live["metadata"][field]:
             name = live["metadata"]["name"]
             raise Conflict(f"{name}: {field} is {live['metadata'][field]}, not {metadata[field]}", code=409)
-
-
-def _of_subresource(body: Body, subresource: str) -> Body:
-    """Return the part of a body that a call on the object or on its status may change."""
-    identity = {key: body["metadata"][key] for key in ("name", "namespace") if key in body.get("metadata", {})}
-    if subresource:
-        return {"metadata": identity, subresource: body.get(subresource, {})}
-    metadata = {k: v for k, v in body.get("metadata", {}).items() if k not in ("uid", "resourceVersion")}
-    return {**{k: v for k, v in body.items() if k != "status"}, "metadata": metadata}
-
-
-def _merge(live: Any, wanted: Any, field: str = "") -> Any:
-    if isinstance(wanted, dict) and isinstance(live, dict):
-        return {**live, **{key: _merge(live.get(key), value, key) for key, value in wanted.items()}}
-    if isinstance(wanted, list) and isinstance(live, list) and field in _LIST_KEYS:
-        key = _LIST_KEYS[field]
-        known = {item[key]: item for item in live}
-        ours = [_merge(known.get(item[key], {}), item) for item in wanted]
-        return ours + [item for item in live if item[key] not in {mine[key] for mine in wanted}]
-    return deepcopy(wanted)
-
-
-def _merge_patch(live: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return deepcopy(patch)
-    result = dict(live) if isinstance(live, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merge_patch(result.get(key), value)
-    return result
-
-
-def _leaves(value: Any, field: str = "", path: Path = ()) -> set[Path]:
-    if isinstance(value, dict) and value:
-        return set().union(*(_leaves(child, key, (*path, key)) for key, child in value.items()))
-    if isinstance(value, list) and value and field in _LIST_KEYS:
-        key = _LIST_KEYS[field]
-        paths = [(*path, f"{key}={item[key]}") for item in value]
-        bare = [{name: child for name, child in item.items() if name != key} for item in value]
-        return set(paths).union(*(_leaves(item, "", below) for item, below in zip(bare, paths, strict=True)))
-    return {path}
-
-
-def _remove(body: Any, path: Path) -> None:
-    *parents, last = path
-    for step in parents:
-        body = _child(body, step)
-        if body is None:
-            return
-    if isinstance(body, list):
-        key, _, value = last.partition("=")
-        body[:] = [item for item in body if str(item[key]) != value]
-    elif isinstance(body, dict):
-        body.pop(last, None)
-
-
-def _child(body: Any, step: str) -> Any:
-    if isinstance(body, list):
-        key, _, value = step.partition("=")
-        return next((item for item in body if str(item[key]) == value), None)
-    return body.get(step) if isinstance(body, dict) else None

@@ -128,7 +128,7 @@ class FakeServerClient:
         return self._object("PUT", f"pipelines/{quote(fqn, safe='')}", fields)
 
     def register_automation(self, name: str, request: Mapping[str, Any], **fields: Any) -> JsonObject:
-        """Create an automation anew: Pending, without a response. Returns the entity, with its id.
+        """Register an automation: Pending, without a response. Returns the entity, with its id.
 
         `request` is {connection: {config}, serviceType, connectionType}; `fields` are those of a create request
         that differ from a test of a connection.

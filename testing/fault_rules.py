@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 Outcome = int | Literal["cut", "error", "gone", "pass", "silence"]
 
 LEADER_CHANGED: Final = "etcdserver: leader changed"
-"""What an API server tells its watches while etcd elects."""
+"""What an API server sends to its watches during an election of etcd."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Fault:
     - "cut": the connection ends without an answer,
     - "silence": no answer, and no end of the connection either, also after the fault is over,
     - "error": a watch opens and gets one ERROR event with `code` and `message`, then ends,
-    - "gone": what an API server tells a watch that comes back too late, an ERROR event with 410,
+    - "gone": what an API server sends to a watch that comes back too late, an ERROR event with 410,
     - "pass": the API server's answer.
 
     It comes after `delay` seconds; with `after_effect` the API server has done its part before them, else it gets the

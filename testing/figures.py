@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from testing.text_table import aligned
+
 SHARES: Final = {"p50": 0.5, "p99": 0.99}
 FIRST_KEYS: Final = ("deploy_p50_ms", "deploy_p99_ms", "deploy_to_trigger_p99_ms")
 """What the last line begins with; `errors` comes next."""
@@ -45,10 +47,4 @@ def table(found: Mapping[str, Mapping[str, float]], sizes: Sequence[int]) -> str
         [key.removesuffix("_ms").replace("_", " "), *(f"{values.get(str(size), math.nan):.1f}" for size in sizes)]
         for key, values in found.items()
     ]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in [head, *rows]
-    )
+    return "\n".join(aligned([head, *rows]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from testcluster.handle import Cluster
 from testing.entities import entity, token
-from testing.installation import GATEWAY
+from testing.install import GATEWAY
 from testing.server_client import ServerClient
 from testing.waiting import wait_for
 
@@ -23,7 +23,7 @@ def run_a_pipeline(
     runs_in: str = "",
     account: str = "ingestion-runner",
 ) -> None:
-    """As a server that was told the gateway's address: deploy, trigger, kill, delete. The pod has no rights.
+    """As a server that has the gateway's address: deploy, trigger, kill, delete. The pod has no permissions.
 
     `gateway` is its Service in `namespace` and the port; its runs are in `runs_in`, if that is another namespace.
     """

@@ -24,7 +24,7 @@ ACCOUNT: Final = "ingestion-gateway"
 
 
 PROGRAM: Final = ("-m", "ingestion_operator.gateway")
-"""What Python runs, unless something is to look into it."""
+"""What Python runs, unless a profiler runs it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class GatewayProcess:
             connection.close()
 
     def is_ready(self) -> bool:
-        """Whether it says so."""
+        """Whether it reports that."""
         assert self.process.poll() is None, self.log.read_text()
         try:
             return self.manage("/readyz")[0] == 200
@@ -78,7 +78,7 @@ def gateway_command(
 
 
 def free_ports() -> tuple[int, int]:
-    """Return two ports that nobody listens at."""
+    """Return two ports without a listener."""
     with listen(0) as one, listen(0) as two:
         return one.getsockname()[1], two.getsockname()[1]
 
@@ -115,14 +115,14 @@ def start_gateway(
 
 
 def write_account_kubeconfig(
-    bed: Cluster, namespace: str, path: Path, *, account: str = ACCOUNT, manifest: str = "gateway.yaml"
+    cluster: Cluster, namespace: str, path: Path, *, account: str = ACCOUNT, manifest: str = "gateway.yaml"
 ) -> Path:
     """Create the ServiceAccount and Role of a manifest in a namespace; write a kubeconfig with its token."""
     for body in yaml.safe_load_all((CHECKOUT / "manifests" / manifest).read_text()):
         if body["kind"] in ("ServiceAccount", "Role", "RoleBinding"):
-            bed.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
-    content = yaml.safe_load(bed.kubeconfig.read_text())
-    token = bed.kubectl("-n", namespace, "create", "token", account, "--duration=8h").strip()
+            cluster.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
+    token = cluster.kubectl("-n", namespace, "create", "token", account, "--duration=8h").strip()
     content["users"] = [{"name": user["name"], "user": {"token": token}} for user in content["users"]]
     path.write_text(yaml.safe_dump(content))
     return path

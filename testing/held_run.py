@@ -1,4 +1,4 @@
-"""A run that works until it is told to end, and says so all the time: an application in the runner's pod."""
+"""A run that prints lines until it gets the order to end: an application in the runner's pod."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 from testcluster.handle import Cluster
 from testing import chatty, entities
 from testing.fake_openmetadata_client import FakeServerClient
-from testing.installation import GATEWAY
+from testing.install import GATEWAY
 from testing.server_client import ServerClient
 from testing.waiting import wait_for
 
@@ -68,7 +68,7 @@ def register(fake_server: FakeServerClient) -> None:
 
 
 def start(cluster: Cluster, namespace: str, username: str, password: str) -> str:
-    """Have a server start it through the gateway; return the name of its pod, once it says something."""
+    """Make a server start it through the gateway; return the name of its pod, once its log has a line."""
 
     def working() -> str:
         selector = "app.kubernetes.io/managed-by=ingestion-operator"
@@ -88,7 +88,7 @@ def start(cluster: Cluster, namespace: str, username: str, password: str) -> str
 
 
 def end(cluster: Cluster, namespace: str, pod: str) -> None:
-    """Tell the run in that pod to end."""
+    """Make the run in that pod end."""
     cluster.kubectl("-n", namespace, "exec", pod, "--", "touch", _END)
 
 

@@ -1,4 +1,4 @@
-"""Helm and what checks a chart, built by the test bed."""
+"""Helm and what checks a chart, built by the test cluster."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Kubernetes' Job controller and kubelet, as far as the repetition of a run goes, over an API server in memory.
 
-They do one thing at a time, when a test tells them to. What they do was measured on a real cluster: pods that are
+They do one thing at a time, when a test calls them. What they do was measured on a real cluster: pods that are
 deleted since their Job is suspended count as no failures; failures beyond backoffLimit end the Job before it makes
 another pod, also in the moment in which it is resumed.
 """
@@ -33,7 +33,7 @@ class JobCluster(FakeCluster):
 
     def merge_patch(self, kind: Kind, namespace: str, name: str, patch: Body, **more: Any) -> Body:
         live = self.get(kind, namespace, name) if kind is JOBS and "template" in patch.get("spec", {}) else None
-        if live is not None and not (self.grows and _is_at_rest(live)):
+        if live is not None and not (self.grows and _is_idle(live)):
             raise Invalid(f"PATCH jobs/{name}: HTTP 422: spec.template: field is immutable", code=422)
         return super().merge_patch(kind, namespace, name, patch, **more)
 
@@ -71,7 +71,7 @@ class JobController:
         return self._cluster.put(JOBS, {"metadata": metadata, "spec": template["spec"], "status": {}})
 
     def sync(self) -> None:
-        """Let the Job controller look at every Job once; the pauses between attempts have passed."""
+        """Let the Job controller reconcile every Job once; the pauses between attempts have passed."""
         self._clock.forward(seconds=_BACKOFF_SECONDS)
         for body in self._cluster.all(JOBS):
             job = {"status": {}, **body}
@@ -160,7 +160,7 @@ class JobController:
         return f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _is_at_rest(job: Body) -> bool:
+def _is_idle(job: Body) -> bool:
     status = job.get("status", {})
     is_noted = any(c["type"] == "Suspended" for c in status.get("conditions", []))
     return bool(job["spec"].get("suspend")) and is_noted and not status.get("active")

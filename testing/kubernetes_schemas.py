@@ -11,7 +11,7 @@ from testcluster.handle import Cluster
 from testing.helm import program
 
 Definitions = dict[str, Any]
-"""Schemas by name, which refuse unknown fields; those of kinds say so in `x-kubernetes-group-version-kind`."""
+"""Schemas by name, which refuse unknown fields; those of kinds have `x-kubernetes-group-version-kind`."""
 
 _KIND = "x-kubernetes-group-version-kind"
 _REFERENCE = re.compile(r'"#/definitions/([^"]+)"')

@@ -1,4 +1,4 @@
-"""Lives of runs, step by step as Kubernetes goes through them, and an operator that reconciles when a test says so."""
+"""Lives of runs, step by step as Kubernetes goes through them, and an operator that reconciles when a test calls it."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -106,7 +106,7 @@ LIVES: Final[dict[str, tuple[list[Step], tuple[str, str]]]] = {
 
 @dataclass
 class Operator:
-    """One that reconciles when a test says so, and may be restarted at any time."""
+    """One that reconciles when a test calls it, and may be restarted at any time."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     sink: FakeSink = field(default_factory=FakeSink)

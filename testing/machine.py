@@ -12,13 +12,13 @@ from testcluster.locations import CHECKOUT
 Facts = dict[str, str | int | float | bool]
 
 
-def facts(bed: Cluster) -> Facts:
+def facts(cluster: Cluster) -> Facts:
     """Return cores, memory, versions, what else the machine does, and the commit that is measured."""
-    versions = json.loads(bed.kubectl("version", "-o", "json"))
+    versions = json.loads(cluster.kubectl("version", "-o", "json"))
     return {
         "cores": os.cpu_count() or 0,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "processor": _processor(),
+        "cpu": _cpu(),
         "load_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -28,6 +28,14 @@ def facts(bed: Cluster) -> Facts:
     }
 
 
-def _processor() -> str:
+def described(machine: Facts) -> str:
+    """Return the machine in the words of the documentation."""
+    return (
+        f"on {machine['cores']} cores and {machine['memory_gib']} GiB, Kubernetes {machine['kubernetes']}, "
+        f"load {machine['load_before']} before the start"
+    )
+
+
+def _cpu() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

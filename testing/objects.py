@@ -9,9 +9,9 @@ from ingestion_operator import constants
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.settings import Settings
 from ingestion_operator.api.status import Run
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.k8s.diff import fingerprint
 from ingestion_operator.k8s.naming import cronjob_name
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.runs.classify import classify
 from ingestion_operator.runs.jobs import Job, read_job
 from ingestion_operator.runs.pods import Pod, read_pod
@@ -129,10 +129,10 @@ def job(
 def job_to_create(
     name: str, namespace: str, owner: str, *, pipeline_name: str, suspend: bool = False, annotations: Body | None = None
 ) -> Body:
-    """A run by hand as a client gives it to a real API server; `owner` is the pipeline's uid. No node takes its pod."""
+    """A manual run as a client creates it in a real API server, with the pipeline's uid. No node takes its pod."""
     labels = {constants.LABEL_PIPELINE: cronjob_name(pipeline_name)}
     container = {"name": constants.RUNNER_CONTAINER, "image": "localhost/none:1"}
-    pod_spec = {"restartPolicy": "Never", "schedulerName": "nobody", "containers": [container]}
+    pod_spec = {"restartPolicy": "Never", "schedulerName": "none", "containers": [container]}
     pipeline_reference = {"apiVersion": constants.API_VERSION, "kind": constants.KIND, "name": pipeline_name}
     return {
         "apiVersion": "batch/v1",

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
-from ingestion_operator.api.types import parse_timestamp
 from ingestion_operator.constants import LEASE_NAME
+from ingestion_operator.k8s.timestamps import parse_timestamp
 from ingestion_operator.ports import LEASES
 from testcluster.locations import CHECKOUT
 from testing.waiting import wait_for
 
 PROGRAM: Final = ("-m", "ingestion_operator")
-"""What Python runs, unless something is to look into it."""
+"""What Python runs, unless a profiler runs it."""
 
 
 def operator_command(
@@ -48,8 +48,8 @@ def start_operator(
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the operator for a namespace until the block ends; its log goes to `folder`.
 
-    `observer` is the kubeconfig that its sign of life is read with, where its own account may not. With `pod` it is
-    a container of a pod of that name: one that follows another acts at once. `program` is what Python runs.
+    `observer` is the kubeconfig that its heartbeat is read with, where its own account may not. With `pod` it is
+    a container of a pod of that name: one that follows another leads at once. `program` is what Python runs.
     """
     log = folder / "operator.log"
     command = operator_command(kubeconfig=kubeconfig, namespace=namespace, settings=settings, program=program)
@@ -69,7 +69,7 @@ def start_operator(
         subprocess.Popen(command, env=environment() | named, stderr=output) as process,
     ):
         try:
-            wait_for("the operator's sign of life", is_alive, timeout=120)
+            wait_for("the operator's heartbeat", is_alive, timeout=120)
             yield process
         finally:
             if process.poll() is None:

@@ -16,8 +16,8 @@ def resident_mib(pid: int) -> float:
     raise ValueError(f"process {pid} has no Pss in its smaps_rollup")
 
 
-def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has used, its own and the kernel's for it."""
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used, its own and the kernel's for it."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return round((int(fields[11]) + int(fields[12])) / _TICKS, 2)
 

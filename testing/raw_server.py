@@ -1,4 +1,4 @@
-"""A server that answers with the bytes it is given, for what no decent server would say."""
+"""A server that answers with the bytes it is given, for answers that no correct server gives."""
 
 import socket
 import ssl

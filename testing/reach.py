@@ -1,4 +1,4 @@
-"""What a pod's connections are told: the pods of our images have Python, and no other tool is needed."""
+"""The results of a pod's connections: the pods of our images have Python, and no other tool is needed."""
 
 import json
 from typing import Final
@@ -12,7 +12,7 @@ _SETTLED_SECONDS = 15
 _CONNECT = """
 import json, socket, sys
 def accepts(host, port):
-    addresses = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)  # a name that is not known is no refusal
+    addresses = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)  # an unknown name is not a refusal
     try:
         socket.create_connection(addresses[0][4], timeout=3).close()
     except OSError:

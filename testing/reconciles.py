@@ -50,7 +50,7 @@ class Reconciles:
 @asynccontextmanager
 async def running(reconcile: Reconcile, clock: FakeClock | None = None, **options: Any) -> AsyncIterator[WorkQueue]:
     """A queue at work with delays a tenth as long, shut down in the end."""
-    delays: dict[str, Any] = {"settle": 0.01, "retry": Backoff(0.05, 6.0)}
+    delays: dict[str, Any] = {"debounce": 0.01, "retry": Backoff(0.05, 6.0)}
     queue = WorkQueue(reconcile, clock or FakeClock(), **(delays | options))
     dispatch = asyncio.create_task(queue.run())
     try:

@@ -12,7 +12,7 @@ from ingestion_operator.cache.projections import Record
 from ingestion_operator.cache.store import Store
 from ingestion_operator.k8s.naming import cronjob_name
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Clock, ClusterApi, Kind, StatusObserver
-from ingestion_operator.reconcile.children import Children
+from ingestion_operator.reconcile.cronjob_reconciler import CronJobReconciler
 from ingestion_operator.reconcile.observed import Observed
 from ingestion_operator.reconcile.reconciler import RESYNC, PipelineReconciler
 from ingestion_operator.reconcile.secrets import SecretChecks
@@ -68,10 +68,10 @@ class CronJobs:
     def __init__(self, cluster: ClusterApi, clock: Clock | None = None) -> None:
         self.cluster = cluster
         self.store = Store([""])
-        self.children = Children(cluster, self.store, SecretChecks(cluster, clock or SystemClock()))
+        self.cronjobs = CronJobReconciler(cluster, self.store, SecretChecks(cluster, clock or SystemClock()))
 
     def reconcile(self, pipeline: Pipeline, settings: Settings, now: datetime) -> Body:
-        """Bring the CronJob to what the spec says and return it. Raises Rejected, ClusterError."""
+        """Apply the CronJob of the spec and return it. Raises Rejected, ClusterError."""
         return self._ensure(pipeline, settings, now, checks_secrets=False)
 
     def check_secrets(self, pipeline: Pipeline, settings: Settings, now: datetime) -> None:
@@ -82,7 +82,7 @@ class CronJobs:
         body = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)
         live = read_cronjob(body) if body is not None else None
         observed = Observed(pipeline, live, jobs=(), pods=())
-        result = self.children.ensure(observed, settings, now, checks_secrets=checks_secrets)
+        result = self.cronjobs.reconcile(observed, settings, now, checks_secrets=checks_secrets)
         if result.blocker is not None:
             raise result.blocker
         found = self.cluster.get(CRONJOBS, pipeline.namespace, pipeline.cronjob_name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from testcluster.handle import Cluster
 from testing.helm import Helm
-from testing.installation import apply, settings
+from testing.install import apply, settings
 
 RELEASE = "ingestion"
 USERNAME, PASSWORD = "admin", "only-for-these-suites"
@@ -22,7 +22,7 @@ def built_images(images: dict[str, str]) -> dict[str, Any]:
 def install(
     cluster: Cluster, namespace: str, images: dict[str, str], *, first: bool = True, **changes_of_settings: Any
 ) -> None:
-    """Install a release into a restricted namespace of its own; only the cluster's `first` has gateway and definition.
+    """Install a release into a restricted namespace of its own; only the cluster's `first` has gateway and crd.
 
     The server's credentials are in a Secret that was there before. All else is as the chart has it.
     """
@@ -47,5 +47,5 @@ def install(
         secret,
     )
     with TemporaryDirectory() as folder:
-        # Other suites bring the definition too, without Helm.
+        # Other suites bring the CRD too, without Helm.
         Helm(cluster, namespace, Path(folder)).install(RELEASE, values, take_ownership=True)

@@ -43,7 +43,7 @@ class S3Pod:
     authority: trustme.CA = field(default_factory=trustme.CA)
 
     def environment(self, url: str = "") -> dict[str, str]:
-        """What a client is told, but for the authority; `url`, if it is not a pod of the cluster."""
+        """The variables of a client, without the authority; `url`, if it is not a pod of the cluster."""
         return {
             "AWS_ENDPOINT_URL": url or f"https://{NAME}.{self.namespace}:{PORT}",
             "AWS_REGION": REGION,

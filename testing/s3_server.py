@@ -16,7 +16,7 @@ from testcluster import binaries
 from testing.waiting import wait_for
 
 REGION: Final = "us-east-1"
-"""What the server calls itself, and what clients assume that are told none."""
+"""The server's region, and what clients assume without one."""
 
 
 class S3Server:
@@ -39,7 +39,7 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of it is told, as docs/user-guide/logs.md has it."""
+        """The variables of its clients, as in docs/user-guide/logs.md."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
@@ -54,7 +54,7 @@ class S3Server:
         return folder
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises TestClusterError when it has to be built and there is no Go."""
+        """Start it and wait until it answers. Raises TestClusterError when it has to be built and Go is missing."""
         # Without the files beside objects that it would keep for what no test here asks for, such as tags.
         options = ["--port", f"127.0.0.1:{self._port}", "--region", REGION, "--keep-alive", "--quiet"]
         command = [binaries.ensure_s3_server(), *options, "posix", "--nometa", str(self._buckets)]
@@ -88,7 +88,7 @@ class S3Server:
         try:
             direct.open(self.url, timeout=5).close()
         except urllib.error.HTTPError as refusal:
-            refusal.close()  # nobody is to read what is there without signing
+            refusal.close()  # an unsigned request must not read it
         except OSError:
             return False
         return True

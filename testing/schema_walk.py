@@ -24,7 +24,7 @@ def nodes(node: Body, value: Any, path: Path = ()) -> Iterator[tuple[Path, Body]
 
 
 def violations(node: Body, value: Any) -> Iterator[tuple[str, Any, str]]:  # noqa: C901  one branch per keyword
-    """What breaks one constraint of a node: its name, a bad value, what the API server must say."""
+    """What breaks one constraint of a node: its name, a bad value, the text of the API server's refusal."""
     kind = node.get("type", "")
     quantity = "x-kubernetes-int-or-string" in node
     if quantity:

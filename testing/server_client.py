@@ -1,6 +1,6 @@
 """The pipeline service client inside an OpenMetadata server, with its habits on the wire.
 
-Two generations: `ServerClient.old` (0.12 to 1.10) knows one root; `ServerClient.new` looks for a root, fetches a
+Two generations: `ServerClient.old` (0.12 to 1.10) knows one root; `ServerClient.new` searches a root, fetches a
 CSRF token before it changes anything, and sends a request again when a 400 speaks of the token. Both: HTTP/1.1
 with kept connections, Basic authentication unasked, a JSON content type on everything, Content-Length 0 without a
 body, form-encoded names, no redirects, only 200 is success.
@@ -60,7 +60,7 @@ class ServerClient:
         *,
         roots: tuple[str, ...],
         username: str = "admin",
-        password: str = "secret",  # noqa: S107  what the tests' gateways are told
+        password: str = "secret",  # noqa: S107  the setting of the tests' gateways
         path: str = "",
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
@@ -92,7 +92,7 @@ class ServerClient:
         return cls(port, roots=NEW_ROOTS, **options)
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         self._connection.close()
 
     # One method for each call of the server.

@@ -7,7 +7,7 @@ from datetime import datetime
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.api.status import Condition, PipelineStatus, Run
 from ingestion_operator.errors import Rejected
-from ingestion_operator.reconcile.observed import ChildrenResult, Observed
+from ingestion_operator.reconcile.observed import CronJobResult, Observed
 from ingestion_operator.reconcile.status import pipeline_status
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.runs.history import runs_of
@@ -29,13 +29,13 @@ def record(body: Body, status: Body | None = None) -> CronJob:
     return read_cronjob(stored | {"status": status or {}})
 
 
-def in_place(pipeline: Pipeline, status: Body | None = None) -> ChildrenResult:
-    """The CronJob as the pipeline's spec says."""
-    return ChildrenResult(record(cronjob(pipeline, settings(), NOW), status))
+def in_place(pipeline: Pipeline, status: Body | None = None) -> CronJobResult:
+    """The CronJob of the pipeline's spec."""
+    return CronJobResult(record(cronjob(pipeline, settings(), NOW), status))
 
 
 def status_of(
-    pipeline: Pipeline, runs: Sequence[Run] = (), children: ChildrenResult | None = None, now: datetime = NOW
+    pipeline: Pipeline, runs: Sequence[Run] = (), children: CronJobResult | None = None, now: datetime = NOW
 ) -> PipelineStatus:
     """The status of a pipeline; without `children` its CronJob is in place."""
     return pipeline_status(observed(pipeline), in_place(pipeline) if children is None else children, runs, now)

@@ -1,4 +1,4 @@
-"""Which worker of pytest-xdist plays which test."""
+"""Which worker of pytest-xdist runs which test."""
 
 from collections.abc import Sequence
 from pathlib import PurePath

@@ -19,11 +19,12 @@ from typing import Any
 import yaml
 
 from ingestion_operator.api.settings import Settings
-from tools.generate_crds import TARGET as DEFINITION
+from testing.markdown_section import MarkdownSection
+from tools.generate_crds import TARGET as CRD
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "charts" / "ingestion-operator"
-_BEGIN, _END = "<!-- values: begin -->\n", "<!-- values: end -->\n"
+_TABLE = MarkdownSection(CHART / "README.md", "<!-- values: begin -->\n", "<!-- values: end -->\n")
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
 
 RULES: list[dict[str, Any]] = [
@@ -68,7 +69,7 @@ RULES: list[dict[str, Any]] = [
         "then": {"properties": {"operator": {"properties": {"replicas": {"maximum": 1}}}}},
     },
 ]
-"""What no key can say by itself: which values go together."""
+"""What no single key can express: which values go together."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +206,10 @@ def values_table(values: tuple[Value, ...]) -> str:
 def generated() -> dict[Path, str]:
     """Return the files and what they have to hold."""
     values = read_values((CHART / "values.yaml").read_text())
-    readme = CHART / "README.md"
-    before, _, rest = readme.read_text().partition(_BEGIN)
-    after = rest.partition(_END)[2]
     return {
         CHART / "values.schema.json": values_schema(values),
-        readme: f"{before}{_BEGIN}{values_table(values)}{_END}{after}",
-        CHART / "files" / "crds" / DEFINITION.name: DEFINITION.read_text(),
+        _TABLE.document: _TABLE.rewritten(values_table(values)),
+        CHART / "files" / "crds" / CRD.name: CRD.read_text(),
     }
 
 

@@ -5,7 +5,7 @@
 
 pydantic describes a model in JSON Schema; the API server wants a structural schema. The difference is bridged
 here: references inlined, nullable unions folded into optional fields, titles dropped, defaults only where they
-say something.
+matter.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def _convert(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _default(value: Any, schema: dict[str, Any]) -> Any:
-    """Return the default to declare, or None for one that an absent field says as well."""
+    """Return the default to declare, or None for one that an absent field means as well."""
     if "properties" in schema:
         # Spelled out: the API server checks a default against the rules before it fills in what lies deeper.
         leaves = {name: child["default"] for name, child in schema["properties"].items() if "default" in child}

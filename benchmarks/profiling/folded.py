@@ -13,7 +13,7 @@ _WAITING: Final = frozenset(
         "_worker", "Condition.wait", "EpollSelector.select", "poll_wait_for_socket.<locals>.do_poll", "SSLSocket.read",
     }
 )  # fmt: skip
-"""Functions in which a thread has nothing to do, which py-spy cannot always tell."""
+"""Functions in which a thread has nothing to do, which py-spy cannot always detect."""
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +32,7 @@ class Frame:
 
 
 def package_of(file: str) -> str:
-    """Return what a source file belongs to: a module of ours, or somebody's package."""
+    """Return what a source file belongs to: a module of ours, or a third-party package."""
     parts = file.removesuffix(".py").split("/")
     if _OURS in parts:
         module = parts[len(parts) - parts[::-1].index(_OURS) :]

@@ -17,7 +17,7 @@ def _write(target: Path) -> None:
     alive = tracemalloc.take_snapshot().statistics("filename")
     draft = target.with_suffix(".draft")
     draft.write_text(json.dumps({one.traceback[0].filename: [one.size, one.count] for one in alive}))
-    draft.rename(target)  # whoever waits for it finds it whole
+    draft.rename(target)  # readers find it complete
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What thousands of pipelines cost: `make scale N=5000`.
 
-The real operator and the real gateway run as processes beside the test bed's cluster, with the Roles of manifests/;
+The real operator and the real gateway run as processes beside the test cluster, with the Roles of manifests/;
 pods of runs can be scheduled nowhere. For a fiftieth, a fifth and all of N: pipelines applied until all are Ready,
 four finished runs added to each, rest, one change among all, 200 schedules in the same minute, a restart, the
 gateway's calls, the start of both programs, ordinary runs, and a night of one run for each pipeline with the operator
@@ -14,52 +14,49 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from benchmarks.environment import remove_namespace
 from benchmarks.scale import document
+from benchmarks.scale.environment import open_environment
 from benchmarks.scale.measuring import Measured, Measuring
 from benchmarks.scale.report import last_line, table
-from benchmarks.scale.scene import open_scene
 from benchmarks.scale.subject import Subject
-from testcluster import cluster as testbed
+from testcluster import provider
 from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
-from testcluster.progress import say, step
+from testcluster.progress import show
 from testing.machine import facts
 
 _LEAST: Final = 10
+_REMOVAL_SECONDS: Final = 1200
 
 
-def measure(bed: Cluster, subject: Subject, size: int, taken: Callable[[Measured], None]) -> None:
+def measure(cluster: Cluster, subject: Subject, size: int, taken: Callable[[Measured], None]) -> None:
     """Take all figures of one size, in two namespaces that are removed again; they are `taken` before that."""
     ours, raw = f"scale-{size}", f"scale-raw-{size}"
     try:
-        with open_scene(bed, raw, subject) as scene:
-            measuring = Measuring(scene, size)
+        with open_environment(cluster, raw, subject) as environment:
+            measuring = Measuring(environment, size)
             measuring.raw()
         floor = measuring.measured.figures
-        _remove(bed, raw)
-        with open_scene(bed, ours, subject) as scene:
-            measured = Measuring(scene, size).all()
+        remove_namespace(cluster, raw, _REMOVAL_SECONDS)
+        with open_environment(cluster, ours, subject) as environment:
+            measured = Measuring(environment, size).all()
         measured.figures |= floor
         taken(measured)
     finally:
         for namespace in (raw, ours):
-            _remove(bed, namespace)
+            remove_namespace(cluster, namespace, _REMOVAL_SECONDS)
 
 
-def measure_one(bed: Cluster, subject: Subject) -> Measured:
+def measure_one(cluster: Cluster, subject: Subject) -> Measured:
     """Return what the gateway takes beside a single pipeline, taken in a namespace that is removed again."""
     namespace = "scale-one"
     try:
-        with open_scene(bed, namespace, subject) as scene:
-            return Measuring(scene, 1).one()
+        with open_environment(cluster, namespace, subject) as environment:
+            return Measuring(environment, 1).one()
     finally:
-        _remove(bed, namespace)
-
-
-def _remove(bed: Cluster, namespace: str) -> None:
-    with step(f"deleting namespace {namespace}"):
-        bed.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=1200s", timeout=1220)
+        remove_namespace(cluster, namespace, _REMOVAL_SECONDS)
 
 
 def main() -> int:
@@ -79,15 +76,15 @@ def main() -> int:
 
     try:
         subject = Subject.named()
-        bed = testbed.up()
-        machine = facts(bed)
-        subject.install(bed)
-        one = measure_one(bed, subject)
+        cluster = provider.up()
+        machine = facts(cluster)
+        subject.install(cluster)
+        one = measure_one(cluster, subject)
         for size in sizes:
-            say(f"measuring {size:,} pipelines")
-            measure(bed, subject, size, taken)
+            show(f"measuring {size:,} pipelines")
+            measure(cluster, subject, size, taken)
     except (TestClusterError, AssertionError) as error:
-        say(f"scale: {error}")
+        show(f"scale: {error}")
         return 1
     if folder is document.COMMITTED and not subject.is_other:
         document.write(found, machine)

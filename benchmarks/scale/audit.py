@@ -15,7 +15,7 @@ Call = tuple[str, str]
 
 _LEASES: Final = "leases"
 _REVIEWS: Final = "authorization.k8s.io"
-"""The API group of requests that ask for rights: they are created, and yet write nothing."""
+"""The API group of requests that ask for permissions: they are created, and yet write nothing."""
 
 
 @dataclass

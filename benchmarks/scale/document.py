@@ -10,7 +10,8 @@ from benchmarks.scale.plot import svg
 from benchmarks.scale.report import Before, rows
 from benchmarks.scale.subject import Subject
 from testcluster.locations import CHECKOUT
-from testing.machine import Facts
+from testing.machine import Facts, described
+from testing.markdown_section import MarkdownSection, markdown_table, paragraphs
 
 RESULTS: Final = CHECKOUT / "benchmarks" / "results"
 COMMITTED: Final = RESULTS / "committed"
@@ -19,9 +20,7 @@ COMMITTED: Final = RESULTS / "committed"
 _STEM: Final = "scale"
 _BEFORE: Final = "scale_before"
 
-NAME: Final = "docs/benchmarks.md"
-_BEGIN: Final = "<!-- the rest of this section is written by: WRITE=1 make scale -->\n"
-_END: Final = "<!-- end of what is written -->\n"
+SECTION: Final = MarkdownSection.written_by("WRITE=1 make scale", CHECKOUT / "docs" / "benchmarks.md")
 
 
 def write_results(found: list[Measured], machine: Facts, folder: Path, subject: Subject) -> None:
@@ -50,29 +49,22 @@ def read_before(folder: Path = COMMITTED) -> Before | None:
     return Before(content["commit"], size, measured["figures"])
 
 
-def rewritten(text: str, found: list[Measured], machine: Facts, before: Before | None = None) -> str:
-    """Return the document with another table. Raises ValueError where the comments are missing."""
-    prologue, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"{NAME} has lost the comments between which the table stands")
-    said = (
-        f"Measured on {machine['cores']} cores and {machine['memory_gib']} GiB, Kubernetes {machine['kubernetes']}, "
-        f"load {machine['load_before']} before the start, commit {machine['commit']}. "
+def content(found: list[Measured], machine: Facts, before: Before | None = None) -> str:
+    """Return the content of the section."""
+    origin = (
+        f"Measured {described(machine)}, commit {machine['commit']}. "
         "Samples: [scale.json](../benchmarks/results/committed/scale.json)."
     )
     if before is not None:
-        said += (
+        origin += (
             f" The last column is commit {before.commit}, measured by the same benchmark: "
             "[scale_before.json](../benchmarks/results/committed/scale_before.json)."
         )
-    head, *body = [f"| {' | '.join(cells)} |" for cells in rows(found, before)]
-    table = "\n".join([head, "|---" * (head.count(" | ") + 1) + "|", *body])
-    drawing = "![Memory and processor over time](../benchmarks/results/committed/scale.svg)"
-    return f"{prologue}{begin}\n{said}\n\n{table}\n\n{drawing}\n\n{end}{after}"
+    head, *body = rows(found, before)
+    drawing = "![Memory and CPU over time](../benchmarks/results/committed/scale.svg)"
+    return paragraphs(origin, markdown_table(head, body), drawing)
 
 
 def write(found: list[Measured], machine: Facts) -> None:
     """Rewrite the document."""
-    file = CHECKOUT / NAME
-    file.write_text(rewritten(file.read_text(), found, machine, read_before()))
+    SECTION.write(content(found, machine, read_before()))

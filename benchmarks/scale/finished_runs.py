@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from benchmarks.scale.pod_status import ended
 from ingestion_operator import constants
 from ingestion_operator.adapters.kube.client import KubernetesCluster
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import JOBS, PODS
+from testing.pod_status import ended
 
-_NOBODY: Final = "ingestion.openmetadata.org/benchmark"
+_UNMANAGED: Final = "ingestion.openmetadata.org/benchmark"
 """Who manages these Jobs: not Kubernetes' controller, which would start pods for them."""
 
 _TOOK: Final = timedelta(minutes=2)
@@ -39,7 +39,7 @@ class FinishedRuns:
                     "annotations": annotations | {constants.ANNOTATION_SCHEDULED_AT: format_timestamp(began)},
                     "ownerReferences": [_owner("batch/v1", "CronJob", cronjob)],
                 },
-                "spec": template["spec"] | {"managedBy": _NOBODY},
+                "spec": template["spec"] | {"managedBy": _UNMANAGED},
             },
         )
         self._add_pod(job, began, success=success)

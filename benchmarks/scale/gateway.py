@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from benchmarks.scale.environment import Environment
 from benchmarks.scale.pipelines import name
-from benchmarks.scale.scene import Scene
 from benchmarks.scale.subject import GATEWAY_MODULE
 from benchmarks.scale.timeline import Timeline
 from testing.entities import airflow, entity
@@ -28,8 +28,8 @@ _SEED: Final = 8
 class GatewayCalls:
     """Takes the gateway's figures."""
 
-    def __init__(self, scene: Scene, size: int, timeline: Timeline) -> None:
-        self._scene = scene
+    def __init__(self, environment: Environment, size: int, timeline: Timeline) -> None:
+        self._environment = environment
         self._size = size
         self._timeline = timeline
         self._random = random.Random(_SEED)  # noqa: S311  which pipelines are asked for, the same ones each time
@@ -37,12 +37,12 @@ class GatewayCalls:
         self.samples: dict[str, list[float]] = {}
         self.problems: list[str] = []
         self.kubeconfig = write_account_kubeconfig(
-            scene.bed,
-            scene.namespace,
-            scene.folder / "gateway-kubeconfig",
-            manifest=scene.subject.manifest("gateway.yaml"),
+            environment.cluster,
+            environment.namespace,
+            environment.folder / "gateway-kubeconfig",
+            manifest=environment.subject.manifest("gateway.yaml"),
         )
-        self.credentials = write_credentials(scene.folder / "credentials", plain=("admin", "secret"))
+        self.credentials = write_credentials(environment.folder / "credentials", plain=("admin", "secret"))
 
     def measure(self) -> None:
         """Ask for statuses, deploy new pipelines on demand, and trigger them."""
@@ -67,15 +67,15 @@ class GatewayCalls:
     @contextmanager
     def started(self) -> Iterator[GatewayProcess]:
         """Run a gateway until the block ends."""
-        scene = self._scene
+        environment = self._environment
         with (
             start_gateway(
-                scene.folder,
+                environment.folder,
                 kubeconfig=self.kubeconfig,
-                namespace=scene.namespace,
-                settings=scene.settings_path,
+                namespace=environment.namespace,
+                settings=environment.settings_path,
                 credentials=self.credentials,
-                program=scene.subject.program(GATEWAY_MODULE),
+                program=environment.subject.program(GATEWAY_MODULE),
             ) as gateway,
             self._timeline.sampling("gateway", gateway.process.pid),
         ):

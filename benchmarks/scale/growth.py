@@ -14,8 +14,8 @@ _PER_PIPELINE: Final = ("_per_pipeline", "_per_finished_run")
 def exponent(costs: Mapping[int, float]) -> float | None:
     """Return b of the best `cost = a * size ** b` (least squares of the logarithms); None for fewer than two sizes.
 
-    1 means that twice as many cost twice as much, 2 that they cost four times as much. What costs nothing says
-    nothing about growth and is left out.
+    1 means that twice as many cost twice as much, 2 that they cost four times as much. A cost of zero shows
+    no growth and is left out.
     """
     points = [(math.log(size), math.log(cost)) for size, cost in costs.items() if size > 0 and cost > 0]
     if len({x for x, _ in points}) < 2:  # noqa: PLR2004  a line takes two points

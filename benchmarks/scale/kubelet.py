@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-import urllib3
 from kubernetes import client
 
-from benchmarks.scale.pod_status import ended, running
 from ingestion_operator.adapters.kube.client import KubernetesCluster
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError, Conflict, NotFound
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import PODS
-from testing.watching import events
+from testing.pod_status import ended, running
+from testing.watching import WatchThread
 
 _START_SECONDS: Final = (1.0, 3.0)
 _RUN_SECONDS: Final = (5.0, 10.0)
@@ -48,7 +47,6 @@ class SimulatedKubelet:
 
     def __init__(self, cluster: KubernetesCluster, watching: client.ApiClient, namespace: str) -> None:
         self._cluster = cluster
-        self._watching = watching
         self._namespace = namespace
         self._known: set[str] = set()
         self._due: list[_Due] = []
@@ -56,34 +54,28 @@ class SimulatedKubelet:
         self._changed = threading.Condition()
         self._stopped = False
         self._writers = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubelet")
-        self._threads = [
-            threading.Thread(target=run, name=f"simulated kubelet: {run.__name__}", daemon=True)
-            for run in (self._watch, self._write)
-        ]
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        self._watch = WatchThread(watching, path, self._note, fields="status.phase=Pending")
+        self._thread = threading.Thread(target=self._write, name="simulated kubelet", daemon=True)
         self.ended = 0
         """How many pods have succeeded."""
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
+        self._watch.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watch.__exit__()
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._threads[1].join(timeout=10)  # the other is a daemon: it may wait for an event that never comes
+        self._thread.join(timeout=10)
         self._writers.shutdown(cancel_futures=True)
 
-    def _watch(self) -> None:
-        path = f"/api/v1/namespaces/{self._namespace}/pods"
-        while not self._stopped:
-            try:
-                for event in events(self._watching, path, fields="status.phase=Pending"):
-                    if event["type"] in {"ADDED", "MODIFIED"}:
-                        self._take(event["object"])
-            except (urllib3.exceptions.HTTPError, OSError):
-                time.sleep(0.1)  # the next watch begins with all pods that are pending
+    def _note(self, event: Body) -> None:
+        if event["type"] != "DELETED":
+            self._take(event["object"])
 
     def _take(self, pod: Body) -> None:
         uid = pod["metadata"]["uid"]

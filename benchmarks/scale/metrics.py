@@ -1,4 +1,4 @@
-"""What the operator's own /metrics says."""
+"""The figures of the operator's own /metrics."""
 
 import urllib.request
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ class Night:
     """What the API server used while the runs of one night came and went."""
 
     core_seconds: float
-    """Processor time of kube-apiserver, the kernel's for it included."""
+    """CPU time of kube-apiserver, the kernel's for it included."""
     seconds: float
     idle_seconds: float
     """Of all cores of the machine together."""

@@ -11,19 +11,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from benchmarks.scale.audit import Calls
+from benchmarks.scale.environment import watching_client
 from benchmarks.scale.gateway import GatewayCalls
 from benchmarks.scale.kubelet import SimulatedKubelet
 from benchmarks.scale.night_figures import Night, Rest, cron, figures, first_tick, minutes_of
 from benchmarks.scale.operated import Operated, Running
 from benchmarks.scale.pipelines import at_once, name
-from benchmarks.scale.scene import watching_client
 from benchmarks.scale.timeline import Timeline
 from benchmarks.scale.work import per_run
 from ingestion_operator import constants
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES
-from testcluster.progress import say
-from testing.process import idle_seconds, processor_seconds, resident_mib
+from testcluster.progress import show
+from testing.process import cpu_seconds, idle_seconds, resident_mib
 
 API_SERVER: Final = "kube-apiserver"
 _ORDINARY_RUNS: Final = 20
@@ -37,12 +37,12 @@ class Nights:
 
     def __init__(self, operated: Operated, timeline: Timeline, rest: Rest) -> None:
         self._operated = operated
-        self._scene = operated.scene
+        self._environment = operated.environment
         self._size = operated.size
         self._timeline = timeline
         self._rest = rest
-        scene = operated.scene
-        self._kubelet = SimulatedKubelet(scene.cluster, watching_client(scene.bed), scene.namespace)
+        environment = operated.environment
+        self._kubelet = SimulatedKubelet(environment.kube, watching_client(environment.cluster), environment.namespace)
         self._requests = 0
         self.figures: dict[str, float] = {}
 
@@ -73,7 +73,7 @@ class Nights:
         )
 
     def _is_idle(self) -> bool:
-        return not any(self._scene.active.values.values())
+        return not any(self._environment.active.values.values())
 
     def _scheduled(self, running: Running) -> None:
         """Let some schedules fire in the same minute."""
@@ -102,7 +102,7 @@ class Nights:
         """Take the night's figures of API server and operator."""
         first = self._planned()
         self._wait_for(first)
-        audit, used = self._scene.audit.from_here(), processor_seconds(running.pid)
+        audit, used = self._environment.audit.from_here(), cpu_seconds(running.pid)
 
         def until_quiet(_: float) -> None:
             ended_at = time.perf_counter()
@@ -111,9 +111,7 @@ class Nights:
         with self._timeline.phase("night"), self._operated.metered("night", running):
             night = self._night(until=until_quiet)
         self._requests = audit.read(Calls()).total
-        self.figures["night_operator_cpu_ms_per_run"] = round(
-            1000 * (processor_seconds(running.pid) - used) / self._size, 1
-        )
+        self.figures["night_operator_cpu_ms_per_run"] = round(1000 * (cpu_seconds(running.pid) - used) / self._size, 1)
         self.figures["night_rss_mb"] = resident_mib(running.pid)
         self._check_records(self._check_jobs(first))
         return night
@@ -127,16 +125,16 @@ class Nights:
         return first
 
     def _reschedule(self, crons: Sequence[str]) -> None:
-        scene, operated = self._scene, self._operated
+        environment, operated = self._environment, self._operated
 
         def patch(number: int) -> None:
             spec = {"schedule": {"cron": crons[number], "timeZone": "UTC"}}
-            scene.cluster.merge_patch(PIPELINES, scene.namespace, name(number), {"spec": spec})
+            environment.kube.merge_patch(PIPELINES, environment.namespace, name(number), {"spec": spec})
 
         at_once(patch, range(len(crons)))
 
         def have_them() -> bool:
-            seen = scene.cronjobs.values
+            seen = environment.cronjobs.values
             return all(seen.get(name(number)) == wanted for number, wanted in enumerate(crons))
 
         operated.waited(f"{len(crons):,} CronJobs to have their schedules", have_them, timeout=operated.bound, pause=1)
@@ -145,7 +143,7 @@ class Nights:
     def _wait_for(self, first: datetime) -> None:
         """Wait until just before the first minute of a night."""
         minutes = minutes_of(self._size)
-        say(f"a night of {self._size:,} runs in {minutes} min, from {first:%H:%M} UTC on")
+        show(f"a night of {self._size:,} runs in {minutes} min, from {first:%H:%M} UTC on")
         seconds = (first - datetime.now(UTC)).total_seconds() - _EARLY_SECONDS
         _sleep_until(time.perf_counter() + seconds)
 
@@ -154,21 +152,21 @@ class Nights:
 
         It is called with the beginning, by time.perf_counter.
         """
-        server, ended = self._scene.bed.pid(API_SERVER), self._kubelet.ended
-        used, idle, begin = processor_seconds(server), idle_seconds(), time.perf_counter()
+        server, ended = self._environment.cluster.pid(API_SERVER), self._kubelet.ended
+        used, idle, begin = cpu_seconds(server), idle_seconds(), time.perf_counter()
         timeout = 60 * minutes_of(self._size) + self._operated.bound
         self._wait_for_ends(ended + self._size, "runs of the night", timeout=timeout)
         until(begin)
-        return Night(processor_seconds(server) - used, time.perf_counter() - begin, idle_seconds() - idle)
+        return Night(cpu_seconds(server) - used, time.perf_counter() - begin, idle_seconds() - idle)
 
     def _wait_for_ends(self, count: int, what: str, *, timeout: float) -> None:
         self._operated.waited(f"the {what} to end", lambda: self._kubelet.ended >= count, timeout=timeout, pause=0.5)
 
     def _check_jobs(self, first: datetime) -> set[str]:
         """Return the Jobs of the night that began at a minute; each pipeline must have one, which is complete."""
-        scene, since = self._scene, format_timestamp(first)
+        environment, since = self._environment, format_timestamp(first)
         complete = set()
-        for job in scene.cluster.list(JOBS, scene.namespace, {}):
+        for job in environment.kube.list(JOBS, environment.namespace, {}):
             tick = job["metadata"].get("annotations", {}).get(constants.ANNOTATION_SCHEDULED_AT, "")
             if tick >= since and job.get("status", {}).get("succeeded"):
                 complete.add(job["metadata"]["name"])
@@ -178,8 +176,8 @@ class Nights:
 
     def _check_records(self, jobs: set[str]) -> None:
         """Check that each Job's run is in its pipeline's status, with its end."""
-        scene, missing = self._scene, set(jobs)
-        for pipeline in scene.cluster.list(PIPELINES, scene.namespace, {}):
+        environment, missing = self._environment, set(jobs)
+        for pipeline in environment.kube.list(PIPELINES, environment.namespace, {}):
             runs = pipeline.get("status", {}).get("runs", [])
             missing -= {run["job"] for run in runs if run["state"] in _ENDED}
         if missing:

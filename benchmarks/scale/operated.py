@@ -1,4 +1,4 @@
-"""The operator of one scene as a process: started, waited for, and its requests counted phase by phase."""
+"""The operator of one environment as a process: started, waited for, and its requests counted phase by phase."""
 
 import subprocess
 import time
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.scale.audit import Calls
+from benchmarks.scale.environment import Environment
 from benchmarks.scale.metrics import OperatorMetrics
-from benchmarks.scale.scene import Scene
 from benchmarks.scale.subject import OPERATOR_MODULE
 from benchmarks.scale.work import Work
 from testcluster.errors import TestClusterError
-from testcluster.progress import say, step, wait_until
+from testcluster.progress import show, step, wait_until
 from testing.gateway_process import free_ports
 from testing.operator_process import start_operator
 
@@ -36,10 +36,10 @@ class Running:
 
 
 class Operated:
-    """Belongs to one scene; everything that goes wrong in it is a problem, and the measuring goes on."""
+    """Belongs to one environment; everything that goes wrong in it is a problem, and the measuring goes on."""
 
-    def __init__(self, scene: Scene, size: int) -> None:
-        self.scene = scene
+    def __init__(self, environment: Environment, size: int) -> None:
+        self.environment = environment
         self.size = size
         self.bound = max(_SECONDS_LEAST, _SECONDS_EACH * size)
         """Seconds that anything about all pipelines may take."""
@@ -50,21 +50,21 @@ class Operated:
     @contextmanager
     def running(self) -> Iterator[Running]:
         """Run the operator until the block ends."""
-        scene, port = self.scene, free_ports()[0]
+        environment, port = self.environment, free_ports()[0]
         with start_operator(
-            scene.folder,
-            kubeconfig=scene.operator_kubeconfig,
-            namespace=scene.namespace,
-            settings=scene.settings_path,
-            observer=scene.bed.kubeconfig,
-            program=scene.subject.program(OPERATOR_MODULE, f"--liveness=http://127.0.0.1:{port}/healthz"),
+            environment.folder,
+            kubeconfig=environment.operator_kubeconfig,
+            namespace=environment.namespace,
+            settings=environment.settings_path,
+            observer=environment.cluster.kubeconfig,
+            program=environment.subject.program(OPERATOR_MODULE, f"--liveness=http://127.0.0.1:{port}/healthz"),
         ) as process:
             yield Running(process, OperatorMetrics(f"http://127.0.0.1:{port}/metrics"))
 
     @contextmanager
     def metered(self, phase: str, running: Running) -> Iterator[None]:
         """Count what the operator does until the block ends, which should wait until it is quiet."""
-        audit, before = self.scene.audit.from_here(), running.metrics.reconciles()
+        audit, before = self.environment.audit.from_here(), running.metrics.reconciles()
         yield
         self.work[phase] = Work.of(audit.read(Calls()), running.metrics.reconciles() - before)
 
@@ -73,7 +73,11 @@ class Operated:
 
         Return when it made the last one, by time.perf_counter.
         """
-        audit, quiet_since, end = self.scene.audit.from_here(), time.perf_counter(), time.perf_counter() + self.bound
+        audit, quiet_since, end = (
+            self.environment.audit.from_here(),
+            time.perf_counter(),
+            time.perf_counter() + self.bound,
+        )
         with step("waiting for the operator to be quiet"):
             while time.perf_counter() - quiet_since < _QUIET_SECONDS:
                 time.sleep(0.5)
@@ -95,5 +99,5 @@ class Operated:
 
     def problem(self, text: str) -> None:
         """Note what is wrong, and show it."""
-        say(f"error: {text}")
+        show(f"error: {text}")
         self.problems.append(text)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from benchmarks.scale.scene import Scene
+from benchmarks.scale.environment import Environment
 from ingestion_operator import constants
 from ingestion_operator.adapters.system_clock import SystemClock
 from ingestion_operator.api.resource import Pipeline
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import CRONJOBS, PIPELINES
 from ingestion_operator.render.cronjob import cronjob
 
@@ -46,19 +46,19 @@ def manifest(namespace: str, number: int) -> dict[str, Any]:
     }
 
 
-def apply_all(scene: Scene, size: int) -> None:
+def apply_all(environment: Environment, size: int) -> None:
     """Create so many pipelines, as fast as the API server takes them from eight threads."""
-    at_once(lambda number: scene.cluster.create(PIPELINES, manifest(scene.namespace, number)), range(size))
+    at_once(lambda number: environment.kube.create(PIPELINES, manifest(environment.namespace, number)), range(size))
 
 
-def apply_raw(scene: Scene, size: int) -> None:
+def apply_raw(environment: Environment, size: int) -> None:
     """Write the same objects as pipelines and operator together: pipeline, CronJob, status."""
 
     def write(number: int) -> None:
-        body = scene.cluster.create(PIPELINES, manifest(scene.namespace, number))
-        child = cronjob(Pipeline.parse(body), scene.settings, SystemClock().now())
+        body = environment.kube.create(PIPELINES, manifest(environment.namespace, number))
+        child = cronjob(Pipeline.parse(body), environment.settings, SystemClock().now())
         child["spec"]["suspend"] = True  # no run is wanted
-        scene.cluster.create(CRONJOBS, child)
+        environment.kube.create(CRONJOBS, child)
         now = format_timestamp(SystemClock().now())
         conditions = [
             {
@@ -71,9 +71,9 @@ def apply_raw(scene: Scene, size: int) -> None:
             }
             for kind in ("Ready", "Scheduled")
         ]
-        scene.cluster.merge_patch(
+        environment.kube.merge_patch(
             PIPELINES,
-            scene.namespace,
+            environment.namespace,
             name(number),
             {"status": {"observedGeneration": 1, "cronJobName": name(number), "conditions": conditions}},
             subresource="status",

@@ -32,15 +32,15 @@ def lives(samples: Sequence[Sample]) -> list[list[Sample]]:
     return found
 
 
-def processor_percent(life: Sequence[Sample]) -> list[Point]:
+def cpu_percent(life: Sequence[Sample]) -> list[Point]:
     """Return how much of one core a process used between each two samples."""
     return [(there[0], 100 * (there[2] - here[2]) / (there[0] - here[0])) for here, there in pairwise(life)]
 
 
 def svg(samples: Mapping[str, Sequence[Sample]], phases: Sequence[tuple[str, float, float]], title: str) -> str:
-    """Return the drawing: memory above, processor below, the phases as bands behind both."""
+    """Return the drawing: memory above, CPU below, the phases as bands behind both."""
     memory = {name: [[(at, mib) for at, mib, _ in life] for life in lives(found)] for name, found in samples.items()}
-    processor = {name: [processor_percent(life) for life in lives(found)] for name, found in samples.items()}
+    cpu = {name: [cpu_percent(life) for life in lives(found)] for name, found in samples.items()}
     last = max((at for found in memory.values() for life in found for at, _ in life), default=1.0)
     scale = (_WIDTH - _LEFT - _RIGHT) / last
     parts = [
@@ -51,7 +51,7 @@ def svg(samples: Mapping[str, Sequence[Sample]], phases: Sequence[tuple[str, flo
         *_legend(samples),
         *_bands(phases, scale),
         *_panel(memory, _TOPS[0], scale, "MiB (PSS)"),
-        *_panel(processor, _TOPS[1], scale, "% of a core"),
+        *_panel(cpu, _TOPS[1], scale, "% of a core"),
         *_seconds(last, scale),
         "</svg>",
     ]

@@ -1,4 +1,4 @@
-"""A TCP relay that counts: what a program and its API server say to each other, in bytes on the wire."""
+"""A TCP relay that counts: the bytes on the wire between a program and its API server."""
 
 import asyncio
 import threading

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from benchmarks.scale.growth import SUPER_LINEAR, exponents, super_linear
 from benchmarks.scale.measuring import Measured
+from testing.text_table import aligned
 
 TARGETS: Final = {
     "reads_per_reconcile": 1.0,
@@ -94,17 +95,11 @@ def _cell(figures: Mapping[str, float], key: str) -> str:
 
 def table(found: list[Measured]) -> str:
     """Return the cells as lines for people, what grows too fast, and which targets are missed."""
-    cells = rows(found)
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in cells
-    ]
     worse = ", ".join(super_linear(growth(found))) or "none"
     above = ", ".join(missed(found[-1].figures)) or "none"
     return "\n".join(
         [
-            *lines,
+            *aligned(rows(found)),
             f"targets missed: {above}",
             f"! grows faster than the number of pipelines (exponent above {SUPER_LINEAR}): {worse}",
         ]

@@ -13,12 +13,12 @@ from testcluster.commands import run
 from testcluster.errors import TestClusterError
 from testcluster.handle import Cluster
 from testcluster.locations import CHECKOUT
-from testing.installation import install_definition
+from testing.install import install_crd
 
 VARIABLE: Final = "OPERATOR"
 OPERATOR_MODULE: Final = "ingestion_operator"
 GATEWAY_MODULE: Final = "ingestion_operator.gateway"
-_DEFINITION: Final = Path("crds", "ingestion.openmetadata.org_ingestionpipelines.yaml")
+_CRD_FILE: Final = Path("crds", "ingestion.openmetadata.org_ingestionpipelines.yaml")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Subject:
         if not name:
             return cls()
         checkout = Path(name).expanduser().resolve()
-        if not (checkout / "operator" / OPERATOR_MODULE).is_dir() or not (checkout / _DEFINITION).is_file():
+        if not (checkout / "operator" / OPERATOR_MODULE).is_dir() or not (checkout / _CRD_FILE).is_file():
             raise TestClusterError(
                 f"{VARIABLE}={name} is not a checkout of this project: name one, or unset {VARIABLE}"
             )
@@ -62,11 +62,11 @@ class Subject:
         """Return the path of one of the subject's manifests."""
         return str(self.checkout / "manifests" / name)
 
-    def install(self, bed: Cluster) -> None:
-        """Install the subject's definition and wait until it is served."""
+    def install(self, cluster: Cluster) -> None:
+        """Install the subject's CRD and wait until it is served."""
         if not self.is_other:
-            install_definition(bed)
+            install_crd(cluster)
             return
-        path = str(self.checkout / _DEFINITION)
-        bed.kubectl("apply", "--server-side", "--force-conflicts", "--filename", path)
-        bed.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", path)
+        path = str(self.checkout / _CRD_FILE)
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", path)
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", path)

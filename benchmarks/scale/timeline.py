@@ -1,4 +1,4 @@
-"""Memory and processor time of both processes over the time that one size takes, and what went on when."""
+"""Memory and CPU time of both processes over the time that one size takes, and what went on when."""
 
 import threading
 import time
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from testing.process import processor_seconds, resident_mib
+from testing.process import cpu_seconds, resident_mib
 
 Sample = tuple[float, float, float]
-"""Seconds since the beginning, MiB, processor seconds of the process."""
+"""Seconds since the beginning, MiB, CPU seconds of the process."""
 
 _EVERY_SECONDS: Final = 0.5
 
@@ -43,7 +43,7 @@ class Timeline:
         def sample() -> None:
             while not ended.wait(_EVERY_SECONDS):
                 try:
-                    samples.append((self.now(), resident_mib(pid), processor_seconds(pid)))
+                    samples.append((self.now(), resident_mib(pid), cpu_seconds(pid)))
                 except (OSError, ValueError):  # it has ended
                     return
 

@@ -18,7 +18,7 @@ class Work:
 
     @classmethod
     def of(cls, calls: Calls, reconciles: int) -> Self:
-        """Return what the audit log and the operator's own counter say."""
+        """Return the figures of the audit log and of the operator's own counter."""
         return cls(calls.gets, calls.lists, calls.writes, reconciles)
 
     @property

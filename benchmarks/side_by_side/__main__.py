@@ -5,7 +5,7 @@ ours down, what Kubernetes takes for the same. Both contenders are called by the
 the samples, a table and a plot to benchmarks/results/; the last line is one JSON object. Exits with 1 if a figure is
 missing.
 
-RUNS=3 says how often what takes seconds is repeated.
+RUNS=3 is how often what takes seconds is repeated.
 """
 
 import json
@@ -20,11 +20,10 @@ from benchmarks.side_by_side.figures import CONTENDERS, Samples
 from benchmarks.side_by_side.floor import Floor
 from benchmarks.side_by_side.journeys import Journeys
 from benchmarks.side_by_side.versions import versions
-from testcluster import cluster as testbed
-from testcluster import images
+from testcluster import images, provider
 from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
-from testcluster.progress import say
+from testcluster.progress import show
 from testing.fake_openmetadata_client import FakeServerError
 from testing.machine import Facts, facts
 from testing.postgres.process import PostgresError
@@ -39,19 +38,19 @@ def measure(runs: int) -> tuple[Facts, dict[str, Samples]]:
     """Take all samples, one contender after the other."""
     samples = {name: Samples() for name in CONTENDERS}
     idle = _IDLE_SECONDS if runs > 1 else _SHORT_IDLE_SECONDS
-    testbed.down()  # beside Airflow it would cost processor time, and after other work it has much memory
+    provider.down()  # beside Airflow it would cost CPU time, and after other work it has much memory
     load = round(os.getloadavg()[0], 2)
-    say("Airflow with the plugin")
+    show("Airflow with the plugin")
     with airflow.open_airflow() as contender:
         Journeys(contender, samples["airflow"], runs).all(idle)
-    bed = testbed.up()
-    machine = {**facts(bed), "load_before": load}
-    built = images.load(bed, ours.IMAGES)
-    say("operator and gateway")
-    with ours.open_ours(bed, built) as installed:
+    cluster = provider.up()
+    machine = {**facts(cluster), "load_before": load}
+    built = images.load(cluster, ours.IMAGES)
+    show("operator and gateway")
+    with ours.open_ours(cluster, built) as installed:
         Journeys(installed, samples["ours"], runs).all(idle)
         installed.stop()
-        say("Kubernetes alone")
+        show("Kubernetes alone")
         Floor(installed, samples["floor"], runs).all(idle)
     return machine, samples
 
@@ -85,7 +84,7 @@ def main() -> int:
     try:
         machine, samples = measure(runs)
     except (TestClusterError, AssertionError, FakeServerError, PostgresError) as error:
-        say(f"bench: {error}")
+        show(f"bench: {error}")
         return 1
     found = result(machine, samples, runs, time.monotonic() - begin)
     _write(found)
@@ -95,7 +94,7 @@ def main() -> int:
             print(f"{name}: {note}")
     absent = figures.missing(found["figures"])
     for each in absent:
-        say(f"missing: {each}")
+        show(f"missing: {each}")
     print(f"samples, plot and machine: {RESULTS.relative_to(CHECKOUT)}; all of it took {found['seconds']} s")
     print(figures.last_line(found["figures"]), flush=True)
     return 1 if absent else 0

@@ -24,8 +24,8 @@ from testcluster.commands import run
 from testcluster.progress import step
 from testing.environments import Lock, python_of
 from testing.fake_openmetadata_client import FakeServerClient, start_fake_openmetadata
+from testing.installation import SERVICE
 from testing.postgres.process import BINARIES, start_postgres
-from testing.site import SERVICE
 from testing.waiting import wait_for
 
 LOCK: Final = Path(__file__).parent / "airflow.lock"
@@ -143,7 +143,7 @@ class Airflow:
         return descendants([self._roots[component].pid], processes())
 
     def _is_healthy(self, started: float) -> bool:
-        """Whether the plugin answers and all components have shown a sign of life since the start."""
+        """Whether the plugin answers and all components have shown a heartbeat since the start."""
         parts = contender.get_json(_HOST, self.port, _HEALTH)
         return parts is not None and all_healthy(parts, started) and contender.is_healthy(_HOST, self.port)
 

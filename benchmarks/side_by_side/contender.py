@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 
 from benchmarks.side_by_side.footprint import Groups
 from testing.fake_openmetadata_client import FakeServerClient
+from testing.installation import SERVICE, SOURCE_CONFIG
 from testing.server_client import Reply, ServerClient
-from testing.site import SERVICE, SOURCE_CONFIG
 
 HEALTH: Final = "/pluginsv2/api/v2/openmetadata/health"
 _ANSWER_SECONDS: Final = 5.0
@@ -103,6 +103,6 @@ def get_json(host: str, port: int, path: str) -> Any:
 
 
 def is_healthy(host: str, port: int) -> bool:
-    """Whether the REST interface says that all is well."""
+    """Whether the REST interface reports that all is well."""
     answer = get_json(host, port, HEALTH)
     return isinstance(answer, dict) and answer.get("status") == "healthy"

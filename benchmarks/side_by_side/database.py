@@ -57,7 +57,7 @@ def open_database(home: Path) -> "Iterator[tuple[subprocess.Popen[bytes], str]]"
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """A port of the loopback interface that has no listener."""
     with socket.create_server((_HOST, 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

@@ -18,7 +18,7 @@ class Figure:
     title: str
     unit: str
     no_floor: str = ""
-    """Why there is no floor; empty where there is one."""
+    """Why the floor is missing; empty where it is measured."""
 
 
 _NO_REST = "Kubernetes has no such call"
@@ -45,21 +45,21 @@ FIGURES: Final = (
     Figure("health_ms", "`health`", "ms"),
     Figure("kill_ms", "kill is answered", "ms"),
     Figure("kill_to_gone_s", "kill is sent → the run's processes are gone", "s"),
-    Figure("kill_to_told_s", "kill is sent → OpenMetadata is told", "s", "nothing tells OpenMetadata"),
+    Figure("kill_to_told_s", "kill is sent → OpenMetadata has the end", "s", "OpenMetadata gets no report"),
     Figure("idle_mib", "memory, idle, no pipelines", "MiB", _ALONE),
     Figure("idle_all_mib", "memory, idle, no pipelines, with database or Kubernetes", "MiB"),
-    Figure("idle_cpu_percent", "processor, idle, no pipelines", "% of a core", _ALONE),
-    Figure("idle_all_cpu_percent", "processor, idle, no pipelines, with database or Kubernetes", "% of a core"),
+    Figure("idle_cpu_percent", "CPU, idle, no pipelines", "% of a core", _ALONE),
+    Figure("idle_all_cpu_percent", "CPU, idle, no pipelines, with database or Kubernetes", "% of a core"),
     Figure("idle_processes", "processes, idle, no pipelines", "", _ALONE),
     Figure("idle_all_processes", "processes, idle, no pipelines, with database or Kubernetes", ""),
     Figure("deployed_mib", "memory, idle, all deployed", "MiB", _ALONE),
     Figure(
         "deployed_all_mib", "memory, idle, all deployed, with database or Kubernetes", "MiB", "as without pipelines"
     ),
-    Figure("deployed_cpu_percent", "processor, idle, all deployed", "% of a core", _ALONE),
+    Figure("deployed_cpu_percent", "CPU, idle, all deployed", "% of a core", _ALONE),
     Figure(
         "deployed_all_cpu_percent",
-        "processor, idle, all deployed, with database or Kubernetes",
+        "CPU, idle, all deployed, with database or Kubernetes",
         "% of a core",
         "as without pipelines",
     ),

@@ -1,4 +1,4 @@
-"""What Kubernetes itself takes for the same: raw writes and reads of its API, and a Job that nobody looks after.
+"""What Kubernetes itself takes for the same: raw writes and reads of its API, and an unmanaged Job.
 
 Operator and gateway are down meanwhile. A Job is the one that the operator would have made for a run, with the same
 image, created at once and not suspended.
@@ -18,8 +18,8 @@ from ingestion_operator import constants
 from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
-from testcluster.progress import say
-from testing.site import SERVICE, pipeline
+from testcluster.progress import show
+from testing.installation import SERVICE, pipeline
 from testing.waiting import wait_for
 
 PIPELINE: Final = "run-0"
@@ -36,13 +36,13 @@ class Floor:
         self._ours = ours
         self._samples = samples
         self._runs = runs
-        self._namespace = ours.site.namespace
-        self._api = connect(read_configuration(str(ours.site.cluster.kubeconfig)))
+        self._namespace = ours.installation.namespace
+        self._api = connect(read_configuration(str(ours.installation.cluster.kubeconfig)))
         self._cluster = KubernetesCluster(self._api)
 
     def all(self, idle_seconds: float) -> None:
         """Take everything there is a floor of."""
-        say("  idle")
+        show("  idle")
         time.sleep(idle_seconds / 3)  # for what the end of operator and gateway leaves to be done
         costs = footprint.measure(self._ours.platform, idle_seconds)
         self._samples.components["idle"] = footprint.as_json(costs)
@@ -50,16 +50,18 @@ class Floor:
         self._note("idle_all_mib", total.mib)
         self._note("idle_all_cpu_percent", total.cpu_percent)
         self._note("idle_all_processes", total.processes)
-        say("  raw calls")
+        show("  raw calls")
         self._calls()
         for number in range(self._runs):
-            say(f"  Job {number + 1} of {self._runs}")
+            show(f"  Job {number + 1} of {self._runs}")
             self._run(f"floor-{number}")
         self._ours.fake_server.set_faults(HANG)
         for number in range(self._runs):
             self._kill(f"floor-hang-{number}")
         self._ours.fake_server.clear_faults()
-        self._note("disk_all_mb", kubernetes_megabytes() + image_megabytes("runner", self._ours.site.images["runner"]))
+        self._note(
+            "disk_all_mb", kubernetes_megabytes() + image_megabytes("runner", self._ours.installation.images["runner"])
+        )
 
     def _note(self, key: str, value: float) -> None:
         self._samples.values[key].append(round(value, 4))
@@ -93,7 +95,7 @@ class Floor:
 
     def _job(self, name: str) -> dict[str, Any]:
         """The Job that the CronJob of a pipeline would make, of no interest to the operator."""
-        cronjob = self._ours.site.get("cronjob", resource_name(PIPELINE)) or {}
+        cronjob = self._ours.installation.get("cronjob", resource_name(PIPELINE)) or {}
         spec = json.loads(json.dumps(cronjob["spec"]["jobTemplate"]["spec"]))
         spec["suspend"] = False
         labels = spec["template"]["metadata"]["labels"]

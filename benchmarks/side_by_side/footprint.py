@@ -1,4 +1,4 @@
-"""What groups of processes cost: memory, processor time, how many there are; read from /proc."""
+"""What groups of processes cost: memory, CPU time, how many there are; read from /proc."""
 
 import os
 import time
@@ -18,13 +18,13 @@ Groups = Mapping[str, Collection[int]]
 
 @dataclass(frozen=True)
 class Stat:
-    """What /proc/PID/stat tells."""
+    """The values of /proc/PID/stat."""
 
     state: str
     parent: int
     session: int
     ticks: int
-    """Processor time of the process and of its children that have ended and were waited for."""
+    """CPU time of the process and of its children that have ended and were waited for."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Cost:
 
 
 def parse_stat(text: str) -> Stat:
-    """Return what a line of /proc/PID/stat says; the name in it may hold spaces and brackets."""
+    """Parse a line of /proc/PID/stat; the name in it may hold spaces and brackets."""
     fields = text.rpartition(")")[2].split()
     return Stat(state=fields[0], parent=int(fields[1]), session=int(fields[3]), ticks=sum(map(int, fields[11:15])))
 
 
 def descendants(roots: Iterable[int], stats: Mapping[int, Stat]) -> set[int]:
-    """Return the roots and all below them, and whoever is still in a root's session after its parent's end."""
+    """Return the roots, all below them, and the processes left in a root's session after its parent's end."""
     begin = set(roots)
     found = {pid for pid, stat in stats.items() if pid in begin or stat.session in begin}
     while more := {pid for pid, stat in stats.items() if stat.parent in found} - found:
@@ -71,10 +71,10 @@ def alive(pids: Collection[int]) -> set[int]:
     return {pid for pid in pids if pid in now and now[pid].state != _ZOMBIE}
 
 
-def in_cgroup(mark: str) -> set[int]:
-    """Return the processes in whose cgroup's path `mark` occurs, such as a pod's UID."""
-    marks = (mark, mark.replace("-", "_"))  # as the drivers cgroupfs and systemd write it
-    return _those(lambda entry: any(each in (entry / "cgroup").read_text() for each in marks))
+def in_cgroup(part: str) -> set[int]:
+    """Return the processes in whose cgroup's path `part` occurs, such as a pod's UID."""
+    names = (part, part.replace("-", "_"))  # as the drivers cgroupfs and systemd write it
+    return _those(lambda entry: any(each in (entry / "cgroup").read_text() for each in names))
 
 
 def in_network(namespace: str) -> set[int]:
@@ -107,7 +107,7 @@ def memory(pids: Iterable[int]) -> float:
 
 
 def measure(groups: Callable[[], Groups], seconds: float) -> dict[str, Cost]:
-    """Look at components for so long; memory and number are those at the end."""
+    """Measure components for so long; memory and number are those at the end."""
     before, begin = _ticks(groups()), time.monotonic()
     time.sleep(seconds)  # the time that is measured
     after, took = _ticks(groups()), time.monotonic() - begin

@@ -10,9 +10,9 @@ from benchmarks.side_by_side import footprint
 from benchmarks.side_by_side.contender import HEALTH, Client, Contender
 from benchmarks.side_by_side.figures import Samples
 from benchmarks.side_by_side.judging import TERMINAL, ended_run, first_request, has_log_line, too_much
-from testcluster.progress import say
+from testcluster.progress import show
+from testing.installation import SERVICE
 from testing.server_client import Reply
-from testing.site import SERVICE
 from testing.waiting import wait_for
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Journeys:
 
     def _part(self, what: str) -> None:
         self._samples.loads[what] = round(os.getloadavg()[0], 2)
-        say(f"  {what} (load {self._samples.loads[what]})")
+        show(f"  {what} (load {self._samples.loads[what]})")
 
     def _note(self, key: str, value: float) -> None:
         self._samples.values[key].append(round(value, 4))
@@ -154,10 +154,10 @@ class Journeys:
             )
         seconds = time.monotonic() - begin
         self._samples.values["burst_ms"] = [round(1000 * each, 1) for each in took]
-        say(f"  {len(took)} deploys in {seconds:.1f} s, load {os.getloadavg()[0]:.1f}")
+        show(f"  {len(took)} deploys in {seconds:.1f} s, load {os.getloadavg()[0]:.1f}")
         if stop:
             self._samples.notes.append(f"stopped after {len(took)} deploys in a row ({seconds:.0f} s): {stop}")
-            say(f"  {self._samples.notes[-1]}")
+            show(f"  {self._samples.notes[-1]}")
         for key, first, last in (("deploy_1st_ms", 1, 1), ("deploy_25th_ms", 23, 27), ("deploy_50th_ms", 46, 50)):
             found = took[first - 1 : last]
             for each in found:
@@ -179,7 +179,7 @@ class Journeys:
                     break
                 except LostTriggerError as lost:
                     self._samples.notes.append(str(lost))
-                    say(f"  {lost}")
+                    show(f"  {lost}")
             else:
                 raise AssertionError(f"{_TRIES} triggers of {name} were accepted and ran nothing")
 

@@ -29,7 +29,7 @@ def too_much(took: float, row: float, load: float, mib: float) -> str:
 def first_request(calls: Sequence[Mapping[str, Any]], fqn: str, triggered: float) -> float:
     """Return when the workflow of a pipeline first spoke to the server: the first of its own calls that names it.
 
-    Others speak too: Airflow's DAG processor, whenever it parses; our runner's parent, and the operator.
+    Other programs send requests too: Airflow's DAG parser, our runner's parent, and the operator.
     """
     return min(
         float(call["at"])

@@ -1,4 +1,4 @@
-"""This checkout's chart, installed on the test bed's cluster, with the gateway behind a node port."""
+"""This checkout's chart, installed on the test cluster, with the gateway behind a node port."""
 
 import json
 import time
@@ -19,8 +19,8 @@ from testcluster.locations import cache, layout
 from testcluster.progress import step
 from testing import manifests, release
 from testing.fake_openmetadata_client import FakeServerClient
-from testing.installation import GATEWAY, OPERATOR, wait_for_rollout
-from testing.site import Credentials, Site, open_site, remove
+from testing.install import GATEWAY, OPERATOR, wait_for_rollout
+from testing.installation import Credentials, Installation, open_installation, remove
 from testing.waiting import wait_for
 
 NAMESPACE: Final = "bench-side-by-side"
@@ -32,7 +32,7 @@ _PROGRAMS: Final = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns",
     "containerd", "containerd-shim-runc-v2", "runc", "bridge", "loopback", "host-local", "portmap",
 )  # fmt: skip
-"""What a node of the test bed runs."""
+"""What a node of the test cluster runs."""
 
 _SUPERVISOR: Final = "containerd-shim-runc-v2"
 """One for each pod."""
@@ -42,20 +42,20 @@ _SUPERVISOR: Final = "containerd-shim-runc-v2"
 class Ours:
     """A contender; see `open_ours`."""
 
-    site: Site
+    installation: Installation
     host: str
     port: int
 
     @property
     def fake_server(self) -> FakeServerClient:
-        return self.site.fake_server
+        return self.installation.fake_server
 
     def server(self) -> contender.Client:
         return contender.Client.new(self.port, host=self.host, username=release.USERNAME, password=release.PASSWORD)
 
     def entity(self, name: str) -> contender.Body:
         host_port = f"http://{manifests.FAKE_OPENMETADATA}:{manifests.FAKE_OPENMETADATA_PORT}/api"
-        return contender.entity(self.fake_server, name, host_port, self.site.credentials.token)
+        return contender.entity(self.fake_server, name, host_port, self.installation.credentials.token)
 
     def cold_start(self) -> float:
         self.stop()
@@ -69,16 +69,16 @@ class Ours:
         return time.monotonic() - begin
 
     def stop(self) -> None:
-        """End operator and gateway; nothing tells of a heartbeat any more."""
+        """End operator and gateway; no heartbeat is written any more."""
         self._scale(0)
         wait_for("the end of operator and gateway", lambda: not any(self._pods().values()), timeout=_START_SECONDS)
-        self.site.kubectl("delete", "lease", constants.LEASE_NAME, "--ignore-not-found")
+        self.installation.kubectl("delete", "lease", constants.LEASE_NAME, "--ignore-not-found")
 
     def settle(self) -> None:
         """A deploy is over when it is answered, but for the operator's reconciliation of the new pipeline."""
 
         def all_seen() -> bool:
-            listed = self.site.list(constants.PLURAL)
+            listed = self.installation.list(constants.PLURAL)
             return all(body.get("status", {}).get("cronJobName") for body in listed)
 
         wait_for("the operator to have reconciled all pipelines", all_seen, timeout=_START_SECONDS)
@@ -90,7 +90,7 @@ class Ours:
         """All of Kubernetes; without the supervisors of the fake server and the database."""
         stats = processes()
         ours = {stats[pid].parent for pids in self.own().values() for pid in pids if pid in stats}
-        node = in_network(self.site.cluster.nsenter_prefix()[1].partition("=")[2])
+        node = in_network(self.installation.cluster.nsenter_prefix()[1].partition("=")[2])
         found: dict[str, set[int]] = defaultdict(set)
         for pid in node:
             program = Path(command_of(pid).partition("\0")[0]).name
@@ -101,21 +101,21 @@ class Ours:
     def run_processes(self, name: str) -> set[int]:
         """Those of the runner's container; not the one that holds the pod's network."""
         selector = f"{constants.LABEL_PIPELINE}={resource_name(name)}"
-        uids = [pod["metadata"]["uid"] for pod in self.site.list("pods", selector)]
+        uids = [pod["metadata"]["uid"] for pod in self.installation.list("pods", selector)]
         return {pid for uid in uids for pid in runner_processes(uid)}
 
     def disk(self) -> tuple[float, float]:
-        images = sum(image_megabytes(name, self.site.images[name]) for name in ("operator", "runner"))
+        images = sum(image_megabytes(name, self.installation.images[name]) for name in ("operator", "runner"))
         return images, images + kubernetes_megabytes()
 
     def _scale(self, replicas: int) -> None:
-        self.site.kubectl("scale", "deployment", *_DEPLOYMENTS, f"--replicas={replicas}")
+        self.installation.kubectl("scale", "deployment", *_DEPLOYMENTS, f"--replicas={replicas}")
 
     def _pods(self) -> Mapping[str, list[str]]:
         """The UIDs of the pods of operator and gateway."""
         names = {name: f"app.kubernetes.io/name={name}" for name in _DEPLOYMENTS}
         return {
-            name: [pod["metadata"]["uid"] for pod in self.site.list("pods", selector)]
+            name: [pod["metadata"]["uid"] for pod in self.installation.list("pods", selector)]
             for name, selector in names.items()
         }
 
@@ -139,23 +139,25 @@ def image_megabytes(name: str, reference: str) -> float:
 
 
 def kubernetes_megabytes() -> float:
-    """The programs of the test bed's node, and its database, in MB."""
+    """The programs of the test cluster's node, and its database, in MB."""
     built = binaries.ensure()
     return megabytes(*(Path(built[program]) for program in _PROGRAMS), layout().root / "etcd")
 
 
 @contextmanager
-def open_ours(bed: Cluster, images: dict[str, str]) -> Iterator[Ours]:
+def open_ours(cluster: Cluster, images: dict[str, str]) -> Iterator[Ours]:
     """Install everything into a namespace of its own, and remove it at the end."""
-    remove(bed, NAMESPACE)
+    remove(cluster, NAMESPACE)
     try:
-        with open_site(bed, NAMESPACE, images, Credentials.random(), release.install) as site:
-            wait_for_rollout(bed, NAMESPACE, manifests.POSTGRES)
+        with open_installation(cluster, NAMESPACE, images, Credentials.random(), release.install) as installation:
+            wait_for_rollout(cluster, NAMESPACE, manifests.POSTGRES)
             # Any port that is free; the API server chooses.
-            site.kubectl("patch", "service", GATEWAY, "--type=merge", "--patch", '{"spec": {"type": "NodePort"}}')
-            service = site.get("service", GATEWAY) or {}
-            (node,) = json.loads(bed.kubectl("get", "nodes", "-o", "json"))["items"]
+            installation.kubectl(
+                "patch", "service", GATEWAY, "--type=merge", "--patch", '{"spec": {"type": "NodePort"}}'
+            )
+            service = installation.get("service", GATEWAY) or {}
+            (node,) = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
             addresses = {each["type"]: each["address"] for each in node["status"]["addresses"]}
-            yield Ours(site, addresses["InternalIP"], service["spec"]["ports"][0]["nodePort"])
+            yield Ours(installation, addresses["InternalIP"], service["spec"]["ports"][0]["nodePort"])
     finally:
-        remove(bed, NAMESPACE)
+        remove(cluster, NAMESPACE)

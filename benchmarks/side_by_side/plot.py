@@ -26,7 +26,7 @@ SHOWN: Final = {
         ("deployed_mib", "own, pipelines\ndeployed"),
         ("deployed_all_mib", "with database\nor Kubernetes"),
     ),
-    "Processor, idle (% of a core)": (
+    "CPU, idle (% of a core)": (
         ("idle_cpu_percent", "own"),
         ("idle_all_cpu_percent", "with database\nor Kubernetes"),
         ("deployed_cpu_percent", "own, pipelines\ndeployed"),

@@ -1,6 +1,6 @@
 """Stand-ins for the workflow process: ``python -m runner_testing.child BEHAVIOUR``.
 
-They print and tell what the real one could, and end in all the ways it can end.
+They print and report what the real one could, and end in all the ways in which it can end.
 """
 
 import os
@@ -16,7 +16,7 @@ from ingestion_runner.inputs import InputPaths
 from ingestion_runner.outcomes import Outcome, Reason, State
 from ingestion_runner.workflow.handover import wait_for_automation
 
-PASSWORD = "s3cr3t-Passw0rd"  # noqa: S105 - for the tests to look for
+PASSWORD = "s3cr3t-Passw0rd"  # noqa: S105 - for the tests to search for
 STEPS = ({"name": "Postgres", "records": 7, "warnings": 1, "errors": 0},)
 
 
@@ -33,7 +33,7 @@ def succeed_in_part(channel: ChannelWriter) -> None:
 
 
 def use_much_memory(channel: ChannelWriter) -> None:
-    """As much as nobody else here: 100 MiB, each page written."""
+    """More than any other child here: 100 MiB, each page written."""
     pages = bytearray(b"x") * (100 * 2**20)
     pages.clear()
     succeed(channel)
@@ -49,7 +49,7 @@ def have_a_wrong_configuration(channel: ChannelWriter) -> None:
 
 
 def leak(channel: ChannelWriter) -> None:
-    """Tell the secret, and print it at once, on both streams."""
+    """Report the secret, and print it immediately, on both streams."""
     channel.send_secrets([PASSWORD])
     os.write(1, f"connecting with {PASSWORD}\n".encode())
     os.write(2, f"failed with {PASSWORD}\n".encode())
@@ -71,8 +71,8 @@ def ignore_the_stop(channel: ChannelWriter) -> None:
     work_until_stopped(channel)
 
 
-def tell_success_when_stopped(channel: ChannelWriter) -> None:
-    """Finish in the very moment of the stop: the outcome is told before the signal takes effect."""
+def report_success_when_stopped(channel: ChannelWriter) -> None:
+    """Finish in the very moment of the stop: the outcome is reported before the signal takes effect."""
 
     def finish(*_: object) -> None:
         succeed(channel)
@@ -91,7 +91,7 @@ def crash(_: ChannelWriter) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def end_without_a_word(_: ChannelWriter) -> None:
+def end_without_outcome(_: ChannelWriter) -> None:
     sys.exit(5)
 
 
@@ -104,7 +104,7 @@ def leave_a_process_behind(channel: ChannelWriter) -> None:
 
 
 def leave_an_orphan(channel: ChannelWriter) -> None:
-    """Have a grandchild that outlives its parent and then ends: a zombie, unless somebody reaps it."""
+    """Have a grandchild that outlives its parent and then ends: a zombie, unless another process reaps it."""
     script = "import os, sys\nif os.fork(): os._exit(0)\nos.setsid()\n"
     # One write: print makes several of a line when unbuffered, and its parent writes to the same pipe.
     script += "os.write(1, f'orphan {os.getpid()}\\n'.encode())"

@@ -66,7 +66,7 @@ def automation_document(host_port: str, **changes: Any) -> dict[str, Any]:
 
 
 def server_connection(host_port: str, **changes: Any) -> dict[str, Any]:
-    """What the server says of itself, with the bot's token in clear."""
+    """The server connection, with the bot's token in clear text."""
     return {
         "clusterName": "openmetadata",
         "type": "OpenMetadata",
@@ -105,12 +105,12 @@ class Pod:
         self._write("source-config/source-config", text)
 
     def mount_automation(self, document: dict[str, Any] | str) -> None:
-        """Write the Secret of an automation, and the run input that says so."""
+        """Write the Secret of an automation, and the run input for it."""
         self._write("pipeline/pipeline.json", json.dumps(AUTOMATION))
         self._write("automation/automation", document if isinstance(document, str) else json.dumps(document))
 
     def mount_handover(self, credentials: dict[str, str], *, port: int, seconds: float) -> None:
-        """Write the Secret of a warm pod, and the run input that tells it to wait."""
+        """Write the Secret of a warm pod, and the run input with which it waits."""
         document = {"version": 1, "kind": "warmAutomation", "waitSeconds": seconds, "port": port}
         self._write("pipeline/pipeline.json", json.dumps(document))
         for key, value in credentials.items():

@@ -8,13 +8,13 @@ import pytest
 from runner_testing.pod import Pod, pipeline_document
 from runner_testing.server import RecordingServer
 
-REAL = Path(__file__).parent / "real"
+NEEDS_LIBRARY = Path(__file__).parent / "integration"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """`real` needs the library, which the tests' own environment has not: it runs when it is named."""
-    named = any(Path(argument.partition("::")[0]).resolve().is_relative_to(REAL) for argument in config.args)
-    return True if collection_path == REAL and not named else None
+    """`integration` needs the library, which the tests' own environment lacks: it runs when it is named."""
+    named = any(Path(argument.partition("::")[0]).resolve().is_relative_to(NEEDS_LIBRARY) for argument in config.args)
+    return True if collection_path == NEEDS_LIBRARY and not named else None
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def kill(identifier: str, *, timeout: float = 20) -> None:
     deadline = time.monotonic() + timeout
     while left := processes(identifier):
         if time.monotonic() > deadline:
-            raise TestClusterError(f"processes {sorted(left)} do not end; look at them with ps")
+            raise TestClusterError(f"processes {sorted(left)} do not end; list them with ps")
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)

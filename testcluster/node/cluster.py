@@ -1,4 +1,4 @@
-"""The single node as a cluster of the test bed: up, repaired, down."""
+"""The single node as a test cluster: up, repaired, down."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from testcluster.locations import Layout, exclusive
 from testcluster.node import cgroups, network, policies, runtime, startup, teardown
 from testcluster.node.processes import Component, Processes
 from testcluster.node.state import State, current_boot
-from testcluster.progress import say, step
+from testcluster.progress import show, step
 
 
 class NodeCluster(Cluster):
@@ -113,7 +113,7 @@ def up(layout: Layout) -> NodeCluster:
         if node and node.is_complete():
             return node
         if node:
-            say("the cluster is not complete: starting what is missing")
+            show("the cluster is not complete: starting what is missing")
         else:
             node = _create(layout)
         with step("starting the cluster"):
@@ -122,7 +122,7 @@ def up(layout: Layout) -> NodeCluster:
 
 
 def down(layout: Layout) -> bool:
-    """Removes everything of the checkout's node. Tells whether there was anything."""
+    """Removes everything of the checkout's node. Returns whether there was anything."""
     with exclusive(layout.identifier):
         if not teardown.remains(layout):
             return False
@@ -135,7 +135,7 @@ def _create(layout: Layout) -> NodeCluster:
     prerequisites.check(prerequisites.CLUSTER, go=not binaries.are_built())
     programs = binaries.ensure()
     if teardown.remains(layout):
-        say("an earlier cluster did not survive: removing what is left of it")
+        show("an earlier cluster did not survive: removing what is left of it")
         teardown.remove(layout)
     state = State(current_boot(), network.choose(layout.identifier), programs)
     cgroups.create(layout.identifier)

@@ -37,22 +37,22 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "kubeadm:clu
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: "test-bed:kubelet-api-admin"}
+metadata: {name: "test-cluster:kubelet-api-admin"}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:kubelet-api-admin"}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: kube-apiserver-kubelet-client}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
-metadata: {name: "test-bed:dns"}
+metadata: {name: "test-cluster:dns"}
 rules:
   - {apiGroups: [""], resources: [services, pods, namespaces], verbs: [list, watch]}
   - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: "test-bed:dns"}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "test-bed:dns"}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "test-bed:dns"}]
+metadata: {name: "test-cluster:dns"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "test-cluster:dns"}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "test-cluster:dns"}]
 """
 
 
@@ -91,7 +91,7 @@ def prepare(layout: Layout, network: Network, binaries: Binaries) -> None:
     run([*phase, "certs", "all", "--config", configuration])
     folder = layout.kubeconfigs
     run([*phase, "kubeconfig", "all", "--kubeconfig-dir", folder, "--config", configuration])
-    for user, name in (("system:kube-proxy", "kube-proxy"), ("test-bed:dns", "coredns")):
+    for user, name in (("system:kube-proxy", "kube-proxy"), ("test-cluster:dns", "coredns")):
         content = run([kubeadm, "kubeconfig", "user", "--client-name", user, "--config", configuration])
         kubeconfig(layout, name).write_text(content)
         kubeconfig(layout, name).chmod(0o600)
@@ -110,7 +110,7 @@ def grant_access(layout: Layout, binaries: Binaries) -> None:
 
 
 def is_ready(layout: Layout, network: Network) -> bool:
-    """Whether the API server says that it is ready, RBAC's bootstrap included."""
+    """Whether the API server reports that it is ready, RBAC's bootstrap included."""
     trust = ssl.create_default_context(cafile=str(layout.certificates / "ca.crt"))
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
     url = f"https://{network.node_address}:{API_PORT}/readyz"
@@ -170,7 +170,7 @@ def api_server(layout: Layout, network: Network, binaries: Binaries) -> Componen
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={pki}/sa.pub",
             f"--service-account-signing-key-file={pki}/sa.key",
-            # Without it the end of the process waits a minute for watches that nobody closes.
+            # Without it the end of the process waits a minute for watches that stay open.
             "--shutdown-watch-termination-grace-period=2s",
             f"--audit-policy-file={layout.config}/audit-policy.yaml",
             f"--audit-log-path={layout.audit_log}",

@@ -54,7 +54,7 @@ def enforced(layout: Layout, network: Network, processes: Processes) -> Iterator
     def holds() -> bool:
         if processes.pid(part.name) is None:
             raise TestClusterError(f"{part.name} has ended. {processes.last_words(part.name)}")
-        # The last rule of its first round over all policies and pods.
+        # The last rule of its first pass over all policies and pods.
         return "explicitly ACCEPT" in run([*enter, "iptables", "-S"])
 
     try:

@@ -52,7 +52,7 @@ class Processes:
     def pid(self, name: str) -> int | None:
         """The id of a running daemon, None when it does not run.
 
-        The recorded start time tells the daemon from a stranger that got the same id later.
+        The recorded start time distinguishes the daemon from a later process with the same id.
         """
         try:
             record = json.loads((self._layout.pids / f"{name}.json").read_text())
@@ -62,7 +62,7 @@ class Processes:
         return record["pid"] if _start_time(record["pid"]) == record["startTime"] else None
 
     def start(self, component: Component) -> bool:
-        """Starts a daemon unless it runs. Tells whether it did."""
+        """Starts a daemon unless it runs. Returns whether it did."""
         if self.pid(component.name) is not None:
             return False
         groups = cgroups.component_groups(self._layout.identifier)
@@ -84,7 +84,7 @@ class Processes:
                 start_new_session=True,
                 cwd="/",
             )
-        # The daemon belongs to nobody here: Popen must not warn that its child still runs.
+        # The daemon outlives this process: Popen must not warn that its child still runs.
         process.returncode = 0
         record = {"pid": process.pid, "startTime": _start_time(process.pid)}
         file = self._layout.pids / f"{component.name}.json"

@@ -102,7 +102,7 @@ def containerd(layout: Layout, binaries: Binaries) -> Component:
     return Component(
         "containerd",
         [binaries["containerd"], "--config", str(configuration), "--log-level", "info"],
-        path=[binaries.containerd],  # it looks for its shim there
+        path=[binaries.containerd],  # it searches its shim there
     )
 
 

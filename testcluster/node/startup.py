@@ -49,11 +49,11 @@ def components(layout: Layout, state: State) -> dict[str, Component]:
 class Startup:
     """Starts what does not run and waits until pods can run."""
 
-    def __init__(self, layout: Layout, state: State, processes: Processes, bed: Cluster) -> None:
+    def __init__(self, layout: Layout, state: State, processes: Processes, cluster: Cluster) -> None:
         self._layout = layout
         self._state = state
         self._processes = processes
-        self._bed = bed
+        self._cluster = cluster
         self._parts = components(layout, state)
         self._begun: list[str] = []
 
@@ -101,7 +101,7 @@ class Startup:
     def _node_is_ready(self) -> bool:
         """Ready, and the default namespace has the service account that its pods need."""
         names = (f"node/{control_plane.NODE_NAME}", "serviceaccount/default")
-        answer = self._bed.kubectl("get", "--ignore-not-found", "-o", "json", *names)
+        answer = self._cluster.kubectl("get", "--ignore-not-found", "-o", "json", *names)
         found = json.loads(answer or "{}").get("items", [])
         conditions = [c for item in found for c in item.get("status", {}).get("conditions", [])]
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

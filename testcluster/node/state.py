@@ -29,7 +29,7 @@ class State:
 
     @classmethod
     def read(cls, layout: Layout) -> Self | None:
-        """None when there is no cluster, or when its creation did not get far."""
+        """None without a cluster, or when its creation did not get far."""
         try:
             content = json.loads(_file(layout).read_text())
         except (FileNotFoundError, ValueError):

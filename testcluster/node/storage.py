@@ -2,7 +2,7 @@
 
 A claim of the class ``standard`` binds at once to one of the PersistentVolumes below, folders of
 this machine that any user may write to, in any access mode. A volume whose claim is gone is not
-usable again by itself: ``up`` empties it and makes it anew, so one session can use as many claims
+usable again by itself: ``up`` empties and recreates it, so one session can use as many claims
 as there are volumes.
 """
 
@@ -17,7 +17,7 @@ STORAGE_CLASS = "standard"
 VOLUMES = 20
 
 _CAPACITY = "10Gi"
-_LABEL = "ingestion.openmetadata.org/test-bed"
+_LABEL = "ingestion.openmetadata.org/test-cluster"
 
 
 def provide(layout: Layout, binaries: Binaries) -> None:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates, seeds and starts MariaDB. It answers nobody before the seed is complete.
+# Creates, seeds and starts MariaDB. It answers no client before the seed is complete.
 #   MARIADB_PASSWORD  of the user openmetadata (required)
 set -eu
 : "${MARIADB_PASSWORD:?set MARIADB_PASSWORD, the password of the user openmetadata}"

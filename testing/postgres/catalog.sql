@@ -1,5 +1,5 @@
 -- What an ingestion of the shop has to find, as one JSON document; expected.json is its result.
--- Names are lists of parts, so that nothing depends on how somebody quotes a dot.
+-- Names are lists of parts, so that nothing depends on how a dot is quoted.
 with shop as (
     select oid, nspname, obj_description(oid, 'pg_namespace') as comment
     from pg_namespace

@@ -1,7 +1,7 @@
 """What the seeded database holds, and what of it an ingestion has left out.
 
     python -m testing.postgres.expected            check expected.json against a real database
-    python -m testing.postgres.expected --write    write it anew
+    python -m testing.postgres.expected --write    rewrite it
 
 Both need Debian's PostgreSQL 15 (`apt-get install postgresql-15`).
 """
@@ -52,7 +52,7 @@ def differences(fake_server: FakeServerClient, service: str) -> list[str]:
             found.append(f"table {'.'.join(name)} has the columns {columns}, not {table['columns']}")
     for routine in wanted["routines"]:
         name = (service, *database, routine["schema"], routine["name"])
-        # The connector tells a procedure from a function by this field.
+        # The connector distinguishes a procedure from a function by this field.
         found += _compare(routine["type"], name, routines.get(name), {"storedProcedureType": routine["type"]})
     for key in wanted["foreignKeys"]:
         name = (service, *database, key["schema"], key["table"])
@@ -126,7 +126,7 @@ def main() -> int:
         EXPECTED.write_text(json.dumps(real, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
         return 0
     if real != expected():
-        print("expected.json differs from seed.sql; write it anew with --write", file=sys.stderr)
+        print("expected.json differs from seed.sql; rewrite it with --write", file=sys.stderr)
         return 1
     return 0
 

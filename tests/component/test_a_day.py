@@ -1,7 +1,8 @@
-"""Twenty-four hours of 200 pipelines at the speed of the processor: the operator's own code over clusters in memory.
+"""Twenty-four hours of 200 pipelines at the speed of the CPU: the operator's own code over clusters in memory.
 
-The test plays the CronJob controller, the Job controller and the kubelet, by what the operator has written into the
-CronJobs. It is the day on which Zurich's clocks go forward, and the operator is away for a quarter of an hour.
+The test takes the part of the CronJob controller, the Job controller and the kubelet, from what the operator has
+written into the CronJobs. It is the day on which Zurich's clocks go forward, and the operator is away for a quarter
+of an hour.
 """
 
 import heapq
@@ -16,8 +17,8 @@ import pytest
 
 from ingestion_operator.api.resource import parse_status
 from ingestion_operator.api.status import FINISHED_STATES, PipelineStatus
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.k8s.cron import parse
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
 from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
@@ -67,7 +68,7 @@ class Day:
         self._order = itertools.count()
         self._requeued_at: datetime | None = None
 
-    def play(self) -> None:
+    def run(self) -> None:
         """All of it; its last tick has had its run by then, the first of the next day cannot be missed yet."""
         self.restart()
         self.plan_ticks()
@@ -155,7 +156,7 @@ def days() -> list[Day]:
     """The day of every pipeline, at its end."""
     found = [Day(number) for number in range(COUNT)]
     for day in found:
-        day.play()
+        day.run()
     return found
 
 

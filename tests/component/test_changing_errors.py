@@ -16,7 +16,7 @@ def refusal(port: int) -> Unavailable:
     return Unavailable(text, code=500)
 
 
-def test_the_numbers_in_an_error_are_no_change(
+def test_the_numbers_in_an_error_are_not_a_change(
     cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
 ) -> None:
     """Each change of the message would be a write and an Event, for each pipeline at each retry."""

@@ -1,4 +1,4 @@
-"""The operator's client towards nobody: what it counts, and what it does not even send."""
+"""The operator's client without a server: what it counts, and what it does not even send."""
 
 import pytest
 from kubernetes import client
@@ -41,7 +41,7 @@ def test_an_answer_of_a_proxy_is_unavailable(answer: bytes) -> None:
     with raw_server(head.encode() + answer) as server:
         configuration = client.Configuration(host=f"http://127.0.0.1:{server.port}")
         cluster = KubernetesCluster(client.ApiClient(configuration), attempts=1)
-        with pytest.raises(Unavailable, match=r"GET .*jobs/nightly-1: the answer is not"):
+        with pytest.raises(Unavailable, match=r"GET .*jobs/nightly-1: the response is not"):
             cluster.get(JOBS, "data", "nightly-1")
 
 
@@ -54,7 +54,7 @@ def test_a_replica_that_may_not_write_sends_nothing_but_reads() -> None:
         lambda: counted.cluster.merge_patch(JOBS, "data", "a", {}),
         lambda: counted.cluster.delete(JOBS, "data", "a", propagation="Background"),
     ):
-        with pytest.raises(Unavailable, match="is not sent"):
+        with pytest.raises(Unavailable, match="was not sent"):
             write()
     assert counted.calls == []
     with pytest.raises(Unavailable, match="cannot be reached"):

@@ -65,7 +65,7 @@ def test_an_unchanged_pipeline_costs_no_write(cluster: FakeCluster, cronjobs: Cr
 
 DRIFTS: dict[str, Callable[[Body], object]] = {
     "the schedule was edited": lambda body: body["spec"].update(schedule="* * * * *"),
-    "the schedule was suspended by hand": lambda body: body["spec"].update(suspend=True),
+    "the schedule was suspended manually": lambda body: body["spec"].update(suspend=True),
     "the deadline was removed": lambda body: body["spec"].pop("startingDeadlineSeconds"),
     "the image was edited": lambda body: container(body).update(image="evil"),
     "a variable was removed": lambda body: container(body)["env"].pop(0),
@@ -168,7 +168,7 @@ def test_a_cronjob_of_an_earlier_pipeline_blocks_the_next_one(cluster: FakeClust
     before = live(cluster)
     successor = Pipeline.parse(cluster.edit(PIPELINES, NAMESPACE, NAME, lambda b: b["metadata"].update(uid="new")))
     cluster.calls.clear()
-    with pytest.raises(Rejected, match="is being deleted, and a new one follows when it is gone") as caught:
+    with pytest.raises(Rejected, match="is being deleted; a new one is created when it is gone") as caught:
         cronjobs.reconcile(successor, SETTINGS, NOW)
     assert (caught.value.reason, caught.value.is_external) == ("WaitingForDeletion", True)
     assert (live(cluster), cluster.writes) == (before, [])
@@ -182,7 +182,7 @@ def test_a_cronjob_that_is_being_deleted_is_suspended(cluster: FakeCluster, cron
     cronjobs.reconcile(found, SETTINGS, NOW)
     cluster.edit(CRONJOBS, NAMESPACE, NAME, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z"))
     cluster.calls.clear()
-    with pytest.raises(Rejected, match="see its finalizers") as caught:
+    with pytest.raises(Rejected, match="Check its finalizers") as caught:
         cronjobs.reconcile(found, SETTINGS, NOW)
     assert (caught.value.reason, caught.value.is_external) == ("WaitingForDeletion", True)
     assert live(cluster)["spec"]["suspend"] is True

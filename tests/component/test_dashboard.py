@@ -26,7 +26,7 @@ KEY = PipelineKey(NAMESPACE, NAME)
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def at_work() -> OperatorMetrics:
@@ -46,10 +46,10 @@ def at_work() -> OperatorMetrics:
     cluster.fail("apply", RuntimeError("a mistake"))
     with pytest.raises(RuntimeError):
         reconcile(KEY)
-    metrics.leads(leads=True)
+    metrics.set_leader(leads=True)
     metrics.follow_queue(lambda: 0, lambda: 0)
     metrics.follow_cache(lambda: {(JOBS, ""): 1.0})
-    metrics.called("GET", "jobs", 200, 0.01)
+    metrics.count_api_call("GET", "jobs", 200, 0.01)
     return metrics
 
 

@@ -48,17 +48,17 @@ def test_a_job_that_may_not_be_patched_stops_nothing_else(
 ) -> None:
     busy.fail("merge_patch", DENIED, plural="jobs", times=99)
     for _ in range(3):
-        with pytest.raises(ActionsFailed, match=r"Job data/waits: admit it failed: .*denied by policy"):
+        with pytest.raises(ActionsFailed, match=r"Job data/waits: admit failed: .*denied by policy"):
             reconcile(reconciling)
     assert set(sink.rows) == {"uid-ended", "uid-older"}
     assert names(busy) == ["ended", "waits"]
     failed = condition(busy, "ActionsFailed")
     assert failed is not None
-    assert failed.message.startswith("Job data/waits: admit it failed; tried again: PATCH jobs/waits: HTTP 403")
+    assert failed.message.startswith("Job data/waits: admit failed; will be retried: PATCH jobs/waits: HTTP 403")
     assert [body["reason"] for body in busy.all(EVENTS)].count("ActionsFailed") == 1
 
 
-def test_other_actions_are_carried_out_and_the_condition_ends(busy: FakeCluster, reconciling: Reconciling) -> None:
+def test_other_actions_are_executed_and_the_condition_ends(busy: FakeCluster, reconciling: Reconciling) -> None:
     busy.put(JOBS, waits("second", 101))
     busy.fail("merge_patch", DENIED, plural="jobs")
     with pytest.raises(ActionsFailed):
@@ -77,14 +77,14 @@ def test_a_job_that_may_not_be_deleted_is_named(busy: FakeCluster, reconciling: 
             reconcile(reconciling)
     failed = condition(busy, "ActionsFailed")
     assert failed is not None
-    assert failed.message.startswith("Job data/older: delete it, since history keeps no more failed")
+    assert failed.message.startswith("Job data/older: delete (history limit) failed")
     reconcile(reconciling)
     assert "older" not in names(busy)
     reconcile(reconciling)
     assert condition(busy, "ActionsFailed") is None
 
 
-def test_a_deletion_that_is_no_longer_due_is_no_failure(busy: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_deletion_that_is_no_longer_due_is_not_a_failure(busy: FakeCluster, reconciling: Reconciling) -> None:
     busy.fail("delete", Forbidden("DELETE jobs/older: HTTP 403: denied", code=403), plural="jobs")
     with pytest.raises(ActionsFailed):
         reconcile(reconciling)
@@ -96,7 +96,7 @@ def test_a_deletion_that_is_no_longer_due_is_no_failure(busy: FakeCluster, recon
 def test_a_cronjob_that_cannot_be_written_stops_no_record(busy: FakeCluster, reconciling: Reconciling) -> None:
     failing = Unavailable("PATCH cronjobs/nightly: HTTP 500: failed calling webhook", code=500)
     busy.fail("apply", failing, plural="cronjobs", times=2)
-    with pytest.raises(ActionsFailed, match="CronJob data/nightly: apply it failed"):
+    with pytest.raises(ActionsFailed, match="CronJob data/nightly: apply failed"):
         reconcile(reconciling)
     assert {run.id for run in status(busy).runs if run.report == "Done"} == {"uid-ended", "uid-older"}
     ready = condition(busy, "Ready")
@@ -118,7 +118,7 @@ def test_a_cronjob_that_may_not_be_suspended_stops_no_record(
     busy.put(PIPELINES, manifest(suspend=True, schedule={"cron": "@daily", "timeZone": "Mars/Olympus"}))
     busy.put(JOBS, job("later", created=200, ended=260, condition="Failed"))
     busy.fail("merge_patch", Forbidden("denied", code=403), plural="cronjobs")
-    with pytest.raises(ActionsFailed, match="CronJob data/nightly: suspend it failed: denied"):
+    with pytest.raises(ActionsFailed, match="CronJob data/nightly: suspend failed: denied"):
         reconcile(reconciling)
     assert "uid-later" in sink.rows
     reconcile(reconciling)
@@ -129,7 +129,7 @@ def test_secrets_that_cannot_be_read_stop_no_record(busy: FakeCluster, reconcili
     busy.put(SECRETS, {"metadata": {"name": "shop", "namespace": NAMESPACE}, "data": {"k": "eA=="}})
     busy.put(PIPELINES, manifest(connectionSecretRef={"name": "shop", "key": "k"}))
     busy.fail("get", Unavailable("HTTP 500: key management is away", code=500), plural="secrets")
-    with pytest.raises(ActionsFailed, match="Secrets of CronJob data/nightly: read them failed"):
+    with pytest.raises(ActionsFailed, match="Secrets of CronJob data/nightly: read failed"):
         reconcile(reconciling)
     assert len(status(busy).runs) == 3
     reconcile(reconciling)

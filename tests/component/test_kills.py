@@ -125,12 +125,12 @@ def test_an_operator_that_was_away_ends_what_was_meant(
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before the write", "after the write"])
-def test_an_operator_that_dies_between_writes_stops_each_job_once(
+def test_an_operator_killed_between_writes_stops_jobs_once(
     running: FakeCluster, reconciling: Reconciling, clock: FakeClock, *, is_done: bool
 ) -> None:
     annotate(running, at(0))
     running.fail("merge_patch", Unavailable("away", code=503), after=is_done)
-    with pytest.raises(ActionsFailed, match="Job data/running: stop it failed: away"):
+    with pytest.raises(ActionsFailed, match="Job data/running: stop failed: away"):
         reconcile(reconciling)
     assert "waiting" in stopped(running)
     running.calls.clear()

@@ -1,4 +1,4 @@
-"""A write of the status whose answer is lost: no Event, counter or trace of what it says is."""
+"""A write of the status whose answer is lost: no Event, counter or trace follows from it."""
 
 from collections.abc import Iterator
 
@@ -42,7 +42,7 @@ def test_a_lost_answer_loses_no_event_counter_or_trace(
 ) -> None:
     settings_in_force.append(settings(tracing={"endpoint": collector.endpoint}))
     metrics = OperatorMetrics()
-    exporter = TraceExporter(lambda: settings_in_force[-1], clock, metrics.traced, "", settle_seconds=0.01)
+    exporter = TraceExporter(lambda: settings_in_force[-1], clock, metrics.count_spans, "", batch_seconds=0.01)
     observers: list[StatusObserver] = [metrics, exporter]
     reconciling = Reconciling(cluster, lambda: settings_in_force[-1], clock, reporter, observers=observers)
     cluster.put(PIPELINES, manifest())

@@ -19,7 +19,7 @@ from testing.reconciling import Reconciling
 
 KEY = PipelineKey(NAMESPACE, NAME)
 LOST_AT = 61
-"""Seconds after NOW, as `pod` says."""
+"""Seconds after NOW, as in `pod`."""
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_the_runs_own_outcome_corrects_record_and_row(
     lost: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink, state: str, reason: str, code: int
 ) -> None:
     expire(lost, reconciling, clock)
-    lost.put(PODS, ended(state, reason, "nobody", code))
+    lost.put(PODS, ended(state, reason, "none", code))
     reconcile(reconciling, clock, 400)
     run = only_run(lost)
     assert (run.state, run.reason, run.report) == (state, reason, "Done")

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from ingestion_operator import constants
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.controller.metrics import OperatorMetrics
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES, PODS
 from ingestion_operator.reporting.reporter import Reporter
 from testing.fake_clock import FakeClock

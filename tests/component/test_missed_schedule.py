@@ -1,4 +1,4 @@
-"""A tick that started no run is told once, and forgotten with the next that does."""
+"""A tick that started no run is reported once, until a later tick starts one."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 
 from ingestion_operator.api.resource import parse_status
 from ingestion_operator.api.status import Condition
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS
 from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
@@ -44,7 +44,7 @@ def condition(cluster: FakeCluster) -> Condition:
     return next(found for found in parse_status(body).conditions if found.type == "Scheduled")
 
 
-def told(cluster: FakeCluster) -> list[str]:
+def reported(cluster: FakeCluster) -> list[str]:
     words = ("MissedSchedule", "JobAlreadyActive")
     return [f"{body['type']} {body['reason']}" for body in cluster.all(EVENTS) if body["reason"] in words]
 
@@ -69,7 +69,7 @@ def test_a_missed_tick_gets_one_event_across_restarts(
     reconcile(reconciling)
     reconcile(Reconciling(scheduled, settings, clock, reporter_over(scheduled, FakeSink(), settings, clock)))
     assert scheduled.writes == []
-    assert told(scheduled) == ["Warning MissedSchedule"]
+    assert reported(scheduled) == ["Warning MissedSchedule"]
 
 
 def test_a_missed_tick_gets_no_event_for_other_changes(
@@ -81,7 +81,7 @@ def test_a_missed_tick_gets_no_event_for_other_changes(
     at_second(clock, LOST + 60)
     reconcile(reconciling)
     assert condition(scheduled).reason == "MissedSchedule"
-    assert told(scheduled) == ["Warning MissedSchedule"]
+    assert reported(scheduled) == ["Warning MissedSchedule"]
 
 
 def test_the_next_missed_tick_gets_an_event_and_a_run_ends_it(
@@ -90,12 +90,12 @@ def test_the_next_missed_tick_gets_an_event_and_a_run_ends_it(
     for tick in (TICK, TICK + 3600):
         at_second(clock, tick + 690)
         reconcile(reconciling)
-    assert told(scheduled) == ["Warning MissedSchedule"] * 2
+    assert reported(scheduled) == ["Warning MissedSchedule"] * 2
     at_second(clock, TICK + 7200 + 2)
     fires(scheduled, TICK + 7200)
     reconcile(reconciling)
     assert condition(scheduled).reason == "Scheduled"
-    assert len(told(scheduled)) == 2
+    assert len(reported(scheduled)) == 2
 
 
 def test_a_tick_that_comes_late_is_none_that_was_missed(
@@ -106,7 +106,7 @@ def test_a_tick_that_comes_late_is_none_that_was_missed(
     fires(scheduled, TICK)
     at_second(clock, LOST)
     reconcile(reconciling)
-    assert told(scheduled) == []
+    assert reported(scheduled) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_edited_schedule_has_missed_nothing_of_its_past(
     reconcile(reconciling)
     at_second(clock, TICK + 1600)
     reconcile(reconciling)
-    assert told(scheduled) == []
+    assert reported(scheduled) == []
 
 
 def test_a_pause_misses_nothing(scheduled: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
@@ -135,7 +135,7 @@ def test_a_pause_misses_nothing(scheduled: FakeCluster, reconciling: Reconciling
     reconcile(reconciling)
     at_second(clock, 10 * 3600 + 700)
     reconcile(reconciling)
-    assert told(scheduled) == []
+    assert reported(scheduled) == []
 
 
 def test_runs_started_without_an_operator_are_not_missed(
@@ -144,7 +144,7 @@ def test_runs_started_without_an_operator_are_not_missed(
     fires(scheduled, TICK + 36000)
     at_second(clock, TICK + 36000 + 1000)
     reconcile(reconciling)
-    assert told(scheduled) == []
+    assert reported(scheduled) == []
 
 
 def test_a_tick_that_a_run_held_up_was_skipped(
@@ -156,5 +156,5 @@ def test_a_tick_that_a_run_held_up_was_skipped(
     at_second(clock, LOST + 3600)
     reconcile(reconciling)
     assert condition(scheduled).reason == "JobAlreadyActive"
-    assert "run uid-long was under way" in condition(scheduled).message
-    assert told(scheduled) == ["Normal JobAlreadyActive"]
+    assert "run uid-long was active" in condition(scheduled).message
+    assert reported(scheduled) == ["Normal JobAlreadyActive"]

@@ -72,8 +72,8 @@ def test_secrets_of_earlier_deploys_are_forgotten(
     cluster: FakeCluster, reconciling: Reconciling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name of a source configuration's Secret follows from its content: each deploy brings another one."""
-    monkeypatch.setattr(secrets, "_REMEMBERED", 20)
-    checks = reconciling.reconciler._children._secrets
+    monkeypatch.setattr(secrets, "_MAX_SECRETS", 20)
+    checks = reconciling.reconciler._cronjobs._secrets
     for number in range(100):
         cluster.put(PIPELINES, manifest(connectionSecretRef={"name": f"shop-{number}", "key": "k"}))
         reconciling.reconcile(PipelineKey(NAMESPACE, NAME))

@@ -48,7 +48,7 @@ def lines() -> Iterator[Lines]:
 def work(reconcile: Reconcile, clock: FakeClock, times: int) -> None:
     """Let a worker of the queue reconcile so many times, whatever comes of it."""
 
-    async def scene() -> None:
+    async def run() -> None:
         done: list[int] = []
 
         def counted(key: PipelineKey) -> datetime | None:
@@ -61,7 +61,7 @@ def work(reconcile: Reconcile, clock: FakeClock, times: int) -> None:
             queue.add(PipelineKey(NAMESPACE, NAME))
             await until(f"{times} reconciliations", lambda: len(done) >= times)
 
-    asyncio.run(scene())
+    asyncio.run(run())
 
 
 def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
@@ -76,7 +76,7 @@ def test_lines_from_a_worker_name_pipeline_and_run_and_no_token(
     work(reconciling.reconcile, clock, 1)
     assert sink.servers
     assert sink.servers[0].token == TOKEN
-    waits = [json.loads(text) for text in lines.texts if "has to wait" in text]
+    waits = [json.loads(text) for text in lines.texts if "a report failed" in text]
     assert waits
     assert (waits[0]["namespace"], waits[0]["pipeline"], waits[0]["run"]) == (NAMESPACE, NAME, "uid-nightly-1")
     assert [text for text in lines.texts if TOKEN in text or encoded in text] == []
@@ -88,5 +88,5 @@ def test_a_reconciliation_that_fails_names_its_pipeline(
     cluster.put(PIPELINES, manifest())
     cluster.fail("apply", Unavailable("away"), plural="ingestionpipelines")
     work(reconciling.reconcile, clock, 2)
-    (line,) = [json.loads(text) for text in lines.texts if "next try" in text]
+    (line,) = [json.loads(text) for text in lines.texts if "next attempt" in text]
     assert (line["namespace"], line["pipeline"], line["level"]) == (NAMESPACE, NAME, "WARNING")

@@ -76,9 +76,7 @@ def test_a_pipeline_inherits_nothing_of_an_earlier_one(
     assert (status(cluster).runs, sink.calls) == ([], [])
 
 
-def test_a_job_is_missing_only_where_the_api_server_says_so(
-    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
-) -> None:
+def test_a_job_is_missing_only_after_a_404(cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock) -> None:
     cluster.put(PIPELINES, manifest())
     cluster.put(JOBS, job())
     cluster.put(PODS, pod(running=True))

@@ -67,7 +67,7 @@ def kubernetes_ends_it(cluster: FakeCluster) -> None:
         cluster.delete(PODS, NAMESPACE, body["metadata"]["name"])
 
 
-def test_an_image_that_cannot_be_pulled_ends_the_run_at_the_limit(
+def test_an_unpullable_image_ends_the_run_at_the_limit(
     waiting: FakeCluster, reconciling: Reconciling, clock: FakeClock, sink: FakeSink
 ) -> None:
     waiting.put(PODS, pod(waiting=PULL))
@@ -242,8 +242,8 @@ def test_a_scheduled_run_that_is_being_ended_is_not_requeued(
 ) -> None:
     at_second(clock, 600)
     reconcile(reconciling)
-    by_hand = job("by-hand", created=-5, scheduled=False)
-    waiting.put(JOBS, by_hand)
-    waiting.put(PODS, pod(of="by-hand", running=True))
+    manual = job("manual", created=-5, scheduled=False)
+    waiting.put(JOBS, manual)
+    waiting.put(PODS, pod(of="manual", running=True))
     reconcile(reconciling)
     assert the_job(waiting)["spec"]["suspend"] is False

@@ -47,7 +47,7 @@ def test_a_pod_that_no_node_has_taken_has_an_empty_log() -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [("404 Not Found", NotFound), ("400 Bad Request", Invalid), ("502 Bad Gateway", Unavailable)]
 )
-def test_a_log_that_is_not_there_says_why(status: str, error: type[Exception]) -> None:
+def test_a_missing_log_has_its_cause(status: str, error: type[Exception]) -> None:
     words = json.dumps({"message": "the API server's words"}).encode()
     with raw_server(answer(words, status)) as server, pytest.raises(error, match="the API server's words"):
         list(logs_of(server).tail("data", "p", 60))

@@ -1,57 +1,19 @@
 """One pipeline over an API server in memory: what is written, in which order, and when it is requeued."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from ingestion_operator import constants
-from ingestion_operator.api.resource import parse_status
 from ingestion_operator.api.settings import Settings
-from ingestion_operator.api.status import Condition, PipelineStatus, Run
-from ingestion_operator.errors import ClusterError, Conflict, Forbidden, Unavailable
+from ingestion_operator.api.status import PipelineStatus
+from ingestion_operator.errors import ClusterError, Conflict, Forbidden
 from ingestion_operator.ports import CRONJOBS, EVENTS, JOBS, PIPELINES, PODS, SECRETS
-from ingestion_operator.runs.jobs import PipelineKey
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import Call, FakeCluster
 from testing.fake_sink import FakeSink, reporter_over
 from testing.objects import NAME, NAMESPACE, NOW, Body, job, manifest, pod, settings
+from testing.reconciled import KEY, STATUS, assert_about, not_ready, ready, reasons, reconcile, status
 from testing.reconciling import Reconciling
-
-KEY = PipelineKey(NAMESPACE, NAME)
-STATUS = Call("apply", "ingestionpipelines", NAME, "status")
-
-
-def status(cluster: FakeCluster) -> PipelineStatus:
-    (body,) = cluster.all(PIPELINES)
-    return parse_status(body)
-
-
-def ready(cluster: FakeCluster) -> Condition:
-    return next(condition for condition in status(cluster).conditions if condition.type == "Ready")
-
-
-def only_run(cluster: FakeCluster) -> Run:
-    (run,) = status(cluster).runs
-    return run
-
-
-def reasons(cluster: FakeCluster) -> list[str]:
-    return [event["reason"] for event in cluster.all(EVENTS)]
-
-
-def not_ready() -> Body:
-    """A pipeline that deserves an Event: a Secret of it is missing."""
-    return manifest(connectionSecretRef={"name": "shop", "key": "connection"})
-
-
-def reconcile(reconciling: Reconciling, *deleted_pods: Body) -> datetime | None:
-    return reconciling.reconcile(KEY, deleted_pods)
-
-
-def assert_about(moment: datetime | None, expected: datetime) -> None:
-    """Assert a moment up to the second of jitter after `expected`."""
-    assert moment is not None
-    assert expected <= moment <= expected + timedelta(seconds=1)
 
 
 def test_a_new_pipeline_gets_cronjob_then_status(cluster: FakeCluster, reconciling: Reconciling) -> None:
@@ -203,7 +165,7 @@ def test_an_unusable_spec_gets_a_condition_and_one_event(
     assert cluster.writes == [STATUS, Call("create", "events", cluster.all(EVENTS)[0]["metadata"]["name"])]
 
 
-def test_a_spec_stored_under_an_older_definition_is_invalid(cluster: FakeCluster, reconciling: Reconciling) -> None:
+def test_a_spec_stored_under_an_older_crd_is_invalid(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest(pipelineType="of-old"))
     assert reconcile(reconciling) is None
     assert (ready(cluster).reason, ready(cluster).observed_generation) == ("InvalidSpec", 1)
@@ -225,70 +187,6 @@ def test_a_foreign_cronjob_is_named_and_left_alone(cluster: FakeCluster, reconci
     assert status(cluster).next_schedule_time is None
 
 
-def test_runs_go_on_being_recorded_while_the_spec_is_unusable(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, manifest())
-    reconcile(reconciling)
-    cluster.put(PIPELINES, manifest(schedule={"cron": "@daily", "timeZone": "Mars/Olympus"}))
-    cluster.put(JOBS, job(condition="Complete"))
-    reconcile(reconciling)
-    assert ready(cluster).reason == "UnknownTimeZone"
-    assert only_run(cluster).state == "success"
-    assert status(cluster).cron_job_name == NAME
-
-
-def test_a_run_gets_one_event_for_its_start_and_its_end(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, manifest())
-    cluster.put(JOBS, job())
-    reconcile(reconciling)
-    assert only_run(cluster).state == "queued"
-    cluster.put(PODS, pod(running=True))
-    reconcile(reconciling)
-    assert only_run(cluster).state == "running"
-    assert status(cluster).active_runs == ["uid-nightly-1"]
-    cluster.put(PODS, pod(exit_code=0))
-    reconcile(reconciling)
-    assert only_run(cluster).state == "success"
-    cluster.put(JOBS, job(condition="Complete"))
-    reconcile(reconciling)
-    assert reasons(cluster) == ["RunStarted", "RunEnded"]
-
-
-def test_a_pod_seen_only_by_the_watch_counts_with_its_end(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, manifest())
-    cluster.put(JOBS, job(condition="Failed", reason="DeadlineExceeded"))
-    reconcile(reconciling, pod(exit_code=143, status_reason="DeadlineExceeded"))
-    run = only_run(cluster)
-    assert [attempt.exit_code for attempt in run.attempts] == [143]
-    assert (run.state, run.reason) == ("failed", "DeadlineExceeded")
-
-
-def test_a_listed_pod_beats_what_the_watch_saw_of_it_earlier(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, manifest())
-    cluster.put(JOBS, job())
-    cluster.put(PODS, pod(exit_code=0))
-    reconcile(reconciling, pod(running=True))
-    assert only_run(cluster).state == "success"
-
-
-def test_a_run_whose_job_was_deleted_has_failed(
-    cluster: FakeCluster, reconciling: Reconciling, clock: FakeClock
-) -> None:
-    cluster.put(PIPELINES, manifest())
-    cluster.put(JOBS, job())
-    cluster.put(PODS, pod(running=True))
-    reconcile(reconciling)
-    cluster.delete(JOBS, NAMESPACE, "nightly-1")
-    clock.forward(minutes=1)
-    reconcile(reconciling)
-    run = only_run(cluster)
-    assert (run.state, run.reason, run.end_time) == ("failed", "JobDeleted", clock.moment)
-    assert [attempt.pod for attempt in run.attempts] == ["nightly-1-a"]
-    clock.forward(minutes=1)
-    cluster.calls.clear()
-    reconcile(reconciling)
-    assert cluster.writes == []
-
-
 def test_a_deleted_cronjob_is_created_again(cluster: FakeCluster, reconciling: Reconciling) -> None:
     cluster.put(PIPELINES, manifest())
     reconcile(reconciling)
@@ -306,13 +204,6 @@ def test_new_settings_reach_the_cronjob(
     reconcile(reconciling)
     (body,) = cluster.all(CRONJOBS)
     assert body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] == "newer"
-
-
-def test_jobs_and_pods_of_another_pipeline_are_not_ours(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, manifest())
-    cluster.put(JOBS, job("other-1", pipeline_name="other"))
-    reconcile(reconciling)
-    assert status(cluster).runs == []
 
 
 def test_a_stale_status_is_refused_and_the_next_one_is_right(cluster: FakeCluster, reconciling: Reconciling) -> None:
@@ -338,41 +229,6 @@ def test_a_pipeline_deleted_meanwhile_is_not_brought_back(cluster: FakeCluster, 
         reconcile(reconciling)
     assert cluster.all(PIPELINES) == []
     assert reconcile(reconciling) is None
-
-
-@pytest.mark.parametrize(
-    "error", [Forbidden("no", code=403), Unavailable("away", code=503), Conflict("taken", code=409)]
-)
-def test_a_lost_event_does_no_harm(cluster: FakeCluster, reconciling: Reconciling, error: Exception) -> None:
-    cluster.put(PIPELINES, not_ready())
-    cluster.fail("create", error)
-    assert reconcile(reconciling) is not None
-    assert ready(cluster).reason == "SecretNotFound"
-    assert cluster.all(EVENTS) == []
-    cluster.calls.clear()
-    reconcile(reconciling)
-    assert cluster.writes == []
-
-
-def test_an_event_is_posted_only_after_the_status_was_written(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, not_ready())
-    cluster.fail("apply", Unavailable("away", code=503), plural="ingestionpipelines")
-    with pytest.raises(Unavailable):
-        reconcile(reconciling)
-    assert cluster.all(EVENTS) == []
-    reconcile(reconciling)
-    assert reasons(cluster) == ["SecretNotFound"]
-
-
-def test_an_event_is_on_the_pipeline_and_bounded(cluster: FakeCluster, reconciling: Reconciling) -> None:
-    cluster.put(PIPELINES, not_ready())
-    reconcile(reconciling)
-    (event,) = cluster.all(EVENTS)
-    (body,) = cluster.all(PIPELINES)
-    assert event["involvedObject"]["uid"] == body["metadata"]["uid"]
-    assert event["involvedObject"]["kind"] == constants.KIND
-    assert event["metadata"]["namespace"] == NAMESPACE
-    assert len(event["message"]) <= 1024
 
 
 def test_a_cronjob_that_may_not_be_read_is_not_written_over(cluster: FakeCluster, reconciling: Reconciling) -> None:

@@ -62,7 +62,7 @@ def test_a_cronjob_deleted_with_its_pipeline_causes_no_error(cluster: FakeCluste
 
 
 @pytest.mark.parametrize("has_a_new_schedule", [False, True])
-def test_a_pipeline_that_waits_for_its_cronjob_says_so(
+def test_a_pipeline_that_waits_for_its_cronjob_shows_it(
     cluster: FakeCluster, reconciling: Reconciling, sink: FakeSink, *, has_a_new_schedule: bool
 ) -> None:
     cluster.put(PIPELINES, manifest())

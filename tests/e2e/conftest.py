@@ -1,47 +1,46 @@
-"""One site for the whole suite: the chart, installed, with exactly its Roles; the API server notes every call."""
+"""One installation for the whole suite: the chart with exactly its Roles; the API server logs every call."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from testcluster import cluster as testbed
-from testcluster import images
+from testcluster import images, provider
 from testcluster.handle import Cluster
 from testing import release
 from testing.audit import Audit
 from testing.helm import template
-from testing.installation import GATEWAY, OPERATOR
+from testing.install import GATEWAY, OPERATOR
+from testing.installation import Credentials, Installation, open_installation, remove
 from testing.prometheus import Prometheus, running
-from testing.site import Credentials, Site, open_site, remove
 
 NAMESPACE = "e2e"
 
 
 @pytest.fixture(scope="session")
-def bed() -> Cluster:
-    """The cluster that the test bed provides; started if it is not up."""
-    return testbed.up()
+def cluster() -> Cluster:
+    """The test cluster; started if it is not up."""
+    return provider.up()
 
 
 @pytest.fixture(scope="session")
-def built(bed: Cluster) -> dict[str, str]:
+def built(cluster: Cluster) -> dict[str, str]:
     """The images of this checkout, in the cluster."""
-    return images.load(bed, ["operator", "runner", "fake-openmetadata", "postgres"])
+    return images.load(cluster, ["operator", "runner", "fake-openmetadata", "postgres"])
 
 
 @pytest.fixture(scope="session")
-def audit(bed: Cluster) -> Audit:
+def audit(cluster: Cluster) -> Audit:
     """What the API server is asked for from now on: what an earlier suite left is gone."""
-    remove(bed, NAMESPACE)
-    return Audit(bed)
+    remove(cluster, NAMESPACE)
+    return Audit(cluster)
 
 
 @pytest.fixture(scope="session")
-def prometheus(bed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A server that scrapes operator and gateway, whichever pods they have, through the API server."""
     with (
-        bed.proxy() as port,
+        cluster.proxy() as port,
         running(tmp_path_factory.mktemp("prometheus"), scrape(f"127.0.0.1:{port}"), seconds=2) as server,
     ):
         yield server
@@ -58,20 +57,20 @@ def scrape(api_server: str) -> dict[str, Any]:
 
 
 def metrics_services() -> list[dict[str, Any]]:
-    """They are the chart's, which has them beside ServiceMonitors, whose definition this cluster lacks."""
+    """They are the chart's, which has them beside ServiceMonitors, whose CRD this cluster lacks."""
     rendered = template(release.RELEASE, NAMESPACE, "--set", "metrics.serviceMonitor.enabled=true")
     return [body for body in rendered if body["kind"] == "Service" and body["metadata"]["name"].endswith("-metrics")]
 
 
 @pytest.fixture(scope="session")
-def site(
-    bed: Cluster,
+def installation(
+    cluster: Cluster,
     built: dict[str, str],
     audit: Audit,  # noqa: ARG001  begun before it
     prometheus: Prometheus,  # noqa: ARG001  the same
-) -> Iterator[Site]:
+) -> Iterator[Installation]:
     """A fresh namespace with the release, fake server and database; removed at the end, which must work too."""
-    with open_site(bed, NAMESPACE, built, Credentials.random(), release.install) as opened:
+    with open_installation(cluster, NAMESPACE, built, Credentials.random(), release.install) as opened:
         opened.apply(*metrics_services())
         yield opened
-    remove(bed, NAMESPACE)
+    remove(cluster, NAMESPACE)

@@ -1,4 +1,4 @@
-"""Runs whose pods never start, at a site of their own, where that has a short bound."""
+"""Runs whose pods never start, at an installation of their own, where that has a short bound."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from testcluster.handle import Cluster
+from testing import installation as installations
 from testing import release
-from testing import site as sites
-from testing.site import SERVICE, Credentials, Site, open_site, remove
+from testing.installation import SERVICE, Credentials, Installation, open_installation, remove
 from testing.waiting import wait_for
 
 NAMESPACE = "e2e-pending"
@@ -18,13 +18,13 @@ DEVICE = "example.com/device"
 
 
 @pytest.fixture(scope="module")
-def impatient(bed: Cluster, built: dict[str, str]) -> Iterator[Site]:
-    """A site that gives a pod little time to start, by a second release."""
-    remove(bed, NAMESPACE)
+def impatient(cluster: Cluster, built: dict[str, str]) -> Iterator[Installation]:
+    """An installation that gives a pod little time to start, by a second release."""
+    remove(cluster, NAMESPACE)
     second = partial(release.install, first=False)
-    with open_site(bed, NAMESPACE, built, Credentials.random(), second, startTimeout=LIMIT) as opened:
+    with open_installation(cluster, NAMESPACE, built, Credentials.random(), second, startTimeout=LIMIT) as opened:
         yield opened
-    remove(bed, NAMESPACE)
+    remove(cluster, NAMESPACE)
 
 
 def container(**fields: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def container(**fields: Any) -> dict[str, Any]:
 
 
 MISSING_SECRET = {
-    "spec": {"volumes": [{"name": "extra", "secret": {"secretName": "nobody-makes-it"}}]},
+    "spec": {"volumes": [{"name": "extra", "secret": {"secretName": "never-created"}}]},
     "container": {"volumeMounts": [{"name": "extra", "mountPath": "/extra", "readOnly": True}]},
 }
 QUOTA = {
@@ -42,24 +42,24 @@ QUOTA = {
     "spec": {"hard": {f"requests.{DEVICE}": "0"}},
 }
 CASES = {
-    "no-image": (container(image="localhost/nobody-made-this:1"), "ImagePullBackOff", "its image cannot be pulled"),
-    "no-secret": (MISSING_SECRET, "SecretNotFound", "Secret nobody-makes-it does not exist: create it"),
-    "no-node": ({"spec": {"nodeSelector": {"nobody": "has-it"}}}, "Unschedulable", "no node takes it"),
+    "no-image": (container(image="localhost/never-built:1"), "ImagePullBackOff", "its image cannot be pulled"),
+    "no-secret": (MISSING_SECRET, "SecretNotFound", "Secret never-created does not exist: create it"),
+    "no-node": ({"spec": {"nodeSelector": {"no-node": "has-it"}}}, "Unschedulable", "no node is suitable"),
     "no-quota": (
         container(resources={"requests": {DEVICE: "1"}, "limits": {DEVICE: "1"}}), "QuotaExceeded", "no-devices",
     ),
 }  # fmt: skip
 
 
-def test_runs_that_cannot_start_wait_with_their_cause_and_fail_after_the_limit(impatient: Site) -> None:
+def test_runs_that_cannot_start_show_why_and_fail_at_the_limit(impatient: Installation) -> None:
     impatient.apply(QUOTA)
     for name, (template, _, _) in CASES.items():
         impatient.fake_server.register_pipeline(f"{SERVICE}.{name}")
-        impatient.apply(sites.pipeline(name, podTemplate=template))
+        impatient.apply(installations.pipeline(name, podTemplate=template))
     ids = {name: impatient.start_run(name, f"{name}-1") for name in CASES}
     for name, (_, reason, words) in CASES.items():
-        look = partial(_explained, impatient, name, ids[name], reason)
-        waiting = wait_for(f"the cause of {name}", look, timeout=60)
+        explained = partial(_explained, impatient, name, ids[name], reason)
+        waiting = wait_for(f"the cause of {name}", explained, timeout=60)
         assert words in waiting["message"]
     for name, (_, reason, words) in CASES.items():
         run = impatient.wait_for_end(name, ids[name], timeout=90)
@@ -76,7 +76,7 @@ def test_runs_that_cannot_start_wait_with_their_cause_and_fail_after_the_limit(i
     )
 
 
-def _explained(site: Site, pipeline: str, run_id: str, reason: str) -> dict[str, Any] | None:
+def _explained(installation: Installation, pipeline: str, run_id: str, reason: str) -> dict[str, Any] | None:
     """Return the record once it names the cause; it may be over already on a machine that is busy."""
-    run = site.run(pipeline, run_id)
+    run = installation.run(pipeline, run_id)
     return run if run.get("reason") == reason else None

@@ -10,6 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "operator"
 MODULES = sorted(SOURCES.rglob("*.py"))
+SHARED = {"testing", "testcluster"}
+PROGRAMS = {"tools", "benchmarks"}
+FOLDERS = (*sorted(SHARED | PROGRAMS), "tests", "operator", "runner-image")
+"""Every folder with Python of ours."""
+
+OF_PROGRAMS = tuple(ROOT / "tests" / folder for folder in ("unit/tools", "unit/benchmarks", "integration/helm"))
+"""The tests of tools and benchmarks; the chart's are those of its generators."""
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +25,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_source_root_is_no_package_since_it_would_shadow_a_module_of_the_standard_library() -> None:
+def test_the_source_root_is_not_a_package() -> None:
     assert not (SOURCES / "__init__.py").exists()
 
 
@@ -36,21 +43,45 @@ def test_the_operator_module_is_the_standard_librarys() -> None:
 
 
 def test_no_module_is_longer_than_350_lines() -> None:
-    assert [path for path in MODULES if len(path.read_text().splitlines()) > 350] == []
+    assert [path for path in _modules(*FOLDERS) if len(path.read_text().splitlines()) > 350] == []
 
 
-def test_no_module_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_meaningless_name() -> None:
     nothing = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
     assert [path for path in MODULES if path.stem in nothing or path.parent.name in nothing] == []
 
 
-def test_pure_modules_neither_look_at_the_clock_nor_touch_the_outside() -> None:
+def test_pure_modules_use_neither_clock_nor_io() -> None:
     pure = ["api", "k8s", "render", "runs"]
     outside = {"os", "time", "threading", "asyncio", "socket", "subprocess", "urllib3", "logging", "random"}
     for path in MODULES:
         if path.relative_to(SOURCES / "ingestion_operator").parts[0].removesuffix(".py") in pure:
             assert not _imports(path) & outside, path
             assert ".now(" not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("tools", {"tools", *SHARED}),
+        ("benchmarks", {"benchmarks", *SHARED}),
+        ("testing", SHARED),
+        ("testcluster", {"testcluster"}),
+    ],
+)
+def test_folders_import_the_shared_ones_and_no_others(folder: str, allowed: set[str]) -> None:
+    others = SHARED | PROGRAMS | {"tests"}
+    found = {path: _imports(path) & others - allowed for path in _modules(folder)}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_only_their_own_tests_import_tools_and_benchmarks() -> None:
+    importers = [path for path in _modules("tests", "runner-image") if _imports(path) & PROGRAMS]
+    assert [path for path in importers if not any(path.is_relative_to(folder) for folder in OF_PROGRAMS)] == []
+
+
+def _modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
 def _imports(path: Path) -> set[str]:

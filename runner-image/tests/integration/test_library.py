@@ -105,7 +105,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("pipeline_type", "kind", "service_type", "source_config"), RUNS)
-def test_config_of_each_type_is_valid_and_its_source_is_of_that_kind(
+def test_config_of_each_type_is_valid(
     pipeline_type: str, kind: str, service_type: str | None, source_config: dict[str, Any]
 ) -> None:
     document = pipeline_document(
@@ -187,8 +187,8 @@ def test_class_of_the_library_is_an_application() -> None:
 @pytest.mark.parametrize(
     "name", ["metadata.workflow.metadata.MetadataWorkflow", "metadata.workflow.application.logger"]
 )
-def test_class_that_is_no_application_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name}' is no application"):
+def test_class_that_is_not_an_application_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}' is not an application"):
         require_runner_class(name)
 
 
@@ -216,7 +216,7 @@ def test_invalid_source_config_is_explained_by_its_field() -> None:
 
     with pytest.raises(ParsingConfigurationError) as raised:
         parse_workflow_config_gracefully(invalid)
-    failure = explain_start_failure(raised.value, StartLog(), ask_server=lambda: None)
+    failure = explain_start_failure(raised.value, StartLog(), check_server=lambda: None)
 
     assert failure.reason is Reason.INVALID_CONFIGURATION
     assert failure.message.endswith("includeFoo: Extra inputs are not permitted")
@@ -227,7 +227,7 @@ def test_invalid_connection_is_explained_without_its_values() -> None:
 
     with pytest.raises(ParsingConfigurationError) as raised:
         parse_workflow_config_gracefully(config(connection))
-    failure = explain_start_failure(raised.value, StartLog(), ask_server=lambda: None)
+    failure = explain_start_failure(raised.value, StartLog(), check_server=lambda: None)
 
     assert failure.reason is Reason.INVALID_CONFIGURATION
     assert "database" in failure.message
@@ -256,9 +256,9 @@ def test_exception_that_is_known_by_name_exists(module: str, name: str) -> None:
 
 @pytest.mark.skipif(
     importlib.metadata.version("openmetadata-ingestion").startswith("1."),
-    reason="before 2.0 an answer that is no JSON is an error without a name of its own",
+    reason="before 2.0 an answer that is not JSON raises an error without a class of its own",
 )
-def test_exception_of_an_answer_that_is_no_json_exists() -> None:
+def test_exception_of_an_answer_that_is_not_json_exists() -> None:
     client = importlib.import_module("metadata.ingestion.ometa.client")
     assert issubclass(client.HtmlResponseError, Exception)
 
@@ -296,10 +296,8 @@ def test_classification_is_refused_since_no_lock_has_its_extra() -> None:
         require_extra("autoClassification")
 
 
-def test_the_driver_gets_the_certificate_that_a_connection_names_as_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SSLManager, "create_temp_file", SSLManager.create_temp_file)  # put back after the test
+def test_the_driver_gets_a_connections_certificate_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SSLManager, "create_temp_file", SSLManager.create_temp_file)  # restored after the test
     use_certificate_files(SSLManager)
     certificate = tmp_path / "ca.crt"
     certificate.write_text("any")

@@ -23,7 +23,7 @@ def test_automation_is_what_the_server_sent() -> None:
     assert automation.openMetadataServerConnection.securityConfig.jwtToken.get_secret_value() == TOKEN
 
 
-def test_automation_of_a_newer_server_is_read_without_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+def test_automation_of_a_newer_server_is_read(capsys: pytest.CaptureFixture[str]) -> None:
     server = server_connection(HOST_PORT, inventedHere=1)
 
     parsed(automation_document(HOST_PORT, openMetadataServerConnection=server, inventedToo=[]))
@@ -54,9 +54,7 @@ def test_automation_reads_no_credentials_from_airflow(provider: str, given: str,
         ((), None, "invalid Workflow: request: Field required"),
     ],
 )
-def test_invalid_automation_is_explained_by_its_field_without_its_value(
-    path: tuple[str, ...], value: object, message: str
-) -> None:
+def test_invalid_automation_is_explained_without_its_value(path: tuple[str, ...], value: object, message: str) -> None:
     request = automation_document(HOST_PORT)["request"]
     changed = request
     for name in path[:-1]:
@@ -65,7 +63,7 @@ def test_invalid_automation_is_explained_by_its_field_without_its_value(
 
     with pytest.raises((ValidationError, ParsingConfigurationError, KeyError)) as raised:
         parsed(automation_document(HOST_PORT, request=request if path else None))
-    failure = explain_start_failure(raised.value, StartLog(), ask_server=lambda: None)
+    failure = explain_start_failure(raised.value, StartLog(), check_server=lambda: None)
 
     assert failure.reason is Reason.INVALID_CONFIGURATION
     assert failure.message.startswith(message)
@@ -88,7 +86,7 @@ def test_closed_automation_is_valid(log_tail: str) -> None:
     patch = closing_patch(
         automation,
         Outcome.failed(Reason.INTERRUPTED, "asked to stop"),
-        definition=[],
+        step_names=[],
         started=1,
         ended=2,
         log_tail=log_tail,

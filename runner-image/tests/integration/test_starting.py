@@ -91,8 +91,8 @@ def test_a_secrets_manager_is_made_as_without_it(provider: str) -> None:
     assert in_a_new_process(make).splitlines()[-1] == without.stdout.splitlines()[-1]
 
 
-def test_a_statement_s_header_does_not_read_the_package_s_description_again() -> None:
-    """It is made for every statement; reading the version anew was more than half of a small run's time."""
+def test_a_statements_header_reads_the_version_once() -> None:
+    """It is made for every statement; reading the version again was more than half of a small run's time."""
     count = (
         "from metadata.ingestion.connections import headers\n"
         "print(json.dumps(hasattr(headers._pkg_version, 'cache_info')))\n"

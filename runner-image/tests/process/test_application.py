@@ -27,7 +27,7 @@ def test_application_of_a_pipeline_has_a_row(pod: Pod, server: RecordingServer) 
 
 
 @pytest.mark.parametrize(("behaviour", "exit_code"), [("succeed", 0), ("fail_to_start", 1)])
-def test_application_started_on_its_own_is_reported_nowhere_and_that_is_no_problem(
+def test_application_without_a_pipeline_is_not_reported(
     pod: Pod, server: RecordingServer, behaviour: str, exit_code: int
 ) -> None:
     mount_application(pod, server, {"sourcePythonClass": "shop.apps.Sweeper"}, fullyQualifiedName=None)
@@ -35,7 +35,7 @@ def test_application_started_on_its_own_is_reported_nowhere_and_that_is_no_probl
     with pod.start(PARENT, behaviour) as parent:
         assert parent.wait() == exit_code
 
-    assert parent.summary()["reportedBy"] == "nobody"
+    assert parent.summary()["reportedBy"] == "none"
     assert server.requests == []
     # Two lines: the memory and the outcome.
     said = [line for line in parent.log.splitlines() if "[runner]" in line]
@@ -43,7 +43,7 @@ def test_application_started_on_its_own_is_reported_nowhere_and_that_is_no_probl
 
 
 @pytest.mark.parametrize("python_class", [None, "Sweeper", ".Sweeper", 7])
-def test_application_without_a_usable_class_is_refused_before_the_library_is_loaded(
+def test_application_without_a_usable_class_is_refused_early(
     pod: Pod, server: RecordingServer, *, python_class: object
 ) -> None:
     mount_application(pod, server, {"type": "Application", "sourcePythonClass": python_class})
@@ -56,7 +56,7 @@ def test_application_without_a_usable_class_is_refused_before_the_library_is_loa
     assert repr(python_class) in parent.summary()["message"]
 
 
-def test_values_of_the_private_configuration_do_not_get_into_the_log(pod: Pod, server: RecordingServer) -> None:
+def test_values_of_the_private_configuration_are_not_logged(pod: Pod, server: RecordingServer) -> None:
     """The class's name repeats a private value here, only so that the message would show it."""
     private = {"account": SECRET}
     mount_application(pod, server, {"sourcePythonClass": f".{SECRET}", "appPrivateConfig": private})

@@ -29,7 +29,7 @@ def pod(pod: Pod, server: RecordingServer) -> Pod:
     return pod
 
 
-def carried_out(pod: Pod, *command: str) -> tuple[int, dict[str, Any], str]:
+def executed(pod: Pod, *command: str) -> tuple[int, dict[str, Any], str]:
     with pod.start(*command) as parent:
         return parent.wait(), parent.summary(), parent.log
 
@@ -40,7 +40,7 @@ def carried_out(pod: Pod, *command: str) -> tuple[int, dict[str, Any], str]:
         ("fail_to_start", 1, "InitializationFailed"),
         ("have_a_wrong_configuration", 2, "InvalidConfiguration"),
         ("crash", 1, "WorkflowCrashed"),
-        ("end_without_a_word", 1, "WorkflowCrashed"),
+        ("end_without_outcome", 1, "WorkflowCrashed"),
         ("be_killed", 137, "OutOfMemory"),
         ("succeed", 1, "WorkflowFailed"),
     ],
@@ -48,7 +48,7 @@ def carried_out(pod: Pod, *command: str) -> tuple[int, dict[str, Any], str]:
 def test_parent_closes_an_automation_that_the_child_left_open(
     pod: Pod, automation: dict[str, Any], *, behaviour: str, exit_code: int, reason: str
 ) -> None:
-    code, summary, _ = carried_out(pod, PARENT, behaviour)
+    code, summary, _ = executed(pod, PARENT, behaviour)
 
     assert (code, summary["state"], summary["reason"]) == (exit_code, "failed", reason)
     assert (summary["runId"], summary["reportedBy"]) == (RUN_ID, "runner")
@@ -56,10 +56,10 @@ def test_parent_closes_an_automation_that_the_child_left_open(
     assert automation["response"]["steps"][0]["message"] == summary["message"]
 
 
-def test_parent_tells_the_result_that_the_library_has_stored(pod: Pod, automation: dict[str, Any]) -> None:
+def test_parent_reports_the_result_that_the_library_has_stored(pod: Pod, automation: dict[str, Any]) -> None:
     automation |= {"status": "Successful", "response": {"status": "Successful", "steps": []}}
 
-    exit_code, summary, _ = carried_out(pod, PARENT, "succeed")
+    exit_code, summary, _ = executed(pod, PARENT, "succeed")
 
     assert exit_code == 0
     assert without_times(summary) == {
@@ -72,13 +72,13 @@ def test_parent_tells_the_result_that_the_library_has_stored(pod: Pod, automatio
     }
 
 
-def test_parent_uses_the_token_of_the_document_and_shows_it_nowhere(
+def test_parent_uses_the_token_and_does_not_show_it(
     pod: Pod, server: RecordingServer, automation: dict[str, Any]
 ) -> None:
     connection = server_connection(server.host_port, securityConfig={"jwtToken": PASSWORD})
     pod.mount_automation(automation_document(server.host_port, openMetadataServerConnection=connection))
 
-    _, summary, log = carried_out(pod, PARENT, "print_the_password")
+    _, summary, log = executed(pod, PARENT, "print_the_password")
 
     assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {PASSWORD}"}
     assert PASSWORD not in log + str(summary) + str(automation["response"])
@@ -103,7 +103,7 @@ def test_parent_closes_the_automation_when_its_time_is_up(
     assert "its time was up" in automation["response"]["steps"][0]["message"]
 
 
-def test_parent_of_an_automation_ends_within_the_grace_period_when_the_server_is_away(
+def test_parent_of_an_automation_ends_within_the_grace_period(
     pod: Pod, server: RecordingServer, automation: dict[str, Any]
 ) -> None:
     server.faults = [("GET", 503)] * 100
@@ -116,12 +116,12 @@ def test_parent_of_an_automation_ends_within_the_grace_period_when_the_server_is
         exit_code = parent.wait()
 
     assert exit_code == 1
-    assert parent.summary()["reportedBy"] == "nobody"
+    assert parent.summary()["reportedBy"] == "none"
     assert "could not be closed in OpenMetadata" in parent.log
     assert automation["status"] == "Pending"
 
 
-def test_automation_is_closed_before_the_dialog_gives_up() -> None:
+def test_automation_is_closed_before_the_dialog_times_out() -> None:
     deadline, dialog = 110, 120
     closed_at = deadline + AUTOMATION_FORCE_KILL_AFTER_SECONDS + REPORT_SECONDS_AFTER_STOP
 
@@ -140,28 +140,26 @@ def test_parent_closes_an_automation_that_it_cannot_start(
 ) -> None:
     pod.mount_automation(automation_document(server.host_port, **changes))
 
-    exit_code, summary, _ = carried_out(pod, PARENT, "succeed")
+    exit_code, summary, _ = executed(pod, PARENT, "succeed")
 
     assert (exit_code, summary["reason"], summary["reportedBy"]) == (2, "InvalidConfiguration", "runner")
     assert words in automation["response"]["steps"][0]["message"]
 
 
 @pytest.mark.parametrize(("document", "words"), [("{", "is not valid JSON"), ("{}", "openMetadataServerConnection")])
-def test_parent_tells_what_is_wrong_when_it_does_not_know_which_automation_it_is(
-    pod: Pod, server: RecordingServer, document: str, words: str
-) -> None:
+def test_parent_reports_an_unknown_automation(pod: Pod, server: RecordingServer, document: str, words: str) -> None:
     pod.mount_automation(document)
 
-    exit_code, summary, _ = carried_out(pod, PARENT, "succeed")
+    exit_code, summary, _ = executed(pod, PARENT, "succeed")
 
-    assert (exit_code, summary["reason"], summary["reportedBy"]) == (2, "InvalidConfiguration", "nobody")
+    assert (exit_code, summary["reason"], summary["reportedBy"]) == (2, "InvalidConfiguration", "none")
     assert words in summary["message"]
     assert server.requests == []
 
 
 def test_child_of_an_automation_needs_the_library(pod: Pod, automation: dict[str, Any]) -> None:
-    """The library is missing here, so the test ends where it would be loaded, and the dialog is told."""
-    exit_code, summary, _ = carried_out(pod, "ingestion_runner")
+    """The library is missing here, so the test ends where it would be loaded, and the dialog gets the result."""
+    exit_code, summary, _ = executed(pod, "ingestion_runner")
 
     assert exit_code == 1
     assert "openmetadata-ingestion" in summary["message"]

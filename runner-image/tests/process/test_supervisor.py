@@ -35,7 +35,7 @@ def run(pod: Pod, behaviour: str) -> tuple[int, RunningParent]:
         return parent.wait(), parent
 
 
-def test_parent_reports_success_that_the_workflow_could_not_report(pod: Pod, server: RecordingServer) -> None:
+def test_parent_reports_success_for_the_workflow(pod: Pod, server: RecordingServer) -> None:
     exit_code, parent = run(pod, "succeed")
 
     assert exit_code == 0
@@ -54,7 +54,7 @@ def test_parent_reports_success_that_the_workflow_could_not_report(pod: Pod, ser
     assert server.requests[0].headers["authorization"] == "Bearer the-bots-token"
 
 
-def test_parent_tells_how_much_memory_the_workflow_needed(pod: Pod) -> None:
+def test_parent_reports_the_peak_memory_of_the_workflow(pod: Pod) -> None:
     _, parent = run(pod, "use_much_memory")
 
     assert 100 * 2**20 < parent.summary()["peakMemory"] < 200 * 2**20
@@ -68,7 +68,7 @@ def test_parent_tells_how_much_memory_the_workflow_needed(pod: Pod) -> None:
         ("fail_to_start", 1, "failed", "InitializationFailed"),
         ("have_a_wrong_configuration", 2, "failed", "InvalidConfiguration"),
         ("crash", 1, "failed", "WorkflowCrashed"),
-        ("end_without_a_word", 1, "failed", "WorkflowCrashed"),
+        ("end_without_outcome", 1, "failed", "WorkflowCrashed"),
     ],
 )
 def test_parent_reports_each_end_of_the_child(
@@ -110,7 +110,7 @@ def test_parent_masks_secrets_in_the_log_the_row_and_the_summary(pod: Pod, serve
     assert PASSWORD not in parent.log + str(parent.summary()) + str(server.rows)
 
 
-def test_parent_stops_the_child_and_reports_provisionally_on_sigterm(pod: Pod, server: RecordingServer) -> None:
+def test_parent_stops_and_reports_provisionally_on_sigterm(pod: Pod, server: RecordingServer) -> None:
     with pod.start(PARENT, "work_until_stopped") as parent:
         parent.wait_for_line("ready")
         parent.process.send_signal(signal.SIGTERM)
@@ -136,8 +136,8 @@ def test_parent_kills_a_child_that_ignores_the_stop(pod: Pod, server: RecordingS
     assert parent.summary()["reason"] == "Interrupted"
 
 
-def test_parent_believes_an_outcome_told_in_the_moment_of_the_stop(pod: Pod, server: RecordingServer) -> None:
-    with pod.start(PARENT, "tell_success_when_stopped") as parent:
+def test_parent_keeps_an_outcome_reported_during_the_stop(pod: Pod, server: RecordingServer) -> None:
+    with pod.start(PARENT, "report_success_when_stopped") as parent:
         parent.wait_for_line("ready")
         parent.process.send_signal(signal.SIGTERM)
         exit_code = parent.wait()
@@ -171,7 +171,7 @@ def test_parent_ends_in_time_when_it_is_stopped_while_reporting(pod: Pod, server
         exit_code = parent.wait()
 
     assert exit_code == 0
-    assert parent.summary()["reportedBy"] == "nobody"
+    assert parent.summary()["reportedBy"] == "none"
 
 
 def test_parent_leaves_a_killed_child_to_the_operator(pod: Pod, server: RecordingServer) -> None:
@@ -179,7 +179,7 @@ def test_parent_leaves_a_killed_child_to_the_operator(pod: Pod, server: Recordin
 
     assert exit_code == 137
     summary = parent.summary()
-    assert (summary["state"], summary["reason"], summary["reportedBy"]) == ("failed", "OutOfMemory", "nobody")
+    assert (summary["state"], summary["reason"], summary["reportedBy"]) == ("failed", "OutOfMemory", "none")
     assert server.requests == []
 
 
@@ -209,7 +209,7 @@ def test_parent_refuses_to_start_outside_the_schedule(pod: Pod, server: Recordin
     assert (summary["state"], summary["reason"], summary["reportedBy"]) == (
         "stopped",
         "OutsideSchedule",
-        "nobody",
+        "none",
     )
     assert server.requests == []
 
@@ -224,18 +224,18 @@ def test_parent_reports_a_wrong_run_input_as_far_as_it_can(pod: Pod, server: Rec
     assert server.rows[RUN_ID]["status"][0]["failures"][0]["name"] == "InvalidConfiguration"
 
 
-def test_parent_refuses_a_run_id_that_is_no_uuid(pod: Pod, server: RecordingServer) -> None:
+def test_parent_refuses_a_run_id_that_is_not_a_uuid(pod: Pod, server: RecordingServer) -> None:
     pod.environ["RUN_ID"] = "nightly"
 
     exit_code, parent = run(pod, "succeed")
 
     assert exit_code == 2
-    assert parent.summary()["reportedBy"] == "nobody"
+    assert parent.summary()["reportedBy"] == "none"
     assert "runId" not in parent.summary()
     assert server.requests == []
 
 
-def test_parent_runs_without_a_token_and_without_a_place_for_its_message(pod: Pod, server: RecordingServer) -> None:
+def test_parent_runs_without_token_and_message_file(pod: Pod, server: RecordingServer) -> None:
     (pod.root / "token" / "token").unlink()
     pod.environ["TERMINATION_LOG"] = str(pod.root / "missing" / "log")
 
@@ -258,7 +258,7 @@ def test_parent_stays_light(pod: Pod) -> None:
     assert pages * os.sysconf("SC_PAGE_SIZE") < 32 * 2**20
 
 
-def test_child_is_refused_an_unsupported_type_without_the_library(pod: Pod, server: RecordingServer) -> None:
+def test_child_refuses_an_unsupported_type_without_the_library(pod: Pod, server: RecordingServer) -> None:
     pod.mount(pipeline_document(server.host_port, pipelineType="dataInsight"))
 
     with pod.start("ingestion_runner") as parent:
@@ -270,7 +270,7 @@ def test_child_is_refused_an_unsupported_type_without_the_library(pod: Pod, serv
 
 
 def test_child_masks_the_connection_that_the_server_gives_out(pod: Pod, server: RecordingServer) -> None:
-    """The library is missing here, so the run ends where it would be loaded: after the secrets are told."""
+    """The library is missing here, so the run ends where it would be loaded: after the secrets are reported."""
     server.services["shop"] = {
         "serviceType": "Postgres",
         "connection": {"config": {"authType": {"password": PASSWORD}}},
@@ -284,7 +284,7 @@ def test_child_masks_the_connection_that_the_server_gives_out(pod: Pod, server: 
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
-def test_child_tells_that_the_server_refuses_the_token(
+def test_child_reports_that_the_server_refuses_the_token(
     pod: Pod, server: RecordingServer, status: int, reason: str
 ) -> None:
     server.faults = [("GET", status)]
@@ -295,7 +295,7 @@ def test_child_tells_that_the_server_refuses_the_token(
     assert (exit_code, parent.summary()["reason"]) == (1, reason)
 
 
-def test_child_tells_that_the_service_is_unknown(pod: Pod, server: RecordingServer) -> None:
+def test_child_reports_that_the_service_is_unknown(pod: Pod, server: RecordingServer) -> None:
     with pod.start("ingestion_runner") as parent:
         exit_code = parent.wait()
 
@@ -303,7 +303,7 @@ def test_child_tells_that_the_service_is_unknown(pod: Pod, server: RecordingServ
     assert server.rows[RUN_ID]["pipelineState"] == "failed"
 
 
-def test_child_tells_that_nothing_says_what_to_ingest(pod: Pod, server: RecordingServer) -> None:
+def test_child_reports_a_missing_source_configuration(pod: Pod, server: RecordingServer) -> None:
     pod.mount(pipeline_document(server.host_port, sourceConfig=None))
 
     with pod.start("ingestion_runner") as parent:

@@ -49,18 +49,18 @@ def test_target_names_the_field_that_is_wrong(changes: dict[str, Any], words: st
         automation_target(automation_document(HOST_PORT, **changes))
 
 
-def test_test_of_a_connection_is_carried_out() -> None:
+def test_connection_test_is_executed() -> None:
     require_test_connection(automation_document(HOST_PORT))
 
 
 @pytest.mark.parametrize("workflow_type", ["REVERSE_INGESTION", "QUERY_RUNNER", "TEST_SPARK_ENGINE_CONNECTION"])
-def test_automation_without_open_code_is_refused(workflow_type: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{workflow_type}.*TEST_CONNECTION alone"):
+def test_automation_without_open_code_is_rejected(workflow_type: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{workflow_type}.*only for TEST_CONNECTION"):
         require_test_connection(automation_document(HOST_PORT, workflowType=workflow_type))
 
 
 @pytest.mark.parametrize("name", ["name", "workflowType"])
-def test_automation_that_lacks_what_the_library_needs_is_refused(name: str) -> None:
+def test_automation_without_a_required_field_is_rejected(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is missing"):
         require_test_connection(automation_document(HOST_PORT, **{name: None}))
 

@@ -15,7 +15,7 @@ from runner_testing.server import RecordingServer
 
 STARTED = datetime.now(UTC)
 FAILED = Outcome.failed(Reason.WORKFLOW_CRASHED, "it crashed")
-CARRIED_OUT = Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="the connection test was carried out")
+EXECUTED = Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="the connection test was executed")
 
 
 @pytest.fixture
@@ -37,9 +37,7 @@ def reported(server: RecordingServer, outcome: Outcome, remaining: Callable[[], 
     )
 
 
-def test_closing_tells_the_reason_in_a_step_of_the_definition(
-    server: RecordingServer, automation: dict[str, Any]
-) -> None:
+def test_closing_reports_the_reason_in_a_defined_step(server: RecordingServer, automation: dict[str, Any]) -> None:
     server.definitions["Postgres.testConnectionDefinition"] = {"steps": [{"name": "Connect"}]}
 
     assert reported(server, FAILED) == Report("runner", FAILED)
@@ -65,10 +63,10 @@ def test_closing_leaves_the_result_of_the_library(server: RecordingServer, autom
     assert server.requested("PATCH") == []
 
 
-def test_closing_tells_that_a_result_did_not_arrive(server: RecordingServer, automation: dict[str, Any]) -> None:
+def test_closing_reports_that_a_result_did_not_arrive(server: RecordingServer, automation: dict[str, Any]) -> None:
     automation["status"] = "Running"
 
-    result = reported(server, CARRIED_OUT)
+    result = reported(server, EXECUTED)
 
     assert (result.reported_by, result.outcome.reason) == ("runner", Reason.WORKFLOW_FAILED)
     assert "did not reach OpenMetadata" in automation["response"]["steps"][0]["message"]
@@ -82,7 +80,7 @@ def test_closing_tries_again_after_a_passing_error(server: RecordingServer, auto
 
 
 @pytest.mark.parametrize(
-    ("outcome", "reported_by", "state"), [(CARRIED_OUT, "workflow", State.SUCCESS), (FAILED, "nobody", State.FAILED)]
+    ("outcome", "reported_by", "state"), [(EXECUTED, "workflow", State.SUCCESS), (FAILED, "none", State.FAILED)]
 )
 def test_automation_that_is_deleted_needs_no_closing(
     server: RecordingServer, outcome: Outcome, reported_by: str, state: State
@@ -99,15 +97,15 @@ def test_closing_ends_when_its_time_is_up(server: RecordingServer, automation: d
 
     result = reported(server, FAILED, remaining=lambda: ends - time.monotonic())
 
-    assert result.reported_by == "nobody"
+    assert result.reported_by == "none"
     assert automation["status"] == "Pending"
     assert time.monotonic() < ends + 1
 
 
-def test_success_that_nobody_can_confirm_is_none(server: RecordingServer) -> None:
+def test_unconfirmed_success_is_a_failure(server: RecordingServer) -> None:
     server.faults = [("GET", 401)]
 
-    result = reported(server, CARRIED_OUT)
+    result = reported(server, EXECUTED)
 
-    assert (result.reported_by, result.outcome.reason) == ("nobody", Reason.UNAUTHORIZED)
+    assert (result.reported_by, result.outcome.reason) == ("none", Reason.UNAUTHORIZED)
     assert "401" in (result.problem or "")

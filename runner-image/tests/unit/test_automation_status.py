@@ -9,9 +9,9 @@ from ingestion_runner.outcomes import Outcome, Reason, State
 from ingestion_runner.pipeline_status import Decision
 
 STARTED, ENDED = 1_000_000, 1_020_000
-DEFINITION = ("CheckAccess", "GetSchemas", "GetTables")
+STEP_NAMES = ("CheckAccess", "GetSchemas", "GetTables")
 FAILED = Outcome.failed(Reason.INITIALIZATION_FAILED, "no driver\nfor it")
-CARRIED_OUT = Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="done")
+EXECUTED = Outcome(state=State.SUCCESS, reason=Reason.SUCCEEDED, message="done")
 
 
 def step(name: str, *, passed: bool = True, **more: Any) -> dict[str, Any]:
@@ -25,33 +25,33 @@ def workflow(
     return {"id": "1", "status": status, "response": response}
 
 
-def closed(found: dict[str, Any], outcome: Outcome = FAILED, definition: tuple[str, ...] = DEFINITION) -> Any:
+def closed(found: dict[str, Any], outcome: Outcome = FAILED, step_names: tuple[str, ...] = STEP_NAMES) -> Any:
     patch = closing_patch(
-        found, outcome, definition=definition, started=STARTED, ended=ENDED, log_tail="the end of the log"
+        found, outcome, step_names=step_names, started=STARTED, ended=ENDED, log_tail="the end of the log"
     )
     assert [(operation["op"], operation["path"]) for operation in patch] == [("add", "/response"), ("add", "/status")]
     assert patch[1]["value"] == "Failed"
     return patch[0]["value"]
 
 
-@pytest.mark.parametrize("outcome", [FAILED, CARRIED_OUT])
+@pytest.mark.parametrize("outcome", [FAILED, EXECUTED])
 @pytest.mark.parametrize("found", [{}, {"status": "Pending"}, workflow("Running", step("CheckAccess"))])
 def test_automation_that_goes_on_is_closed(found: dict[str, Any], outcome: Outcome) -> None:
     assert decide(found, outcome, STARTED) is Decision.WRITE
 
 
-@pytest.mark.parametrize("outcome", [FAILED, CARRIED_OUT])
+@pytest.mark.parametrize("outcome", [FAILED, EXECUTED])
 @pytest.mark.parametrize("status", ["Successful", "Failed"])
 def test_automation_that_the_library_has_closed_is_left_alone(status: str, outcome: Outcome) -> None:
     assert decide(workflow(status, step("CheckAccess")), outcome, STARTED) is Decision.KEEP
 
 
-def test_automation_closed_without_any_step_is_closed_again_with_the_reason() -> None:
+def test_automation_closed_without_a_step_is_closed_again() -> None:
     assert decide(workflow("Failed", result="Failed"), FAILED, STARTED) is Decision.WRITE
-    assert decide(workflow("Failed", result="Failed"), CARRIED_OUT, STARTED) is Decision.KEEP
+    assert decide(workflow("Failed", result="Failed"), EXECUTED, STARTED) is Decision.KEEP
 
 
-def test_result_of_an_earlier_start_does_not_stand_for_one_that_failed() -> None:
+def test_an_earlier_result_does_not_hide_a_failed_start() -> None:
     earlier = workflow("Successful", step("CheckAccess"), updated=STARTED - 1)
 
     assert decide(earlier, FAILED, STARTED) is Decision.WRITE
@@ -60,7 +60,7 @@ def test_result_of_an_earlier_start_does_not_stand_for_one_that_failed() -> None
     ]
 
 
-def test_reason_is_told_in_the_first_step_without_a_result() -> None:
+def test_reason_is_reported_in_the_first_step_without_a_result() -> None:
     response = closed(workflow("Running", step("CheckAccess")))
 
     assert (response["lastUpdatedAt"], response["status"]) == (ENDED, "Failed")
@@ -71,7 +71,7 @@ def test_reason_is_told_in_the_first_step_without_a_result() -> None:
 
 
 def test_reason_replaces_the_last_step_when_all_have_a_result() -> None:
-    steps = closed(workflow("Running", *(step(name) for name in DEFINITION)))["steps"]
+    steps = closed(workflow("Running", *(step(name) for name in STEP_NAMES)))["steps"]
 
     assert [(known["name"], known["passed"]) for known in steps] == [
         ("CheckAccess", True),
@@ -80,12 +80,12 @@ def test_reason_replaces_the_last_step_when_all_have_a_result() -> None:
     ]
 
 
-def test_reason_is_told_in_the_step_that_all_have_when_the_definition_is_unknown() -> None:
-    assert [known["name"] for known in closed({"status": "Pending"}, definition=())["steps"]] == ["CheckAccess"]
+def test_reason_is_in_the_common_step_of_an_unknown_connector() -> None:
+    assert [known["name"] for known in closed({"status": "Pending"}, step_names=())["steps"]] == ["CheckAccess"]
 
 
-def test_stop_is_told_in_words_for_the_person_who_waits() -> None:
-    outcome = Outcome.failed(Reason.INTERRUPTED, "the pod was asked to stop (SIGTERM)")
+def test_stop_is_reported_in_words_for_the_person_who_waits() -> None:
+    outcome = Outcome.failed(Reason.INTERRUPTED, "the pod was stopped (SIGTERM)")
 
     assert "its time was up" in closed({}, outcome)["steps"][0]["message"]
 
@@ -102,7 +102,7 @@ def test_stop_is_told_in_words_for_the_person_who_waits() -> None:
         ),
     )
 )
-def test_any_answer_of_the_server_can_be_closed_and_told(found: dict[str, Any]) -> None:
+def test_any_answer_of_the_server_can_be_closed_and_reported(found: dict[str, Any]) -> None:
     decide(found, FAILED, STARTED)
     connection_type(found)
     assert closed(found)["steps"][-1]["passed"] is False
@@ -134,7 +134,7 @@ def test_any_answer_of_the_server_can_be_closed_and_told(found: dict[str, Any]) 
         ({"status": "Failed"}, "the connection test ended as Failed"),
     ],
 )
-def test_result_is_told_in_one_line(found: dict[str, Any], message: str) -> None:
+def test_result_is_reported_in_one_line(found: dict[str, Any], message: str) -> None:
     assert outcome_of_workflow(found).message == message
 
 

@@ -38,5 +38,5 @@ def test_a_text_is_left_to_the_library() -> None:
 
 
 def test_a_file_that_is_not_there_is_named_with_the_fix() -> None:
-    with pytest.raises(FileNotFoundError, match=r"/certs/ca.crt, which is not in the pod: mount it by podTemplate"):
+    with pytest.raises(FileNotFoundError, match=r"/certs/ca.crt, which is not in the pod: mount it with podTemplate"):
         manager()().create_temp_file(Text("/certs/ca.crt"))

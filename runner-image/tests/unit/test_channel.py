@@ -21,7 +21,7 @@ def test_channel_carries_secrets_and_outcome_in_any_chunks() -> None:
     assert reader.outcome == Outcome.failed(Reason.WORKFLOW_FAILED, f"{MASK} was refused")
 
 
-def test_channel_drops_what_is_no_message() -> None:
+def test_channel_drops_what_is_not_a_message() -> None:
     reader = ChannelReader(Masker())
 
     reader.feed(b'garbage\n[]\n1\n{"outcome": {"state": "odd"}}\n{"secrets": 3}\n')

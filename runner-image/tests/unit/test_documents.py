@@ -39,7 +39,7 @@ def test_connection_without_a_type_is_refused(tmp_path: Path, text: str) -> None
         read_connection(path)
 
 
-def test_connection_that_is_no_yaml_is_refused_without_quoting_it(tmp_path: Path) -> None:
+def test_connection_that_is_not_yaml_is_refused_unquoted(tmp_path: Path) -> None:
     path = tmp_path / "connection"
     path.write_text("type: Postgres\npassword: 'hunter2\n")
 

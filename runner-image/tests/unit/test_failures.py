@@ -14,7 +14,7 @@ def raised(name: str, text: str, cause: BaseException | None = None) -> BaseExce
 
 
 def explained(error: BaseException, log: StartLog | None = None) -> RunError:
-    return explain_start_failure(error, log or StartLog(), ask_server=lambda: None)
+    return explain_start_failure(error, log or StartLog(), check_server=lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_start_failure_is_known_by_the_name_of_the_exception(name: str, reason: 
     assert explained(raised(name, "what happened")).reason is reason
 
 
-def test_start_failure_is_known_by_the_cause_behind_the_exception() -> None:
+def test_start_failure_is_known_by_the_exceptions_cause() -> None:
     cause = raised("VersionMismatchException", "Server version is 2.1.0")
 
     failure = explained(raised("OMetaClientInitError", "Could not initialize", cause))
@@ -46,14 +46,14 @@ def test_start_failure_is_known_by_the_cause_behind_the_exception() -> None:
     assert failure.message.startswith("Server version is 2.1.0: set spec.server.version to the server's")
 
 
-def test_start_failure_without_an_explanation_is_the_servers_if_the_server_refuses() -> None:
+def test_an_unexplained_start_failure_may_be_the_servers() -> None:
     def refuse() -> None:
         raise RunError(Reason.UNAUTHORIZED, "401")
 
     assert explain_start_failure(AttributeError("config"), StartLog(), refuse).reason is Reason.UNAUTHORIZED
 
 
-def test_start_failure_of_a_connection_check_tells_what_the_check_said() -> None:
+def test_start_failure_of_a_connection_check_has_its_error() -> None:
     log = StartLog()
     for message in (
         "GetTables: Skipped",
@@ -91,7 +91,7 @@ def test_start_failure_names_the_missing_extra() -> None:
         ("metadata.ingestion.source", "cannot import it"),
     ],
 )
-def test_start_failure_of_a_connection_test_names_the_connector_that_is_missing(module: str, words: str) -> None:
+def test_start_failure_names_the_missing_connector(module: str, words: str) -> None:
     error = raised("DynamicImportException", "cannot import it")
     error.module = module  # type: ignore[attr-defined]
 
@@ -145,7 +145,7 @@ def test_import_failure_is_a_missing_extra() -> None:
     assert "presidio_analyzer" in failure.message
 
 
-def test_a_connector_that_an_older_library_cannot_import_is_a_missing_plugin() -> None:
+def test_an_unimportable_connector_is_a_missing_plugin() -> None:
     module = "metadata.ingestion.source.database.snowflake.connection"
 
     failure = explained(AttributeError(f"module '{module}' has no attribute 'test_connection'"))

@@ -95,7 +95,7 @@ def test_application_needs_neither_a_service_nor_a_pipeline() -> None:
     assert report_target(document, RUN_ID) is None
 
 
-def test_application_of_a_pipeline_is_reported_and_reads_no_service_all_the_same() -> None:
+def test_application_of_a_pipeline_reads_no_service() -> None:
     document = pipeline_document("http://openmetadata:8585/api", pipelineType="application")
 
     target = report_target(document, RUN_ID)
@@ -109,7 +109,7 @@ def test_application_of_a_pipeline_is_reported_and_reads_no_service_all_the_same
     ("document", "kind"),
     [({}, Kind.RUN), ({"kind": "run"}, Kind.RUN), ({"version": 1, "kind": "automation"}, Kind.AUTOMATION)],
 )
-def test_document_says_what_the_pod_is_for(document: dict[str, Any], kind: Kind) -> None:
+def test_document_has_the_kind_of_the_pod(document: dict[str, Any], kind: Kind) -> None:
     assert kind_of(document) is kind
 
 

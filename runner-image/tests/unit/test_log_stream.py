@@ -14,7 +14,7 @@ def stream(*secrets: str) -> tuple[LogStream, Callable[[], str]]:
 
 
 @given(st.lists(st.binary(max_size=20), max_size=20))
-def test_log_passes_on_the_same_text_however_it_is_cut_into_chunks(chunks: list[bytes]) -> None:
+def test_log_passes_on_the_same_text_in_any_chunks(chunks: list[bytes]) -> None:
     whole, written_whole = stream()
     pieces, written_in_pieces = stream()
 
@@ -86,7 +86,7 @@ def test_tail_is_bounded(lines: list[str]) -> None:
     assert len(log.tail()) <= TAIL_CHARACTERS
 
 
-def test_log_goes_on_when_nobody_reads_it_any_more() -> None:
+def test_log_continues_without_a_reader() -> None:
     class Closed(io.BytesIO):
         def write(self, _: object) -> int:
             raise BrokenPipeError

@@ -18,7 +18,7 @@ def test_masker_removes_a_secret_wherever_it_stands(secret: str) -> None:
 
 
 @given(secret=st.text(min_size=6).filter(lambda text: text.strip() == text and len(text.splitlines()) == 1))
-def test_masker_removes_a_secret_as_it_is_written_in_urls_and_json(secret: str) -> None:
+def test_masker_removes_a_secret_in_urls_and_json(secret: str) -> None:
     masker = Masker([secret])
 
     assert masker(f"postgresql://u@h/?x={quote_plus(secret)}") == f"postgresql://u@h/?x={MASK}"
@@ -29,7 +29,7 @@ def test_masker_leaves_a_short_secret_inside_words_alone() -> None:
     assert Masker(["a"])("a table and the password a") == f"{MASK} table and the password {MASK}"
 
 
-def test_masker_prefers_the_longer_of_two_secrets_that_begin_alike() -> None:
+def test_masker_prefers_the_longer_of_two_secrets() -> None:
     assert Masker(["secret-one", "secret-one-and-two"])("x secret-one-and-two x") == f"x {MASK} x"
 
 
@@ -80,7 +80,7 @@ def test_secrets_are_found_under_telling_keys_at_any_depth() -> None:
     assert sorted(secrets_of(connection)) == ["five", "four", "one", "seven", "six", "three", "two"]
 
 
-def test_values_of_a_private_application_configuration_are_secrets_whatever_their_keys() -> None:
+def test_values_of_a_private_configuration_are_secrets() -> None:
     config = {
         "sourcePythonClass": "shop.apps.Sweeper",
         "appConfig": {"schedule": "0 2 * * *", "apiKey": "one"},
@@ -103,5 +103,5 @@ def test_values_of_a_private_application_configuration_are_secrets_whatever_thei
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_secrets_are_looked_for_in_any_document(document: object) -> None:
+def test_secrets_are_found_in_any_document(document: object) -> None:
     assert all(isinstance(secret, str) for secret in secrets_of(document))

@@ -13,12 +13,12 @@ from ingestion_runner.memory import memory_limit_note
         ("1073741824", "oom_kill 0\n", "the kernel counted no out-of-memory kill within 1024 MiB"),
     ],
 )
-def test_note_tells_what_the_kernel_counted(tmp_path: Path, limit: str, events: str, words: str) -> None:
+def test_note_reports_what_the_kernel_counted(tmp_path: Path, limit: str, events: str, words: str) -> None:
     (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.events").write_text(events)
 
     assert memory_limit_note(tmp_path).endswith(words)
 
 
-def test_note_tells_what_is_likely_when_the_kernel_says_nothing(tmp_path: Path) -> None:
+def test_note_has_the_likely_cause_without_kernel_counters(tmp_path: Path) -> None:
     assert memory_limit_note(tmp_path) == ", most likely because it found no memory"

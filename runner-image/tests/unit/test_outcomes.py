@@ -24,7 +24,7 @@ def test_reason_decides_the_exit_code(reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_reason_is_retryable_unless_the_run_is_done_or_another_attempt_cannot_help(reason: Reason) -> None:
+def test_reason_is_retryable_if_another_attempt_can_help(reason: Reason) -> None:
     assert reason.retryable is (reason.exit_code in (1, 137, 143))
 
 
@@ -43,7 +43,7 @@ def test_outcome_survives_the_way_to_the_parent() -> None:
     assert Outcome.from_json(outcome.to_json()) == outcome
 
 
-def test_outcome_keeps_its_state_though_a_secret_is_spelled_like_it() -> None:
+def test_outcome_keeps_its_state_beside_an_equal_secret() -> None:
     masked = Outcome.failed(Reason.WORKFLOW_FAILED, "failed for WorkflowFailed").masked(
         Masker(["failed", "WorkflowFailed"])
     )

@@ -16,9 +16,7 @@ from ingestion_runner.workflow.packages import EXTRAS, require_extra, require_la
     ("pipeline_type", "package", "extra"),
     [("autoClassification", "spacy", "pii-processor"), ("dbt", "collate_dbt_artifacts_parser", "dbt")],
 )
-def test_type_whose_packages_are_missing_is_refused_with_the_build_argument(
-    pipeline_type: str, package: str, extra: str
-) -> None:
+def test_type_whose_packages_are_missing_is_refused(pipeline_type: str, package: str, extra: str) -> None:
     with pytest.raises(RunError, match=rf"{package}.*build argument EXTRAS including '{extra}'") as refused:
         require_extra(pipeline_type)
 
@@ -67,7 +65,7 @@ def classification(**changes: object) -> dict[str, object]:
     return {"config": {"type": "AutoClassification", "enableAutoClassification": True, **changes}}
 
 
-def test_classification_without_its_language_model_is_refused_with_the_build_argument(installed: set[str]) -> None:
+def test_classification_without_its_language_model_is_refused(installed: set[str]) -> None:
     with pytest.raises(RunError, match=r"en_core.*build argument SPACY_MODEL") as refused:
         require_language_models(classification())
 

@@ -35,9 +35,7 @@ def row(state: str | None, end: int | None = None) -> dict[str, Any]:
         (row("aStateOfTheFuture", STARTED - 1), Decision.KEEP),
     ],
 )
-def test_row_is_written_only_when_this_attempt_is_not_told_yet(
-    existing: dict[str, Any] | None, decision: Decision
-) -> None:
+def test_row_is_written_only_for_an_unreported_attempt(existing: dict[str, Any] | None, decision: Decision) -> None:
     assert decide(existing, STARTED) is decision
 
 
@@ -45,7 +43,7 @@ def closed(outcome: Outcome, existing: dict[str, Any] | None = None, tail: str =
     return closed_row(outcome, run_id=RUN_ID, started=STARTED, ended=STARTED + 2000, existing=existing, log_tail=tail)
 
 
-def test_row_of_a_run_that_told_nothing_has_the_one_step_runner() -> None:
+def test_row_of_a_run_without_a_report_has_the_step_runner() -> None:
     assert closed(Outcome.failed(Reason.INTERRUPTED, "asked to stop")) == {
         "runId": RUN_ID,
         "pipelineState": "failed",
@@ -71,7 +69,7 @@ def test_row_repeats_the_workflows_own_steps() -> None:
     assert closed(outcome)["status"] == list(STEPS)
 
 
-def test_row_keeps_when_the_run_began_and_drops_what_the_model_does_not_know() -> None:
+def test_row_keeps_its_start_and_drops_unknown_fields() -> None:
     existing = row("running") | {
         "timestamp": STARTED - 4000,
         "config": {},

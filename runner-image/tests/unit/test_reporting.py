@@ -65,7 +65,7 @@ def test_report_replaces_the_row_of_an_earlier_attempt(server: RecordingServer) 
     assert server.rows[RUN_ID]["pipelineState"] == "success"
 
 
-def test_report_repeats_what_the_workflow_could_not_say(server: RecordingServer) -> None:
+def test_report_repeats_what_the_workflow_could_not_report(server: RecordingServer) -> None:
     server.rows[RUN_ID] = row("running")
 
     reported(server, SUCCEEDED)
@@ -93,12 +93,12 @@ def test_report_tries_again_after_a_passing_error(server: RecordingServer) -> No
     assert len(server.requested("PUT")) == 3
 
 
-def test_report_gives_up_at_once_when_it_is_refused(server: RecordingServer) -> None:
+def test_report_fails_at_once_when_it_is_refused(server: RecordingServer) -> None:
     server.faults = [("GET", 401)]
 
     result = reported(server, FAILED)
 
-    assert result.reported_by == "nobody"
+    assert result.reported_by == "none"
     assert "401" in (result.problem or "")
     assert len(server.requests) == 1
 
@@ -109,7 +109,7 @@ def test_report_ends_when_its_time_is_up(server: RecordingServer) -> None:
 
     result = reported(server, FAILED, remaining=lambda: ends - time.monotonic())
 
-    assert result.reported_by == "nobody"
+    assert result.reported_by == "none"
     assert time.monotonic() < ends + 1
 
 
@@ -119,7 +119,7 @@ def test_report_stops_waiting_when_the_pod_has_to_go(server: RecordingServer) ->
 
     result = reported(server, FAILED, remaining=lambda: next(left, 0.0))
 
-    assert result.reported_by == "nobody"
+    assert result.reported_by == "none"
     assert len(server.requests) <= 2
 
 
@@ -128,4 +128,4 @@ def test_report_survives_a_configuration_that_allows_no_call(server: RecordingSe
 
     result = report(target, None, FAILED, started=STARTED, ended=STARTED, log_tail="", remaining=lambda: 10.0)
 
-    assert result.reported_by == "nobody"
+    assert result.reported_by == "none"

@@ -45,7 +45,9 @@ def test_client_quotes_names_in_paths(server: RecordingServer) -> None:
         (503, Reason.SERVER_ERROR, True),
     ],
 )
-def test_client_tells_refusals_apart(server: RecordingServer, *, status: int, reason: Reason, transient: bool) -> None:
+def test_client_distinguishes_refusals(
+    server: RecordingServer, *, status: int, reason: Reason, transient: bool
+) -> None:
     server.faults = [("GET", status)]
 
     with pytest.raises(ServerCallError) as refused:
@@ -66,7 +68,7 @@ def closed_port() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
-def test_client_tells_that_nobody_answers(closed_port: int) -> None:
+def test_client_reports_a_closed_port(closed_port: int) -> None:
     with pytest.raises(ServerCallError, match="Connection refused") as failed:
         ServerClient(Server(host_port=f"http://127.0.0.1:{closed_port}/api"), None).get("system", timeout=1)
 
@@ -74,7 +76,7 @@ def test_client_tells_that_nobody_answers(closed_port: int) -> None:
     assert failed.value.transient
 
 
-def test_client_does_not_wait_longer_than_told() -> None:
+def test_client_does_not_wait_longer_than_its_bound() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -86,14 +88,14 @@ def test_client_does_not_wait_longer_than_told() -> None:
     assert failed.value.transient
 
 
-def test_client_tells_a_certificate_that_cannot_be_read() -> None:
+def test_client_reports_a_certificate_that_cannot_be_read() -> None:
     server = Server(host_port="https://om/api", verify_ssl="validate", ca_certificate="/nowhere/ca.pem")
 
     with pytest.raises(ConfigurationError, match=r"/nowhere/ca\.pem"):
         ServerClient(server, None)
 
 
-def test_client_tells_a_malformed_extra_header(server: RecordingServer) -> None:
+def test_client_reports_a_malformed_extra_header(server: RecordingServer) -> None:
     with pytest.raises(ConfigurationError, match="placeholder"):
         client(server, extra_headers={"X": "100%"})
 
@@ -102,5 +104,5 @@ def test_client_tells_a_malformed_extra_header(server: RecordingServer) -> None:
     ("verify_ssl", "mode"),
     [("ignore", ssl.CERT_NONE), ("no-ssl", ssl.CERT_REQUIRED), ("validate", ssl.CERT_REQUIRED)],
 )
-def test_client_verifies_certificates_unless_told_to_ignore_them(verify_ssl: str, mode: ssl.VerifyMode) -> None:
+def test_client_verifies_certificates_by_default(verify_ssl: str, mode: ssl.VerifyMode) -> None:
     assert _tls_context(Server(host_port="https://om/api", verify_ssl=verify_ssl)).verify_mode is mode

@@ -28,7 +28,7 @@ def encoded(
     )
 
 
-def test_summary_tells_all_that_is_known() -> None:
+def test_summary_has_all_that_is_known() -> None:
     outcome = Outcome(
         state=State.PARTIAL_SUCCESS,
         reason=Reason.PARTIALLY_SUCCEEDED,
@@ -113,7 +113,7 @@ def test_summary_keeps_as_much_text_as_fits() -> None:
     assert summary["message"] == "é" * 1023 + "…"
 
 
-def test_write_summary_tells_when_the_file_cannot_be_written(tmp_path: Path) -> None:
+def test_write_summary_reports_an_unwritable_file(tmp_path: Path) -> None:
     problem = write_summary(b"{}", {"TERMINATION_LOG": str(tmp_path / "missing" / "log")})
 
     assert problem is not None

@@ -127,7 +127,7 @@ SOURCE_TYPES = [
 
 
 @pytest.mark.parametrize(("pipeline_type", "kind", "service_type", "source_type"), SOURCE_TYPES)
-def test_source_type_follows_from_the_pipeline_type_and_the_service_type(
+def test_source_type_follows_from_pipeline_and_service_type(
     pipeline_type: str, kind: str, service_type: str | None, source_type: str
 ) -> None:
     service = {"type": kind, "name": "anything"}
@@ -137,7 +137,7 @@ def test_source_type_follows_from_the_pipeline_type_and_the_service_type(
     assert (source["type"], source["serviceName"]) == (source_type, "anything")
 
 
-def test_usage_is_staged_on_the_scratch_volume_unless_told_otherwise() -> None:
+def test_usage_is_staged_on_the_scratch_volume_by_default() -> None:
     config = build_config(run(pipelineType="usage"), inputs(source_config={"config": {"type": "DatabaseUsage"}}))
 
     assert config["stage"]["config"]["filename"] == config["bulkSink"]["config"]["filename"] == "/tmp/query_log"
@@ -152,7 +152,7 @@ def test_files_that_a_connection_names_are_passed_on_as_they_are() -> None:
     assert config["sslConfig"] == tls["sslConfig"]
 
 
-def test_secrets_manager_without_a_loader_takes_its_credentials_from_where_it_runs() -> None:
+def test_secrets_manager_without_a_loader_uses_the_environment() -> None:
     server = {"hostPort": "https://openmetadata/api", "secretsManagerProvider": "gcp"}
 
     server_config = build_config(run(server=server), inputs())["workflowConfig"]["openMetadataServerConfig"]
@@ -181,7 +181,7 @@ def test_config_has_no_connection_when_none_is_mounted() -> None:
     }
 
 
-def test_config_validates_the_server_against_a_bundle_when_no_certificate_is_named() -> None:
+def test_config_validates_the_server_against_a_bundle() -> None:
     server = {"hostPort": "https://openmetadata/api", "verifySSL": "validate"}
 
     server_config = build_config(run(server=server), inputs())["workflowConfig"]["openMetadataServerConfig"]

@@ -34,6 +34,6 @@ def test_mounted_connection_is_that_of_the_tables_service() -> None:
     assert connections == [other, {"serviceName": "shop", "serviceConnection": CONNECTION}]
 
 
-def test_mounted_connection_of_nobody_is_refused_with_the_way_out() -> None:
+def test_mounted_connection_without_an_owner_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"names no table: .* sourceConfig\.config\.serviceConnections"):
         with_connection(suite(), CONNECTION)

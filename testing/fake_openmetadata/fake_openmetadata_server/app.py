@@ -137,7 +137,7 @@ class Double:
         return self.state.runs.handle(rest, request)
 
     def serve_entity(self, path: tuple[str, ...], request: Request) -> Reply | None:
-        """What collections of entities answer; None when there is no such operation."""
+        """The answer of a collection of entities; None for an unknown operation."""
         catalog, found = self.state.catalog, find(path)
         return (
             attachments.handle(catalog, path, request)

@@ -25,7 +25,7 @@ LISTS = {
 
 
 def handle(catalog: Catalog, path: tuple[str, ...], request: Request) -> Reply | None:
-    """None when the path is no such attachment."""
+    """None for another path."""
     match request.method, path:
         case "PUT", (collection, entity_id, key) if (collection, key) in MODELS:
             schemas.check(MODELS[collection, key], request.json)

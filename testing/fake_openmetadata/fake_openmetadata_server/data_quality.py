@@ -14,7 +14,7 @@ _LINK = re.compile(r"<#E::table::(?P<table>.+?)(?:::columns::(?P<column>.+?))?>"
 
 
 def handle(catalog: Catalog, path: tuple[str, ...], request: Request) -> Reply | None:
-    """None when it is no such operation, or one like those of all entities."""
+    """None for another operation, or one like those of all entities."""
     match request.method, path:
         case "PUT" | "POST", ("dataQuality", "testSuites", "executable" | "basic"):
             return _write_basic_suite(catalog, request.json_object)

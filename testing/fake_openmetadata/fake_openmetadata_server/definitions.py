@@ -1,4 +1,4 @@
-"""What the server says a connection test consists of."""
+"""The steps of a connection test, as the server defines them."""
 
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5

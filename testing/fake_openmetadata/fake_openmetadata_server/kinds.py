@@ -19,7 +19,7 @@ class Kind:
     inherited: tuple[str, ...] = ()
     """Fields copied from the parent."""
     versioned: bool = False
-    """Whether earlier versions are kept, for tests to look at."""
+    """Whether earlier versions are kept, for tests to read."""
 
 
 def _service(path: str, entity_type: str, model: str) -> Kind:
@@ -166,7 +166,7 @@ KINDS: dict[str, Kind] = {
 
 
 def find(segments: tuple[str, ...]) -> tuple[Kind, tuple[str, ...]] | None:
-    """The kind a path addresses and what follows it; None when there is no such collection."""
+    """The kind that a path addresses and what follows it; None for an unknown collection."""
     for length in (2, 1):
         kind = KINDS.get("/".join(segments[:length])) if len(segments) >= length else None
         if kind is not None:

@@ -21,7 +21,7 @@ class Lineage:
         return list(self._edges.values())
 
     def handle(self, catalog: Catalog, path: tuple[str, ...], request: Request) -> Reply | None:
-        """`path` is what follows /lineage; None when there is no such operation."""
+        """`path` is what follows /lineage; None for an unknown operation."""
         match request.method, path:
             case "PUT", ():
                 body = request.json_object

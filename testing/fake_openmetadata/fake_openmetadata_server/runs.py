@@ -71,7 +71,7 @@ class Runs:
                 return self._list_rows(fqn, request)
             case "GET", (fqn, "pipelineStatus", run_id):
                 run = self._runs.get((fqn, run_id))
-                # Not a 404: on that the client gives up reporting altogether.
+                # Not a 404: on that the client stops reporting.
                 return Reply(200, run.row) if run is not None and run.writes else Reply(204)
             case "PUT", ("progress", fqn, run_id):
                 schemas.check(f"{PIPELINE}.progressUpdate:ProgressUpdate", request.json)

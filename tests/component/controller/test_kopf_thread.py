@@ -38,7 +38,7 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 async def survive(tmp_path: Path, *, faults: list[Fault], event: tuple[int, str] | None) -> None:
     server, keys = FakeApiServer(), Keys()
     async with server.serving():
-        queue = WorkQueue(keys.reconcile, FakeClock(), settle=0.01)
+        queue = WorkQueue(keys.reconcile, FakeClock(), debounce=0.01)
         working = asyncio.create_task(queue.run())
         kopf = KopfThread(server.write_kubeconfig(tmp_path / "kubeconfig"), [NAMESPACE], queue)
         kopf.start()

@@ -19,7 +19,7 @@ KEYS = [PipelineKey(NAMESPACE, "one"), PipelineKey(NAMESPACE, "two")]
 
 @pytest.fixture
 def queue() -> Iterator[WorkQueue]:
-    queue = WorkQueue(lambda _: None, FakeClock(), settle=0)
+    queue = WorkQueue(lambda _: None, FakeClock(), debounce=0)
     yield queue
     queue.threads.shutdown()
 

@@ -13,7 +13,7 @@ REQUEST = {
 STEP = {"name": "CheckAccess", "mandatory": True, "passed": False, "message": "no", "errorLog": "the log"}
 
 
-def test_an_automation_workflow_is_read_by_name_and_patched_by_id(api: Api) -> None:
+def test_an_automation_is_read_by_name_and_patched_by_id(api: Api) -> None:
     created = api.call(
         "POST",
         "/automations/workflows",
@@ -31,9 +31,7 @@ def test_an_automation_workflow_is_read_by_name_and_patched_by_id(api: Api) -> N
     assert (patched[0], patched[1]["status"]) == (200, "Successful")
 
 
-def test_a_registered_automation_is_pending_and_found_by_name_and_by_id(
-    fake_server: FakeServerClient, api: Api
-) -> None:
+def test_a_registered_automation_is_found_by_name_and_by_id(fake_server: FakeServerClient, api: Api) -> None:
     entity = fake_server.register_automation("test-it", REQUEST)
 
     assert entity["status"] == "Pending"
@@ -42,14 +40,14 @@ def test_a_registered_automation_is_pending_and_found_by_name_and_by_id(
         assert api.call("GET", path) == (200, entity)
 
 
-def test_an_automation_whose_request_does_not_fit_the_model_is_not_registered(
+def test_an_invalid_automation_is_not_registered(
     fake_server: FakeServerClient,
 ) -> None:
     with pytest.raises(FakeServerError, match="CreateWorkflowRequest"):
         fake_server.register_automation("test-it", {"connection": {"config": {"type": "Postgres", "nonsense": 1}}})
 
 
-def test_an_automation_tells_how_its_status_went(fake_server: FakeServerClient, api: Api) -> None:
+def test_an_automation_has_its_status_history(fake_server: FakeServerClient, api: Api) -> None:
     entity = fake_server.register_automation("test-it", REQUEST)
     response = {"lastUpdatedAt": 1, "status": "Failed", "steps": [STEP]}
     for status in ("Running", "Failed"):
@@ -88,7 +86,7 @@ def test_a_patch_that_spoils_an_automation_is_refused(
     assert len(fake_server.calls(method="PATCH", invalid=True)) == 1
 
 
-def test_an_automation_is_remembered_by_its_id_after_it_was_deleted(fake_server: FakeServerClient, api: Api) -> None:
+def test_a_deleted_automation_is_still_found_by_its_id(fake_server: FakeServerClient, api: Api) -> None:
     entity = fake_server.register_automation("test-it", REQUEST)
 
     assert api.call("DELETE", f"/automations/workflows/{entity['id']}?hardDelete=true")[0] == 200
@@ -99,7 +97,7 @@ def test_an_automation_is_remembered_by_its_id_after_it_was_deleted(fake_server:
         fake_server.automation("test-it")
 
 
-def test_an_automation_that_is_registered_again_starts_anew(fake_server: FakeServerClient) -> None:
+def test_an_automation_that_is_registered_again_starts_again(fake_server: FakeServerClient) -> None:
     first = fake_server.register_automation("test-it", REQUEST)
     second = fake_server.register_automation("test-it", REQUEST)
 

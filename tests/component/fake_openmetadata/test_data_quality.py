@@ -23,7 +23,7 @@ def quality(tables: Api, fake_server: FakeServerClient) -> Api:
     return tables
 
 
-def test_a_tables_suite_is_named_after_the_table_and_the_table_refers_to_it(quality: Api) -> None:
+def test_a_table_refers_to_the_suite_of_its_name(quality: Api) -> None:
     status, suite = quality.call(
         "PUT", "/dataQuality/testSuites/executable", {"name": "any", "basicEntityReference": ORDERS}
     )

@@ -36,9 +36,7 @@ def test_bulk_fails_the_row_whose_parent_is_missing(tables: Api) -> None:
     assert [(row["request"], row["status"]) for row in result["failedRequest"]] == [("shop.other.b", 404)]
 
 
-def test_bulk_is_refused_and_recorded_when_a_row_does_not_fit_the_model(
-    api: Api, fake_server: FakeServerClient
-) -> None:
+def test_bulk_with_an_invalid_row_is_refused_and_recorded(api: Api, fake_server: FakeServerClient) -> None:
     status, answer = api.call("PUT", "/databases/bulk", [{"name": "x", "service": "shop", "nonsense": 1}])
 
     assert (status, answer["code"]) == (400, 400)
@@ -80,7 +78,7 @@ def test_a_patch_adds_a_foreign_key(tables: Api) -> None:
     assert tables.call("GET", ORDERS)[1]["tableConstraints"] == [constraint]
 
 
-def test_a_patch_is_refused_when_the_result_does_not_fit_the_model(tables: Api) -> None:
+def test_a_patch_with_an_invalid_result_is_refused(tables: Api) -> None:
     orders = tables.call("GET", ORDERS)[1]
     for patch in (
         [{"op": "replace", "path": "/tableType", "value": "Rubbish"}],
@@ -176,7 +174,7 @@ def test_a_profile_is_checked_and_needs_its_table(tables: Api) -> None:
     assert tables.call("PUT", f"/tables/{orders['id']}/tableProfile", {"rows": 3})[0] == 400
 
 
-def test_an_update_of_a_service_keeps_its_id_and_a_second_post_conflicts(api: Api) -> None:
+def test_an_update_of_a_service_keeps_its_id(api: Api) -> None:
     body = {"name": "lake", "serviceType": "CustomDatabase"}
 
     first = api.call("PUT", "/services/databaseServices", body)
@@ -206,7 +204,7 @@ def test_a_type_has_no_custom_properties(api: Api) -> None:
     assert (status, found["name"], found["customProperties"]) == (200, "table", [])
 
 
-def test_an_endpoint_is_part_of_its_collection_and_of_its_service(api: Api, fake_server: FakeServerClient) -> None:
+def test_an_endpoint_belongs_to_its_collection_and_service(api: Api, fake_server: FakeServerClient) -> None:
     fake_server.register_service("ordering", "Rest", kind="api")
     api.make("apiCollections", {"name": "orders", "service": "ordering", "endpointURL": "http://ordering/"})
     api.make("apiEndpoints", {"name": "/orders/get", "apiCollection": "ordering.orders", "requestMethod": "GET"})

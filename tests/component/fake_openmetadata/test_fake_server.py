@@ -42,7 +42,7 @@ def test_a_path_outside_of_the_api_gets_the_page_of_the_ui(api: Api) -> None:
     assert "<html>" in page
 
 
-def test_a_path_it_does_not_imitate_is_a_404_and_recorded_as_unknown(api: Api, fake_server: FakeServerClient) -> None:
+def test_an_unknown_path_is_a_404_and_recorded(api: Api, fake_server: FakeServerClient) -> None:
     assert api.call("GET", "/glossaries/name/x")[0] == 404
     assert api.call("GET", "/tables/name/x")[0] == 404
 
@@ -73,7 +73,7 @@ def test_a_long_body_is_recorded_in_part_and_served_whole(api: Api, fake_server:
     assert fake_server.entities("databases")[0]["description"] == long["description"]
 
 
-def test_a_fault_answers_as_often_as_it_was_told(api: Api, fake_server: FakeServerClient) -> None:
+def test_a_fault_is_given_as_often_as_asked_for(api: Api, fake_server: FakeServerClient) -> None:
     fake_server.set_faults({"method": "GET", "path": "/databases", "status": 503, "times": 2})
 
     answers = [api.call("GET", "/databases")[0] for _ in range(3)]
@@ -126,7 +126,7 @@ def test_a_fault_is_refused_when_it_cannot_be_understood(fake_server: FakeServer
             fake_server.set_faults(fault)
 
 
-def test_a_service_is_refused_when_its_connection_does_not_fit_the_model(fake_server: FakeServerClient) -> None:
+def test_a_service_with_an_invalid_connection_is_refused(fake_server: FakeServerClient) -> None:
     with pytest.raises(FakeServerError, match="CreateDatabaseServiceRequest"):
         fake_server.register_service("wrong", "Postgres", {"config": {"type": "Postgres", "nonsense": True}})
 

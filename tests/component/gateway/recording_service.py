@@ -1,4 +1,4 @@
-"""A pipeline service that remembers what it was asked and answers what it is told to."""
+"""A pipeline service that records its calls and gives prepared answers."""
 
 import threading
 from collections.abc import Mapping

@@ -50,14 +50,14 @@ def test_a_missing_task_is_derived_from_the_pipelines_type(
 
 
 @pytest.mark.parametrize("after", ["-1", "one", "1.0", "+1", "٣", "1" * 10, "pod-a:4096"])
-def test_a_page_that_is_no_number_is_refused(server: ServerClient, after: str) -> None:
+def test_a_page_that_is_not_a_number_is_refused(server: ServerClient, after: str) -> None:
     reply = server.logs("nightly", after=after)
     assert reply.code == 400
     assert "'after'" in reply.error
 
 
 @pytest.mark.parametrize("task", ["total", "after", "error"])
-def test_a_task_that_means_something_else_in_an_answer_is_refused(server: ServerClient, task: str) -> None:
+def test_an_ambiguous_task_is_refused(server: ServerClient, task: str) -> None:
     reply = server.logs("nightly", task)
     assert reply.code == 400
     assert "'task_id'" in reply.error

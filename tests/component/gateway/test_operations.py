@@ -196,7 +196,7 @@ def test_every_wrong_parameter_of_a_trigger_has_its_line(old_server: ServerClien
     assert not service.calls
 
 
-def test_a_conf_that_is_no_object_is_refused(old_server: ServerClient) -> None:
+def test_a_conf_that_is_not_an_object_is_refused(old_server: ServerClient) -> None:
     reply = old_server.change("POST", "trigger", body={"dag_id": "a", "conf": "x"})
     assert (reply.code, reply.error) == (400, "Invalid parameter value for 'conf': must be an object")
 
@@ -228,7 +228,7 @@ def test_a_query_that_is_not_utf8_is_refused(old_server: ServerClient) -> None:
         (StoreError("secret detail"), 503, "cannot read the log archive"),
     ],
 )
-def test_an_error_of_the_service_has_its_code_and_no_detail_of_ours(
+def test_an_error_of_the_service_has_its_code_only(
     old_server: ServerClient, service: RecordingService, operation: str, error: Exception, code: int, said: str
 ) -> None:
     service.answers[METHODS[operation]] = error
@@ -256,7 +256,7 @@ def test_a_document_to_be_run_once_is_handed_over_whole(
 
 
 @pytest.mark.parametrize("endpoint", ["run_automation", "run_application", "test_connection"])
-def test_a_document_that_is_no_object_is_refused(
+def test_a_document_that_is_not_an_object_is_refused(
     server: ServerClient, service: RecordingService, endpoint: str
 ) -> None:
     reply = server.change("POST", endpoint, body=[])
@@ -275,7 +275,7 @@ def test_the_log_of_one_run_can_be_read(server: ServerClient, service: Recording
     assert service.calls == [("get_ingestion_logs", {"name": "nightly", "run_id": RUN, "after": 3})]
 
 
-def test_a_run_id_that_is_no_uuid_is_refused(server: ServerClient, service: RecordingService) -> None:
+def test_a_run_id_that_is_not_a_uuid_is_refused(server: ServerClient, service: RecordingService) -> None:
     replies = [
         server.change("POST", "kill", body={"dag_id": "nightly", "run_id": "manual__1"}),
         server.read("last_dag_logs", {"dag_id": "nightly", "run_id": "manual__1"}),

@@ -1,4 +1,4 @@
-"""A server's story through HTTP and the real client to an API server in memory, with the operator beside it."""
+"""A server's calls through HTTP and the real client to an API server in memory, with the operator beside it."""
 
 import json
 from collections.abc import Iterator
@@ -21,55 +21,57 @@ from testing import objects
 from testing.entities import OTHER_ID, airflow, entity, token
 from testing.gateway import run_gateway
 from testing.server_client import ServerClient
-from testing.world import World
+from testing.simulation import Simulation
 
 RUN = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
 NAMES = ["nightly", "a b", "a.b", "A_B", "täglich/ü – v2", "🐘" * 256]  # noqa: RUF001
 
 
-class Stage:
-    """Holds the world behind a gateway; a test may put a new one."""
+class Environment:
+    """Holds the simulation behind a gateway; a test may put a new one."""
 
     def __init__(self) -> None:
-        self.world = World()
+        self.simulation = Simulation()
 
     def __getattr__(self, method: str) -> Any:
-        return getattr(self.world.client, method)
+        return getattr(self.simulation.client, method)
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return Stage()
+def environment() -> Environment:
+    return Environment()
 
 
 @pytest.fixture(scope="module")
-def port(stage: Stage, credentials_folder: Path) -> Iterator[int]:
-    gateway = Gateway(cast("PipelineService", stage), lambda: stage.world.settings, Credentials(credentials_folder))
+def port(environment: Environment, credentials_folder: Path) -> Iterator[int]:
+    gateway = Gateway(
+        cast("PipelineService", environment), lambda: environment.simulation.settings, Credentials(credentials_folder)
+    )
     with run_gateway(gateway) as running:
         yield running.port
 
 
 @pytest.fixture
-def world(stage: Stage) -> World:
-    stage.world = World()
-    return stage.world
+def simulation(environment: Environment) -> Simulation:
+    environment.simulation = Simulation()
+    return environment.simulation
 
 
 @pytest.fixture(params=["old", "new"])
-def server(request: pytest.FixtureRequest, port: int, world: World) -> Iterator[ServerClient]:
+def server(request: pytest.FixtureRequest, port: int, simulation: Simulation) -> Iterator[ServerClient]:
     client = ServerClient.old(port) if request.param == "old" else ServerClient.new(port)
-    assert world.cluster.calls == []
+    assert simulation.cluster.calls == []
     yield client
     client.close()
 
 
-def _pipeline(world: World, name: str) -> dict[str, Any]:
-    (found,) = [body for body in world.cluster.all(PIPELINES) if body["metadata"]["name"] == resource_name(name)]
+def _pipeline(simulation: Simulation, name: str) -> dict[str, Any]:
+    (found,) = [body for body in simulation.cluster.all(PIPELINES) if body["metadata"]["name"] == resource_name(name)]
     return found
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pipeline_lives_from_deploy_to_delete(server: ServerClient, world: World, name: str) -> None:
+def test_a_pipeline_lives_from_deploy_to_delete(server: ServerClient, simulation: Simulation, name: str) -> None:
     assert server.queued(name).code == server.kill(name).code == server.enable(name).code == 404
     assert server.deploy(entity(name)).code == 200
     assert server.queued(name).json == []
@@ -82,18 +84,18 @@ def test_a_pipeline_lives_from_deploy_to_delete(server: ServerClient, world: Wor
     assert queued["startDate"] is queued["endDate"] is None
     assert server.logs(name).json["total"] == 1
     assert server.kill(name).code == 200
-    world.operate(resource_name(name))
+    simulation.operate(resource_name(name))
     assert server.queued(name).json == []
 
     assert server.disable(name).code == 200
     assert server.deploy(entity(name, displayName="Later")).code == 200
-    assert _pipeline(world, name)["spec"]["suspend"] is True
+    assert _pipeline(simulation, name)["spec"]["suspend"] is True
     assert server.trigger(name).code == 200
     assert server.enable(name).code == 200
-    assert _pipeline(world, name)["spec"]["suspend"] is False
+    assert _pipeline(simulation, name)["spec"]["suspend"] is False
 
     assert server.delete(name).code == server.delete(name).code == 200
-    assert world.cluster.all(PIPELINES) == world.cluster.all(JOBS) == []
+    assert simulation.cluster.all(PIPELINES) == simulation.cluster.all(JOBS) == []
     assert server.trigger(name).code == server.queued(name).code == 404
 
 
@@ -102,45 +104,45 @@ def test_an_on_demand_pipeline_can_be_toggled_and_run(server: ServerClient) -> N
     assert server.disable("nightly").code == server.enable("nightly").code == server.trigger("nightly").code == 200
 
 
-def test_the_same_deploy_twice_writes_once(server: ServerClient, world: World) -> None:
+def test_the_same_deploy_twice_writes_once(server: ServerClient, simulation: Simulation) -> None:
     server.deploy(entity())
-    before = len(world.cluster.writes)
+    before = len(simulation.cluster.writes)
     assert server.deploy(entity()).code == 200
-    assert len(world.cluster.writes) == before
+    assert len(simulation.cluster.writes) == before
 
 
-def test_a_pipeline_of_the_same_name_in_another_service_is_refused_naming_the_holder(
-    server: ServerClient, world: World
-) -> None:
+def test_the_name_of_another_services_pipeline_is_refused(server: ServerClient, simulation: Simulation) -> None:
     server.deploy(entity(service="shop"))
     reply = server.deploy(entity(service="other", id=OTHER_ID))
     assert reply.code == 400
     assert "shop.nightly" in reply.error
-    assert _pipeline(world, "nightly")["spec"]["service"]["name"] == "shop"
+    assert _pipeline(simulation, "nightly")["spec"]["service"]["name"] == "shop"
 
 
-def test_a_wrong_entity_is_refused_with_a_line_for_each_field(server: ServerClient, world: World) -> None:
+def test_a_wrong_entity_is_refused_with_a_line_for_each_field(server: ServerClient, simulation: Simulation) -> None:
     reply = server.deploy(entity(pipelineType="nothing", sourceConfig=None))
     assert reply.code == 400
     assert len(reply.error.splitlines()) == 2
     assert "'sourceConfig'" in reply.error
     assert "'pipelineType'" in reply.error
-    assert world.cluster.writes == []
+    assert simulation.cluster.writes == []
 
 
-def test_the_bots_token_is_in_a_secret_and_nowhere_else(server: ServerClient, world: World) -> None:
+def test_the_bots_token_is_in_a_secret_and_nowhere_else(server: ServerClient, simulation: Simulation) -> None:
     server.deploy(entity(jwt=token(serial=7)))
     server.trigger("nightly")
     for kind in (PIPELINES, JOBS):
-        assert token(serial=7) not in json.dumps(world.cluster.all(kind))
-    assert len(world.cluster.all(SECRETS)) == 2
+        assert token(serial=7) not in json.dumps(simulation.cluster.all(kind))
+    assert len(simulation.cluster.all(SECRETS)) == 2
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "create", "merge_patch"])
-def test_a_deploy_that_met_a_fault_is_completed_by_the_next(server: ServerClient, world: World, verb: str) -> None:
+def test_a_deploy_that_met_a_fault_is_completed_by_the_next(
+    server: ServerClient, simulation: Simulation, verb: str
+) -> None:
     if verb == "merge_patch":
         server.deploy(entity())
-    world.cluster.fail(verb, Unavailable("away", code=503))
+    simulation.cluster.fail(verb, Unavailable("away", code=503))
     assert server.deploy(entity(displayName="Later")).code == 503
     assert server.deploy(entity(displayName="Later")).code == 200
     assert server.deploy(entity(displayName="Later")).message == (
@@ -148,10 +150,10 @@ def test_a_deploy_that_met_a_fault_is_completed_by_the_next(server: ServerClient
     )
 
 
-def test_an_outage_is_a_503_for_everything_but_health(server: ServerClient, world: World) -> None:
+def test_an_outage_is_a_503_for_everything_but_health(server: ServerClient, simulation: Simulation) -> None:
     server.deploy(entity())
     for verb in ("get", "list", "create", "merge_patch", "delete"):
-        world.cluster.fail(verb, Unavailable("away", code=503), times=1000)
+        simulation.cluster.fail(verb, Unavailable("away", code=503), times=1000)
     for reply in (
         server.deploy(entity(displayName="Later")), server.trigger("nightly"), server.enable("nightly"),
         server.kill("nightly"), server.delete("nightly"), server.queued("nightly"), server.logs("nightly"),
@@ -160,22 +162,22 @@ def test_an_outage_is_a_503_for_everything_but_health(server: ServerClient, worl
     assert server.read("health-auth").code == 200
 
 
-def test_the_address_is_unknown_unless_the_settings_say_it(server: ServerClient, world: World) -> None:
+def test_the_address_is_unknown_unless_it_is_set(server: ServerClient, simulation: Simulation) -> None:
     assert server.read("ip").json == {"ip": "unknown"}
-    world.settings = objects.settings(pipelineService={"hostIp": "198.51.100.4"})
+    simulation.settings = objects.settings(pipelineService={"hostIp": "198.51.100.4"})
     assert server.read("ip").json == {"ip": "198.51.100.4"}
 
 
 class ServerMachine(RuleBasedStateMachine):
     """A model of the contract beside a gateway: every answer is compared, and what the cluster holds."""
 
-    stage: ClassVar[Stage]
+    environment: ClassVar[Environment]
     client: ClassVar[ServerClient]
     names = st.sampled_from(NAMES)
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage.world = World()
+        self.environment.simulation = Simulation()
         self.paused: dict[str, bool] = {}
         self.service: dict[str, str] = {}
         self.runs: dict[str, list[str]] = {}
@@ -195,7 +197,7 @@ class ServerMachine(RuleBasedStateMachine):
 
     @rule(name=names, run=st.uuids(version=4))
     def trigger(self, name: str, run: UUID) -> None:
-        self.stage.world.clock.forward(seconds=1)
+        self.environment.simulation.clock.forward(seconds=1)
         assert self.client.trigger(name, {"pipelineRunId": str(run)}).code == (200 if name in self.runs else 404)
         if name in self.runs and str(run) not in self.runs[name]:
             self.runs[name].append(str(run))
@@ -240,13 +242,13 @@ class ServerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_cluster_holds_what_was_asked_for(self) -> None:
-        bodies = self.stage.world.cluster.all(PIPELINES)
+        bodies = self.environment.simulation.cluster.all(PIPELINES)
         held = {body["metadata"]["name"]: bool(body["spec"].get("suspend")) for body in bodies}
         assert held == {resource_name(name): paused for name, paused in self.paused.items()}
 
 
-def test_any_sequence_of_calls_does_as_the_contract_says(stage: Stage, port: int) -> None:
-    ServerMachine.stage, ServerMachine.client = stage, ServerClient.old(port)
+def test_any_sequence_of_calls_follows_the_contract(environment: Environment, port: int) -> None:
+    ServerMachine.environment, ServerMachine.client = environment, ServerClient.old(port)
     run_state_machine_as_test(
         ServerMachine, settings=hypothesis_settings(max_examples=25, stateful_step_count=30, deadline=None)
     )

@@ -71,7 +71,7 @@ def test_an_unknown_pipeline_is_a_404(server: ServerClient, service: RecordingSe
 
 
 @pytest.mark.parametrize("endpoint", ["health", "health-auth"])
-def test_health_tells_the_version_in_the_default_runner_image(
+def test_health_reports_the_version_in_the_default_runner_image(
     server: ServerClient, settings: SettingsInForce, endpoint: str
 ) -> None:
     assert server.read(endpoint).json == {"status": "healthy", "version": "2.0.6.0"}

@@ -88,7 +88,7 @@ def test_plain_http_finds_nothing_on_a_tls_port(running: Running) -> None:
 
 
 @pytest.mark.parametrize("key_type", list(trustme.KeyType))
-def test_a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on(
+def test_new_connections_get_the_new_certificate(
     running: Running, folder: Path, authority: trustme.CA, trust: ssl.SSLContext, key_type: trustme.KeyType
 ) -> None:
     client = ServerClient.old(running.port, tls=trust)

@@ -105,7 +105,7 @@ async def test_what_has_been_read_is_written_when_the_operator_ends(harness: Arc
     assert harness.text() == lines(0, 3)
 
 
-async def test_the_end_of_the_operator_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_operators_end_does_not_wait_for_a_hanging_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archiver_module, "STOP_SECONDS", 0.2)
     go_on = threading.Event()
 
@@ -124,7 +124,7 @@ async def test_the_end_of_the_operator_does_not_wait_for_a_store_that_hangs(monk
     go_on.set()
 
 
-async def test_rotation_while_the_operator_was_away_is_reported_in_the_text(harness: ArchiveHarness) -> None:
+async def test_rotation_during_an_outage_is_noted_in_the_text(harness: ArchiveHarness) -> None:
     log = harness.starts()
     async with harness.archiver() as archiver:
         archiver.observe(pod())
@@ -141,7 +141,7 @@ async def test_rotation_while_the_operator_was_away_is_reported_in_the_text(harn
     assert after.partition("…]\n")[2] == lines(7, 9)
 
 
-async def test_a_store_that_is_away_stops_the_reading_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_absent_store_stops_the_reading_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     harness = ArchiveHarness(store)
     log = harness.starts()

@@ -12,7 +12,7 @@ from testing.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 
-async def test_a_pod_that_is_gone_before_its_end_was_read_is_said_to_be(harness: ArchiveHarness) -> None:
+async def test_a_pod_gone_before_its_end_was_read_is_noted(harness: ArchiveHarness) -> None:
     log = harness.starts()
     harness.follower.cut_after = 3
     async with harness.archiver() as archiver:

@@ -61,7 +61,7 @@ def test_what_is_not_there_is_not_found_and_no_error_to_delete(store: ObjectStor
     assert keys(store, "a") == []
 
 
-def test_a_folder_that_is_not_there_is_a_fault_of_the_store_until_it_is(folder: Path) -> None:
+def test_a_missing_folder_is_a_temporary_store_error(folder: Path) -> None:
     store = ObjectStore(folder.as_uri(), create=False)
     with pytest.raises(StoreError, match="cannot list data") as caught:
         keys(store, "data")
@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_made_is_a_fault_of_the_store(tmp_path: Path) ->
         ObjectStore((tmp_path / "file" / "archive").as_uri(), create=True).put("a", b"")
 
 
-def test_a_bucket_that_is_away_is_a_fault_of_the_store_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bucket_is_a_store_error_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id-of-a-key")

@@ -39,7 +39,7 @@ class Operator:
         self.clock = FakeClock()
         self.cluster = FakeCluster(self.clock)
         self.logs = FakeLogs()
-        sink = OpenMetadataStatusSink(answer_seconds=1.0)
+        sink = OpenMetadataStatusSink(response_seconds=1.0)
         breakers = Breakers(lambda: self.clock.now().timestamp())
         self.reporter = Reporter(self.cluster, sink, settings, self.clock, RunLogTails(self.logs), breakers)
         self._reconciling = Reconciling(self.cluster, settings, self.clock, self.reporter)
@@ -83,7 +83,7 @@ def operator(fake_server: FakeServerClient) -> Operator:
 
 
 @pytest.fixture
-def tell(fake_server: FakeServerClient) -> Callable[..., None]:
+def write_row(fake_server: FakeServerClient) -> Callable[..., None]:
     """Write the run's row as the workflow or the runner's parent would."""
 
     def write(state: str, seconds: float | None = None, fqn: str = FQN, **more: Any) -> None:
@@ -115,8 +115,8 @@ def first_failure(run: Mapping[str, Any]) -> dict[str, Any]:
     return dict(step["failures"][0])
 
 
-def test_a_run_out_of_memory(fake_server: FakeServerClient, operator: Operator, tell: Callable[..., None]) -> None:
-    tell("running")
+def test_a_run_out_of_memory(fake_server: FakeServerClient, operator: Operator, write_row: Callable[..., None]) -> None:
+    write_row("running")
     operator.logs.texts["nightly-1-a"] = "Größe 🌙\n\x1b[31mlast\x1b[0m".encode()
     operator.put(failed(), pod(exit_code=137, terminated_reason="OOMKilled"))
     operator.reconcile()
@@ -128,11 +128,11 @@ def test_a_run_out_of_memory(fake_server: FakeServerClient, operator: Operator, 
 
 @pytest.mark.parametrize(("version", "state"), [("2.0", "stopped"), ("1.13", "failed")])
 def test_a_killed_run_that_its_parent_closed_provisionally(
-    fake_server: FakeServerClient, operator: Operator, tell: Callable[..., None], version: str, state: str
+    fake_server: FakeServerClient, operator: Operator, write_row: Callable[..., None], version: str, state: str
 ) -> None:
     operator.put_pipeline(version=version)
-    tell("running")
-    tell("failed", 49, status=INTERRUPTED)
+    write_row("running")
+    write_row("failed", 49, status=INTERRUPTED)
     operator.put(failed(killed=True, reason="DeadlineExceeded"), pod(exit_code=143))
     operator.reconcile()
     operator.reconcile()
@@ -144,14 +144,14 @@ def test_a_run_killed_in_the_queue(fake_server: FakeServerClient, operator: Oper
     operator.put(failed(killed=True, suspended=True, scheduled=False))
     operator.reconcile()
     run = only_row(fake_server)
-    assert (run["terminalStates"], first_failure(run)["error"]) == (["stopped"], "Stopped on request before it began")
+    assert (run["terminalStates"], first_failure(run)["error"]) == (["stopped"], "Stopped on request before it started")
     assert operator.cluster.all(JOBS) == []
 
 
 def test_a_success_that_was_not_reported(
-    fake_server: FakeServerClient, operator: Operator, tell: Callable[..., None]
+    fake_server: FakeServerClient, operator: Operator, write_row: Callable[..., None]
 ) -> None:
-    tell("running")
+    write_row("running")
     operator.put(job(condition="Complete", run_id=RUN), pod(exit_code=0))
     operator.reconcile()
     run = only_row(fake_server)
@@ -160,18 +160,18 @@ def test_a_success_that_was_not_reported(
 
 
 def test_a_row_that_the_workflow_closed_stays(
-    fake_server: FakeServerClient, operator: Operator, tell: Callable[..., None]
+    fake_server: FakeServerClient, operator: Operator, write_row: Callable[..., None]
 ) -> None:
-    tell("partialSuccess", 48)
+    write_row("partialSuccess", 48)
     operator.put(failed(), pod(exit_code=137, terminated_reason="OOMKilled"))
     operator.reconcile()
     assert (only_row(fake_server)["writes"], operator.report) == (1, ("Done", "AllReported"))
 
 
 def test_a_row_of_an_earlier_attempt_is_replaced(
-    fake_server: FakeServerClient, operator: Operator, tell: Callable[..., None]
+    fake_server: FakeServerClient, operator: Operator, write_row: Callable[..., None]
 ) -> None:
-    tell("failed", 20)
+    write_row("failed", 20)
     pods = [pod("a", exit_code=1, ended=21), pod("b", created=40, exit_code=137, terminated_reason="OOMKilled")]
     operator.put(failed(backoff_limit=1), *pods)
     operator.reconcile()

@@ -34,7 +34,7 @@ def at(port: int, scheme: str = "http", **more: Any) -> ServerAccess:
 
 @pytest.fixture
 def sink() -> OpenMetadataStatusSink:
-    return OpenMetadataStatusSink(answer_seconds=1.0)
+    return OpenMetadataStatusSink(response_seconds=1.0)
 
 
 def test_a_row_is_written_and_read_again(fake_server: FakeServerClient, sink: OpenMetadataStatusSink) -> None:
@@ -117,7 +117,7 @@ def test_a_wrong_or_missing_token_is_forbidden_and_not_named(
         (0, Unavailable),
     ],
 )
-def test_an_answer_says_who_has_to_act(
+def test_an_answer_decides_who_has_to_act(
     fake_server: FakeServerClient, sink: OpenMetadataStatusSink, status: int, error: type[ClusterError]
 ) -> None:
     fake_server.set_faults({"method": "PUT", "path": "pipelineStatus", "status": status, "message": f"echo {TOKEN}"})
@@ -211,7 +211,7 @@ def test_proxies_of_the_environment_are_not_used(
 
 @pytest.fixture(scope="module")
 def stranger() -> ssl.SSLContext:
-    """A certificate for the right name, from an authority that nobody knows."""
+    """A certificate for the right name, from an unknown authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -238,6 +238,6 @@ def test_the_version_is_asked_for_without_the_token(
         fake_server.reset()
 
 
-def test_a_server_that_says_no_version_has_none(sink: OpenMetadataStatusSink) -> None:
+def test_a_server_may_have_no_version(sink: OpenMetadataStatusSink) -> None:
     with raw_server(OK + b'Content-Length: 14\r\n\r\n{"version": 2}') as server:
         assert sink.version(at(server.port)) is None

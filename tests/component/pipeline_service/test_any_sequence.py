@@ -1,4 +1,4 @@
-"""Any sequence of calls, with the operator and Kubernetes at work in between, against what the contract says."""
+"""Any sequence of calls, with the operator and Kubernetes at work in between, against the contract."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ingestion_operator.ports import JOBS, PIPELINES, SECRETS
 from ingestion_operator.runs.jobs import read_job
 from testing.entities import airflow, entity
 from testing.objects import Body
-from testing.world import World
+from testing.simulation import Simulation
 
 NAMES = st.sampled_from(["nightly", "Sales (EU) / täglich"])
 
@@ -24,7 +24,7 @@ class _Calls(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(is_cached=self.is_cached)
+        self.simulation = Simulation(is_cached=self.is_cached)
         self.paused: dict[str, bool] = {}
         self.limits: dict[str, int] = {}
         self.runs: dict[str, list[str]] = {}
@@ -32,23 +32,23 @@ class _Calls(RuleBasedStateMachine):
 
     def jobs(self, name: str) -> list[Body]:
         owner = resource_name(name)
-        return [b for b in self.world.cluster.all(JOBS) if b["metadata"]["ownerReferences"][0]["name"] == owner]
+        return [b for b in self.simulation.cluster.all(JOBS) if b["metadata"]["ownerReferences"][0]["name"] == owner]
 
     @rule(name=NAMES, enabled=st.booleans(), limit=st.integers(1, 3), retries=st.integers(0, 2))
     def deploy(self, name: str, enabled: bool, limit: int, retries: int) -> None:
         config = airflow(maxActiveRuns=limit, concurrency=limit, retries=retries)
         body = entity(name, enabled=enabled, airflowConfig=config)
-        self.world.client.deploy_pipeline(body)
-        before = len(self.world.cluster.writes)
-        self.world.client.deploy_pipeline(body)
-        assert len(self.world.cluster.writes) == before
+        self.simulation.client.deploy_pipeline(body)
+        before = len(self.simulation.cluster.writes)
+        self.simulation.client.deploy_pipeline(body)
+        assert len(self.simulation.cluster.writes) == before
         self.paused.setdefault(name, not enabled)
         self.runs.setdefault(name, [])
         self.limits[name] = limit
 
     @rule(name=NAMES, enabled=st.booleans())
     def toggle(self, name: str, enabled: bool) -> None:
-        if self._is_known(name, lambda: self.world.client.toggle_ingestion(name, enabled=enabled)):
+        if self._is_known(name, lambda: self.simulation.client.toggle_ingestion(name, enabled=enabled)):
             self.paused[name] = not enabled
 
     @rule(name=NAMES, again=st.booleans(), override=st.booleans())
@@ -58,19 +58,19 @@ class _Calls(RuleBasedStateMachine):
         more: dict[str, Any] = {"source_config_override": {"x": 1}} if override else {}
         started: list[str] = []
         if self._is_known(
-            name, lambda: started.append(str(self.world.client.run_pipeline(name, run_id=same, **more).run_id))
+            name, lambda: started.append(str(self.simulation.client.run_pipeline(name, run_id=same, **more).run_id))
         ):
             assert same in (None, started[0])
             if started[0] not in earlier:
                 earlier.append(started[0])
-            self.world.clock.forward(seconds=1)
+            self.simulation.clock.forward(seconds=1)
 
     @rule(name=NAMES)
     def kill(self, name: str) -> None:
-        self.world.clock.forward(seconds=1)
+        self.simulation.clock.forward(seconds=1)
         unfinished = {read_job(job).run_id for job in self.jobs(name) if not job.get("status", {}).get("conditions")}
         try:
-            self.world.client.kill_ingestion(name)
+            self.simulation.client.kill_ingestion(name)
         except NotFound:
             assert not unfinished - self.killed
         else:
@@ -78,7 +78,7 @@ class _Calls(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def delete(self, name: str) -> None:
-        self.world.client.delete_pipeline(name)
+        self.simulation.client.delete_pipeline(name)
         self.paused.pop(name, None)
         self.runs.pop(name, None)
         self.limits.pop(name, None)
@@ -87,7 +87,7 @@ class _Calls(RuleBasedStateMachine):
     @rule()
     def operate(self) -> None:
         for name in self.paused:
-            self.world.operate(resource_name(name))
+            self.simulation.operate(resource_name(name))
 
     @rule(name=NAMES, succeeds=st.booleans())
     def kubernetes_ends_a_run(self, name: str, succeeds: bool) -> None:
@@ -96,10 +96,10 @@ class _Calls(RuleBasedStateMachine):
                 killed = job["spec"].get("activeDeadlineSeconds") == 1
                 kind = "Complete" if succeeds and not killed else "Failed"
                 reason = "DeadlineExceeded" if killed else "BackoffLimitExceeded"
-                when = f"{self.world.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+                when = f"{self.simulation.clock.now():%Y-%m-%dT%H:%M:%SZ}"
                 found = {"type": kind, "status": "True", "lastTransitionTime": when, "reason": reason, "message": ""}
                 job["status"] = {"conditions": [found]}
-                self.world.cluster.put(JOBS, job)
+                self.simulation.cluster.put(JOBS, job)
                 return
 
     def _is_known(self, name: str, call: Any) -> bool:
@@ -114,27 +114,28 @@ class _Calls(RuleBasedStateMachine):
     @invariant()
     def the_pause_is_what_was_asked_for_last(self) -> None:
         live = {
-            body["metadata"]["name"]: bool(body["spec"].get("suspend")) for body in self.world.cluster.all(PIPELINES)
+            body["metadata"]["name"]: bool(body["spec"].get("suspend"))
+            for body in self.simulation.cluster.all(PIPELINES)
         }
         assert live == {resource_name(name): paused for name, paused in self.paused.items()}
 
     @invariant()
-    def every_run_is_told_once_and_newest_first(self) -> None:
+    def every_run_is_reported_once_and_newest_first(self) -> None:
         for name, runs in self.runs.items():
-            told = [status.run_id for status in self.world.client.get_pipeline_status(name, limit=20)]
-            assert told == runs[::-1][:20]
+            reported = [status.run_id for status in self.simulation.client.get_pipeline_status(name, limit=20)]
+            assert reported == runs[::-1][:20]
 
     @invariant()
     def nothing_is_left_of_what_was_deleted(self) -> None:
         known = tuple(resource_name(name) for name in self.paused)
         for kind in (JOBS, SECRETS):
-            names = [body["metadata"]["name"] for body in self.world.cluster.all(kind)]
+            names = [body["metadata"]["name"] for body in self.simulation.cluster.all(kind)]
             assert all(name.startswith((*known, "openmetadata-token-")) for name in names)
 
     @invariant()
     def no_killed_run_waits_or_succeeds(self) -> None:
         for name in self.runs:
-            for status in self.world.client.get_pipeline_status(name):
+            for status in self.simulation.client.get_pipeline_status(name):
                 if status.run_id in self.killed:
                     assert status.pipeline_state in ("stopped", "queued", "running")
 

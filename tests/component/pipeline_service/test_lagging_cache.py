@@ -1,4 +1,4 @@
-"""A client whose cache is behind: what it does is right all the same, and its own writes it sees at once."""
+"""A client whose cache is behind: what it does is right all the same, and it sees its writes at once."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -13,10 +13,10 @@ from ingestion_operator.errors import NotFound, Rejected, Unavailable
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, Kind
 from ingestion_operator.runs.jobs import Job, read_job
 from testing.entities import entity
-from testing.jobs_of_a_world import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs
 from testing.objects import NAMESPACE, Body
 from testing.reconciling import sync
-from testing.world import World
+from testing.simulated_jobs import RESOURCE, RUN, add_pod, allow_queued, finish, job, jobs
+from testing.simulation import Simulation
 
 _KINDS: Mapping[str, Kind] = {kind.plural: kind for kind in (PIPELINES, CRONJOBS, JOBS, PODS)}
 
@@ -25,16 +25,16 @@ class Replicas:
     """A replica whose cache stands still, beside one that reads everything live."""
 
     def __init__(self) -> None:
-        self.world = World()
-        self.other = self.world.client
+        self.simulation = Simulation()
+        self.other = self.simulation.client
         self.other.deploy_pipeline(entity())
-        self.world.operate(RESOURCE)
-        self.store = self.world.synced_store()
-        self.client = self.world.another_client(store=self.store)
+        self.simulation.operate(RESOURCE)
+        self.store = self.simulation.synced_store()
+        self.client = self.simulation.another_client(store=self.store)
 
     @property
     def calls(self) -> list[str]:
-        return [f"{call.verb} {call.plural}" for call in self.world.cluster.calls]
+        return [f"{call.verb} {call.plural}" for call in self.simulation.cluster.calls]
 
     def states(self) -> list[tuple[str, str]]:
         return [(run.run_id, run.pipeline_state) for run in self.client.get_pipeline_status("nightly")]
@@ -46,20 +46,20 @@ def replicas() -> Replicas:
 
 
 def test_status_makes_no_call(replicas: Replicas) -> None:
-    replicas.world.cluster.calls.clear()
+    replicas.simulation.cluster.calls.clear()
     assert replicas.states() == []
     assert replicas.calls == []
 
 
 def test_a_run_is_seen_as_soon_as_it_is_accepted(replicas: Replicas) -> None:
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    replicas.world.cluster.calls.clear()
+    replicas.simulation.cluster.calls.clear()
     assert replicas.states() == [(RUN, "queued")]
     assert replicas.calls == []
 
 
 def test_a_run_that_was_accepted_without_an_answer_is_seen(replicas: Replicas) -> None:
-    replicas.world.cluster.fail("create", Unavailable("no answer"), plural=JOBS.plural, after=True)
+    replicas.simulation.cluster.fail("create", Unavailable("no answer"), plural=JOBS.plural, after=True)
     replicas.client.run_pipeline("nightly", run_id=RUN)
     assert replicas.states() == [(RUN, "queued")]
 
@@ -72,7 +72,7 @@ def test_a_stop_is_seen_as_soon_as_it_is_accepted(replicas: Replicas) -> None:
 
 def test_a_deploy_and_a_pause_are_seen_at_once(replicas: Replicas) -> None:
     replicas.client.deploy_pipeline(entity("weekly"))
-    replicas.world.cluster.calls.clear()
+    replicas.simulation.cluster.calls.clear()
     assert replicas.client.get_pipeline_status("weekly") == []
     assert replicas.calls == []
     replicas.client.toggle_ingestion("weekly", enabled=False)
@@ -90,23 +90,23 @@ def test_a_deletion_is_seen_at_once(replicas: Replicas) -> None:
 
 def test_a_run_that_was_admitted_meanwhile_is_stopped(replicas: Replicas) -> None:
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    replicas.world.operate(RESOURCE)
+    replicas.simulation.operate(RESOURCE)
     assert replicas.client.kill_ingestion_run("nightly", RUN).code == 200
-    assert job(replicas.world, RUN)["spec"]["activeDeadlineSeconds"] == 1
+    assert job(replicas.simulation, RUN)["spec"]["activeDeadlineSeconds"] == 1
 
 
 def test_a_run_that_has_ended_meanwhile_is_not_stopped(replicas: Replicas) -> None:
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    replicas.world.operate(RESOURCE)
-    finish(replicas.world, RUN)
+    replicas.simulation.operate(RESOURCE)
+    finish(replicas.simulation, RUN)
     with pytest.raises(NotFound, match="nothing to stop"):
         replicas.client.kill_ingestion("nightly")
-    assert constants.ANNOTATION_STOP not in job(replicas.world, RUN)["metadata"]["annotations"]
+    assert constants.ANNOTATION_STOP not in job(replicas.simulation, RUN)["metadata"]["annotations"]
 
 
 def test_a_run_whose_job_has_gone_is_not_stopped(replicas: Replicas) -> None:
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    replicas.world.cluster.delete(JOBS, NAMESPACE, job(replicas.world, RUN)["metadata"]["name"])
+    replicas.simulation.cluster.delete(JOBS, NAMESPACE, job(replicas.simulation, RUN)["metadata"]["name"])
     with pytest.raises(NotFound, match="nothing to stop"):
         replicas.client.kill_ingestion("nightly")
 
@@ -114,24 +114,24 @@ def test_a_run_whose_job_has_gone_is_not_stopped(replicas: Replicas) -> None:
 def test_a_run_that_another_replica_accepted_is_stopped(replicas: Replicas) -> None:
     replicas.other.run_pipeline("nightly", run_id=RUN)
     assert replicas.client.kill_ingestion_run("nightly", RUN).code == 200
-    assert constants.ANNOTATION_STOP in job(replicas.world, RUN)["metadata"]["annotations"]
+    assert constants.ANNOTATION_STOP in job(replicas.simulation, RUN)["metadata"]["annotations"]
 
 
 def test_the_log_of_a_run_of_another_replica_is_found(replicas: Replicas) -> None:
     replicas.other.run_pipeline("nightly", run_id=RUN)
-    replicas.world.operate(RESOURCE)
-    add_pod(replicas.world, RUN, "pod-a")
-    replicas.world.logs.texts = {"pod-a": b"hello"}
+    replicas.simulation.operate(RESOURCE)
+    add_pod(replicas.simulation, RUN, "pod-a")
+    replicas.simulation.logs.texts = {"pod-a": b"hello"}
     assert replicas.client.get_last_ingestion_logs("nightly").text == "hello"
     assert replicas.client.get_ingestion_logs("nightly", RUN).text == "hello"
 
 
 def test_a_pod_that_has_gone_meanwhile_has_no_log(replicas: Replicas) -> None:
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    replicas.world.operate(RESOURCE)
-    add_pod(replicas.world, RUN, "pod-a")
-    sync(replicas.store, replicas.world.cluster)
-    replicas.world.cluster.delete(PODS, NAMESPACE, "pod-a")
+    replicas.simulation.operate(RESOURCE)
+    add_pod(replicas.simulation, RUN, "pod-a")
+    sync(replicas.store, replicas.simulation.cluster)
+    replicas.simulation.cluster.delete(PODS, NAMESPACE, "pod-a")
     with pytest.raises(NotFound):
         replicas.client.get_last_ingestion_logs("nightly")
 
@@ -140,34 +140,34 @@ def test_a_run_belongs_to_the_pipeline_as_it_is_now(replicas: Replicas) -> None:
     replicas.other.delete_pipeline("nightly")
     replicas.other.deploy_pipeline(entity(loggerLevel="DEBUG"))
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    (pipeline,) = replicas.world.cluster.all(PIPELINES)
-    assert job(replicas.world, RUN)["metadata"]["ownerReferences"][0]["uid"] == pipeline["metadata"]["uid"]
-    assert "DEBUG" in str(job(replicas.world, RUN)["spec"])
+    (pipeline,) = replicas.simulation.cluster.all(PIPELINES)
+    assert job(replicas.simulation, RUN)["metadata"]["ownerReferences"][0]["uid"] == pipeline["metadata"]["uid"]
+    assert "DEBUG" in str(job(replicas.simulation, RUN)["spec"])
 
 
 def test_a_pause_of_another_replica_is_undone(replicas: Replicas) -> None:
     replicas.other.toggle_ingestion("nightly", enabled=False)
     replicas.client.toggle_ingestion("nightly", enabled=True)
-    assert replicas.world.cluster.all(PIPELINES)[0]["spec"]["suspend"] is False
+    assert replicas.simulation.cluster.all(PIPELINES)[0]["spec"]["suspend"] is False
 
 
 def test_a_queue_with_room_refuses_no_run(replicas: Replicas) -> None:
-    allow_queued(replicas.world, 2)
+    allow_queued(replicas.simulation, 2)
     for _ in range(2):
         replicas.client.run_pipeline("nightly")
-    replicas.world.operate(RESOURCE)
+    replicas.simulation.operate(RESOURCE)
     assert replicas.client.run_pipeline("nightly").code == 200
     with pytest.raises(Rejected, match="maxQueuedRuns"):
         replicas.client.run_pipeline("nightly")
 
 
-def test_a_job_of_an_earlier_pipeline_is_no_run(replicas: Replicas) -> None:
+def test_a_job_of_an_earlier_pipeline_is_not_a_run(replicas: Replicas) -> None:
     replicas.client.run_pipeline("nightly", run_id=RUN)
-    (old,) = jobs(replicas.world)
+    (old,) = jobs(replicas.simulation)
     replicas.other.delete_pipeline("nightly")
     replicas.other.deploy_pipeline(entity())
-    replicas.world.cluster.put(JOBS, old)
-    sync(replicas.store, replicas.world.cluster)
+    replicas.simulation.cluster.put(JOBS, old)
+    sync(replicas.store, replicas.simulation.cluster)
     assert replicas.states() == []
     with pytest.raises(NotFound, match="nothing to stop"):
         replicas.client.kill_ingestion("nightly")
@@ -179,7 +179,7 @@ class _Lagging(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.replicas = Replicas()
-        self.world = self.replicas.world
+        self.simulation = self.replicas.simulation
         self.lists: dict[str, tuple[list[Body], str]] = {}
         self.started = 0
         self.own: set[str] = set()
@@ -187,7 +187,7 @@ class _Lagging(RuleBasedStateMachine):
         self.killed: set[str] = set()
 
     def live(self) -> dict[str, Job]:
-        return {found.run_id: found for found in map(read_job, self.world.cluster.all(JOBS))}
+        return {found.run_id: found for found in map(read_job, self.simulation.cluster.all(JOBS))}
 
     def unfinished(self) -> set[str]:
         """Runs that can be stopped: one that is to be stopped while it waits has ended."""
@@ -199,7 +199,7 @@ class _Lagging(RuleBasedStateMachine):
 
     @rule(plural=st.sampled_from(sorted(_KINDS)))
     def begin_list(self, plural: str) -> None:
-        self.lists[plural] = self.world.cluster.all(_KINDS[plural]), self.world.cluster.version
+        self.lists[plural] = self.simulation.cluster.all(_KINDS[plural]), self.simulation.cluster.version
 
     @precondition(lambda self: self.lists)
     @rule(data=st.data())
@@ -218,11 +218,11 @@ class _Lagging(RuleBasedStateMachine):
             assert sum(found.is_suspended for found in self.live().values()) >= 20
             return
         self.own |= {run_id} if is_own else set()
-        (pipeline,) = self.world.cluster.all(PIPELINES)
+        (pipeline,) = self.simulation.cluster.all(PIPELINES)
         owner = self.live()[run_id].owner
         assert owner is not None
         assert owner.uid == pipeline["metadata"]["uid"]
-        self.world.clock.forward(seconds=1)
+        self.simulation.clock.forward(seconds=1)
 
     @rule()
     def kill_all(self) -> None:
@@ -250,7 +250,7 @@ class _Lagging(RuleBasedStateMachine):
 
     @rule()
     def operate(self) -> None:
-        self.world.operate(RESOURCE)
+        self.simulation.operate(RESOURCE)
 
     @rule(succeeds=st.booleans())
     def kubernetes_ends_a_run(self, succeeds: bool) -> None:
@@ -258,7 +258,7 @@ class _Lagging(RuleBasedStateMachine):
             if not (found.is_suspended or found.has_finished):
                 is_killed = found.deadline_seconds == 1
                 kind = "Complete" if succeeds and not is_killed else "Failed"
-                finish(self.world, found.run_id, kind, "DeadlineExceeded" if is_killed else "BackoffLimitExceeded")
+                finish(self.simulation, found.run_id, kind, "DeadlineExceeded" if is_killed else "BackoffLimitExceeded")
                 return
 
     @invariant()

@@ -13,7 +13,8 @@ from ingestion_operator.pipeline_service.names import resource_name
 from ingestion_operator.ports import JOBS, PIPELINES, PODS, SECRETS
 from ingestion_operator.runs.admission import HOLD_LIMIT
 from testing.entities import airflow, entity
-from testing.jobs_of_a_world import (
+from testing.objects import NAMESPACE, Body
+from testing.simulated_jobs import (
     RESOURCE,
     RUN,
     add_pod,
@@ -24,39 +25,36 @@ from testing.jobs_of_a_world import (
     jobs,
     scheduled,
 )
-from testing.objects import NAMESPACE, Body
-from testing.world import World
+from testing.simulation import Simulation
 
 
 class TestRun:
-    def test_a_run_is_a_suspended_job_of_the_resource_that_carries_its_id(self, world: World) -> None:
-        world.client.deploy_pipeline(entity())
-        assert world.client.run_pipeline("nightly", run_id=RUN).run_id == RUN
-        body = job(world, RUN)
+    def test_a_run_is_a_suspended_job_with_its_id(self, simulation: Simulation) -> None:
+        simulation.client.deploy_pipeline(entity())
+        assert simulation.client.run_pipeline("nightly", run_id=RUN).run_id == RUN
+        body = job(simulation, RUN)
         assert body["spec"]["suspend"] is True
         owner = body["metadata"]["ownerReferences"][0]
         assert (owner["kind"], owner["name"]) == (constants.KIND, RESOURCE)
         assert len(body["metadata"]["name"]) <= 63
 
     @pytest.mark.parametrize("changes", [{"enabled": False}, {"airflowConfig": airflow(scheduleInterval=None)}])
-    def test_a_paused_and_an_on_demand_pipeline_run_right_after_deploy_and_are_admitted(
-        self, world: World, changes: Body
-    ) -> None:
-        world.client.deploy_pipeline(entity(**changes))
-        run = world.client.run_pipeline("nightly").run_id
-        world.operate(RESOURCE)
-        assert job(world, str(run))["spec"]["suspend"] is False
+    def test_paused_and_on_demand_pipelines_run_after_a_deploy(self, simulation: Simulation, changes: Body) -> None:
+        simulation.client.deploy_pipeline(entity(**changes))
+        run = simulation.client.run_pipeline("nightly").run_id
+        simulation.operate(RESOURCE)
+        assert job(simulation, str(run))["spec"]["suspend"] is False
 
-    def test_a_run_without_an_id_gets_a_uuid(self, deployed: World) -> None:
+    def test_a_run_without_an_id_gets_a_uuid(self, deployed: Simulation) -> None:
         run = str(deployed.client.run_pipeline("nightly").run_id)
         assert str(uuid.UUID(run)) == run
 
-    def test_the_same_id_twice_is_one_job(self, deployed: World) -> None:
+    def test_the_same_id_twice_is_one_job(self, deployed: Simulation) -> None:
         for spelling in (RUN, RUN.upper(), f"{{{RUN}}}"):
             assert deployed.client.run_pipeline("nightly", run_id=spelling).run_id == RUN
         assert len(jobs(deployed)) == 1
 
-    def test_the_same_id_starts_nothing_after_its_job_has_gone(self, deployed: World) -> None:
+    def test_the_same_id_starts_nothing_after_its_job_has_gone(self, deployed: Simulation) -> None:
         deployed.client.run_pipeline("nightly", run_id=RUN)
         deployed.operate(RESOURCE)
         finish(deployed, RUN)
@@ -65,27 +63,27 @@ class TestRun:
         deployed.client.run_pipeline("nightly", run_id=RUN)
         assert jobs(deployed) == []
 
-    def test_an_answer_that_was_lost_costs_no_second_job(self, deployed: World) -> None:
+    def test_an_answer_that_was_lost_costs_no_second_job(self, deployed: Simulation) -> None:
         deployed.cluster.fail("create", Unavailable("no answer"), plural=JOBS.plural, after=True)
         deployed.client.run_pipeline("nightly")
         assert len(jobs(deployed)) == 1
 
-    def test_an_id_that_is_no_uuid_is_refused(self, deployed: World) -> None:
+    def test_an_id_that_is_not_a_uuid_is_refused(self, deployed: Simulation) -> None:
         with pytest.raises(Rejected, match="pipelineRunId"):
             deployed.client.run_pipeline("nightly", run_id="manual__2026")
 
-    def test_an_unknown_pipeline_is_not_found(self, deployed: World) -> None:
+    def test_an_unknown_pipeline_is_not_found(self, deployed: Simulation) -> None:
         with pytest.raises(NotFound):
             deployed.client.run_pipeline("weekly")
 
-    def test_a_pipeline_that_is_being_deleted_is_not_found(self, deployed: World) -> None:
+    def test_a_pipeline_that_is_being_deleted_is_not_found(self, deployed: Simulation) -> None:
         deployed.cluster.edit(
             PIPELINES, NAMESPACE, RESOURCE, lambda b: b["metadata"].update(deletionTimestamp="2026-03-01T12:00:00Z")
         )
         with pytest.raises(NotFound):
             deployed.client.run_pipeline("nightly")
 
-    def test_a_queue_of_kueue_admits_instead_of_the_operator(self, deployed: World) -> None:
+    def test_a_queue_of_kueue_admits_instead_of_the_operator(self, deployed: Simulation) -> None:
         queue = {constants.LABEL_QUEUE_NAME: "team-a"}
         deployed.cluster.edit(PIPELINES, NAMESPACE, RESOURCE, lambda body: body["metadata"]["labels"].update(queue))
         deployed.client.run_pipeline("nightly", run_id=RUN)
@@ -96,13 +94,13 @@ class TestRun:
 
 class TestOverrides:
     @staticmethod
-    def config(world: World, run_id: str) -> Any:
-        secret = world.cluster.get(SECRETS, NAMESPACE, job(world, run_id)["metadata"]["name"])
+    def config(simulation: Simulation, run_id: str) -> Any:
+        secret = simulation.cluster.get(SECRETS, NAMESPACE, job(simulation, run_id)["metadata"]["name"])
         assert secret is not None
-        assert secret["metadata"]["ownerReferences"][0]["uid"] == job(world, run_id)["metadata"]["uid"]
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == job(simulation, run_id)["metadata"]["uid"]
         return json.loads(base64.b64decode(secret["data"]["source-config"]))["config"]
 
-    def test_they_hold_for_one_run_and_lie_in_a_secret_of_its_job(self, deployed: World) -> None:
+    def test_they_hold_for_one_run_and_lie_in_a_secret_of_its_job(self, deployed: Simulation) -> None:
         override = {"includeTables": False, "apiKey": "geheim"}
         deployed.client.run_pipeline("nightly", run_id=RUN, source_config_override=override)
         base = {"type": "DatabaseMetadata", "markDeletedTables": None}
@@ -113,16 +111,16 @@ class TestOverrides:
         deployed.operate(RESOURCE)
         assert job(deployed, RUN)["spec"]["suspend"] is False
 
-    def test_those_of_an_application_go_over_its_own_configuration(self, world: World) -> None:
+    def test_those_of_an_application_go_over_its_own_configuration(self, simulation: Simulation) -> None:
         app = {"type": "Application", "appConfig": {"type": "Automator", "actions": [1], "resources": 2}}
-        world.client.deploy_pipeline(entity(sourceConfig={"config": app}))
-        world.client.run_pipeline("nightly", run_id=RUN, config_override={"actions": [3]})
-        assert self.config(world, RUN)["appConfig"] == {"type": "Automator", "actions": [3], "resources": 2}
+        simulation.client.deploy_pipeline(entity(sourceConfig={"config": app}))
+        simulation.client.run_pipeline("nightly", run_id=RUN, config_override={"actions": [3]})
+        assert self.config(simulation, RUN)["appConfig"] == {"type": "Automator", "actions": [3], "resources": 2}
 
     @pytest.mark.parametrize("lost", ["before", "after"])
     @pytest.mark.parametrize(("verb", "plural"), [("create", "jobs"), ("create", "secrets"), ("merge_patch", "jobs")])
-    def test_the_same_call_completes_a_run_that_a_crash_left_between_two_writes(
-        self, deployed: World, verb: str, plural: str, lost: str
+    def test_the_same_call_completes_a_run_after_a_crash(
+        self, deployed: Simulation, verb: str, plural: str, lost: str
     ) -> None:
         deployed.cluster.fail(verb, OperatorError("killed"), plural=plural, after=lost == "after")
         override = {"includeTables": False}
@@ -134,7 +132,7 @@ class TestOverrides:
         deployed.operate(RESOURCE)
         assert [is_suspended(deployed, j["metadata"]["name"]) for j in jobs(deployed)] == [False]
 
-    def test_a_run_whose_secret_never_came_is_not_started_and_is_given_up(self, deployed: World) -> None:
+    def test_a_run_whose_secret_never_came_fails_unstarted(self, deployed: Simulation) -> None:
         deployed.cluster.fail("create", OperatorError("killed"), plural=SECRETS.plural)
         with pytest.raises(OperatorError):
             deployed.client.run_pipeline("nightly", run_id=RUN, source_config_override={"x": 1})
@@ -147,24 +145,24 @@ class TestOverrides:
             (RUN, "stopped")
         ]
 
-    def test_they_are_refused_where_there_is_nothing_to_put_them_over(self, deployed: World) -> None:
+    def test_they_are_refused_without_a_configuration(self, deployed: Simulation) -> None:
         deployed.cluster.delete(SECRETS, NAMESPACE, f"{RESOURCE}-source-config")
         with pytest.raises(Rejected, match="deploy the pipeline again"):
             deployed.client.run_pipeline("nightly", source_config_override={"x": 1})
 
 
 class TestQueue:
-    def start(self, world: World, count: int) -> list[str]:
+    def start(self, simulation: Simulation, count: int) -> list[str]:
         ids = []
         for _ in range(count):
-            ids.append(str(world.client.run_pipeline("nightly").run_id))
-            world.clock.forward(microseconds=1)
+            ids.append(str(simulation.client.run_pipeline("nightly").run_id))
+            simulation.clock.forward(microseconds=1)
         return ids
 
-    def admitted(self, world: World, ids: list[str]) -> list[bool]:
-        return [not job(world, run)["spec"]["suspend"] for run in ids]
+    def admitted(self, simulation: Simulation, ids: list[str]) -> list[bool]:
+        return [not job(simulation, run)["spec"]["suspend"] for run in ids]
 
-    def test_one_run_at_a_time_oldest_first(self, deployed: World) -> None:
+    def test_one_run_at_a_time_oldest_first(self, deployed: Simulation) -> None:
         ids = self.start(deployed, 3)
         deployed.operate(RESOURCE)
         assert self.admitted(deployed, ids) == [True, False, False]
@@ -172,13 +170,13 @@ class TestQueue:
         deployed.operate(RESOURCE)
         assert self.admitted(deployed, ids) == [True, True, False]
 
-    def test_as_many_at_once_as_the_entity_allows(self, world: World) -> None:
-        world.client.deploy_pipeline(entity(airflowConfig=airflow(maxActiveRuns=2, concurrency=5)))
-        ids = self.start(world, 4)
-        world.operate(RESOURCE)
-        assert self.admitted(world, ids) == [True, True, False, False]
+    def test_as_many_at_once_as_the_entity_allows(self, simulation: Simulation) -> None:
+        simulation.client.deploy_pipeline(entity(airflowConfig=airflow(maxActiveRuns=2, concurrency=5)))
+        ids = self.start(simulation, 4)
+        simulation.operate(RESOURCE)
+        assert self.admitted(simulation, ids) == [True, True, False, False]
 
-    def test_a_run_that_the_queue_has_no_room_for_is_refused(self, deployed: World) -> None:
+    def test_a_run_that_the_queue_has_no_room_for_is_refused(self, deployed: Simulation) -> None:
         allow_queued(deployed, 3)
         ids = self.start(deployed, 3)
         before = len(deployed.cluster.writes)
@@ -190,13 +188,13 @@ class TestQueue:
         assert self.admitted(deployed, ids) == [True, False, False]
         self.start(deployed, 1)
 
-    def test_a_run_that_waits_already_is_accepted_again(self, deployed: World) -> None:
+    def test_a_run_that_waits_already_is_accepted_again(self, deployed: Simulation) -> None:
         allow_queued(deployed, 1)
         for _ in range(2):
             assert deployed.client.run_pipeline("nightly", run_id=RUN).run_id == RUN
         assert len(jobs(deployed)) == 1
 
-    def test_runs_that_are_being_stopped_take_no_room(self, deployed: World) -> None:
+    def test_runs_that_are_being_stopped_take_no_room(self, deployed: Simulation) -> None:
         allow_queued(deployed, 2)
         self.start(deployed, 2)
         deployed.client.kill_ingestion("nightly")
@@ -204,12 +202,12 @@ class TestQueue:
         with pytest.raises(Rejected):
             self.start(deployed, 1)
 
-    def test_twenty_runs_may_wait_unless_the_spec_says_otherwise(self, deployed: World) -> None:
+    def test_twenty_runs_may_wait_by_default(self, deployed: Simulation) -> None:
         self.start(deployed, 20)
         with pytest.raises(Rejected, match=r"\(20\)"):
             self.start(deployed, 1)
 
-    def test_a_scheduled_run_under_way_makes_others_wait(self, deployed: World) -> None:
+    def test_a_scheduled_run_under_way_makes_others_wait(self, deployed: Simulation) -> None:
         body = scheduled(deployed, "tick")
         ids = self.start(deployed, 1)
         deployed.operate(RESOURCE)
@@ -218,7 +216,7 @@ class TestQueue:
         deployed.operate(RESOURCE)
         assert self.admitted(deployed, ids) == [True]
 
-    def test_a_scheduled_run_that_meets_an_active_one_waits_and_goes_on_after_it(self, deployed: World) -> None:
+    def test_a_scheduled_run_waits_for_an_active_one(self, deployed: Simulation) -> None:
         ids = self.start(deployed, 1)
         deployed.operate(RESOURCE)
         scheduled(deployed, "tick")
@@ -228,7 +226,7 @@ class TestQueue:
         deployed.operate(RESOURCE)
         assert not is_suspended(deployed, "tick")
 
-    def test_a_run_that_somebody_suspends_after_its_admission_is_left_alone(self, deployed: World) -> None:
+    def test_a_run_suspended_after_its_admission_is_left_alone(self, deployed: Simulation) -> None:
         ids = self.start(deployed, 1)
         deployed.operate(RESOURCE)
         name = job(deployed, ids[0])["metadata"]["name"]
@@ -236,7 +234,7 @@ class TestQueue:
         deployed.operate(RESOURCE)
         assert is_suspended(deployed, name)
 
-    def test_a_job_that_changed_meanwhile_is_not_admitted_on_old_knowledge(self, deployed: World) -> None:
+    def test_a_job_that_changed_meanwhile_is_not_admitted(self, deployed: Simulation) -> None:
         ids = self.start(deployed, 1)
         deployed.cluster.interleave(
             "merge_patch", lambda: deployed.client.kill_ingestion("nightly"), plural=JOBS.plural
@@ -249,7 +247,7 @@ class TestQueue:
 
 
 class TestStatus:
-    def test_a_run_is_queued_until_its_container_runs(self, deployed: World) -> None:
+    def test_a_run_is_queued_until_its_container_runs(self, deployed: Simulation) -> None:
         deployed.client.run_pipeline("nightly", run_id=RUN)
 
         def queued() -> list[str]:
@@ -264,7 +262,7 @@ class TestStatus:
         assert queued() == []
         assert deployed.client.get_pipeline_status("nightly")[0].pipeline_state == "running"
 
-    def test_times_are_milliseconds_and_newer_runs_come_first(self, deployed: World) -> None:
+    def test_times_are_milliseconds_and_newer_runs_come_first(self, deployed: Simulation) -> None:
         ids = []
         for _ in range(3):
             ids.append(str(deployed.client.run_pipeline("nightly").run_id))
@@ -274,14 +272,14 @@ class TestStatus:
         assert status[1].timestamp == 1772366401000
         assert (status[1].start_date, status[1].end_date) == (None, None)
 
-    def test_it_writes_nothing(self, deployed: World) -> None:
+    def test_it_writes_nothing(self, deployed: Simulation) -> None:
         before = len(deployed.cluster.writes)
         deployed.client.get_pipeline_status("nightly")
         assert len(deployed.cluster.writes) == before
 
 
 class TestLogs:
-    def test_the_last_attempt_of_the_last_run_is_shown_in_pages(self, deployed: World) -> None:
+    def test_the_last_attempt_of_the_last_run_is_shown_in_pages(self, deployed: Simulation) -> None:
         deployed.client.run_pipeline("nightly", run_id=RUN)
         deployed.operate(RESOURCE)
         add_pod(deployed, RUN, "pod-a", created=1)
@@ -292,17 +290,17 @@ class TestLogs:
         last = deployed.client.get_ingestion_logs("nightly", RUN, after=first.after)
         assert (last.text, last.total, last.after) == ("ü", 2, None)
 
-    def test_a_run_that_waits_says_what_for(self, deployed: World) -> None:
+    def test_a_waiting_run_shows_its_cause(self, deployed: Simulation) -> None:
         deployed.client.run_pipeline("nightly", run_id=RUN)
         assert "Waits for a free slot" in deployed.client.get_last_ingestion_logs("nightly").text
 
-    def test_no_run_no_log_and_an_unknown_run_are_not_found(self, deployed: World) -> None:
+    def test_no_run_no_log_and_an_unknown_run_are_not_found(self, deployed: Simulation) -> None:
         with pytest.raises(NotFound, match="has not run"):
             deployed.client.get_last_ingestion_logs("nightly")
         with pytest.raises(NotFound, match="no run"):
             deployed.client.get_ingestion_logs("nightly", RUN)
 
-    def test_a_pod_that_is_gone_is_said_to_be(self, deployed: World) -> None:
+    def test_a_pod_that_is_gone_is_said_to_be(self, deployed: Simulation) -> None:
         deployed.client.run_pipeline("nightly", run_id=RUN)
         deployed.operate(RESOURCE)
         add_pod(deployed, RUN, "pod-a")
@@ -313,7 +311,7 @@ class TestLogs:
 
 
 class TestDelete:
-    def test_nothing_is_left_of_the_pipeline_and_all_of_the_others(self, deployed: World) -> None:
+    def test_nothing_is_left_of_the_pipeline_and_all_of_the_others(self, deployed: Simulation) -> None:
         deployed.client.deploy_pipeline(entity("weekly"))
         deployed.client.run_pipeline("nightly", source_config_override={"x": 1})
         deployed.client.delete_pipeline("nightly")
@@ -323,17 +321,17 @@ class TestDelete:
             f"{resource_name('weekly')}-source-config"
         }
 
-    def test_it_may_be_repeated(self, deployed: World) -> None:
+    def test_it_may_be_repeated(self, deployed: Simulation) -> None:
         for _ in range(2):
             assert deployed.client.delete_pipeline("nightly").code == 200
 
-    def test_a_secret_that_lost_its_owner_goes_too(self, deployed: World) -> None:
+    def test_a_secret_that_lost_its_owner_goes_too(self, deployed: Simulation) -> None:
         name = f"{RESOURCE}-source-config"
         deployed.cluster.edit(SECRETS, NAMESPACE, name, lambda body: body["metadata"].pop("ownerReferences"))
         deployed.client.delete_pipeline("nightly")
         assert deployed.cluster.get(SECRETS, NAMESPACE, name) is None
 
-    def test_a_secret_without_its_pipeline_goes_too(self, deployed: World) -> None:
+    def test_a_secret_without_its_pipeline_goes_too(self, deployed: Simulation) -> None:
         secret = deployed.cluster.get(SECRETS, NAMESPACE, f"{RESOURCE}-source-config")
         deployed.cluster.delete(PIPELINES, NAMESPACE, RESOURCE)
         assert secret is not None
@@ -342,7 +340,7 @@ class TestDelete:
         assert deployed.cluster.get(SECRETS, NAMESPACE, secret["metadata"]["name"]) is None
 
 
-def test_toggling_to_the_state_that_is_writes_nothing(deployed: World) -> None:
+def test_toggling_to_the_state_that_is_writes_nothing(deployed: Simulation) -> None:
     before = len(deployed.cluster.writes)
     deployed.client.toggle_ingestion("nightly", enabled=True)
     assert len(deployed.cluster.writes) == before

@@ -1,4 +1,4 @@
-"""The sign of life in further namespaces: each has its own, whatever happens in the others."""
+"""The heartbeat in further namespaces: each has its own, whatever happens in the others."""
 
 import asyncio
 import logging
@@ -17,6 +17,8 @@ from ingestion_operator.runtime.heartbeat import DURATION_SECONDS, RENEW_SECONDS
 from testing.fake_clock import FakeClock
 from testing.fake_cluster import FakeCluster
 from testing.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 
 class Server(FakeCluster):
@@ -64,12 +66,9 @@ def server() -> Server:
     return Server()
 
 
-def test_every_namespace_has_its_lease(server: Server) -> None:
-    async def scene() -> None:
-        async with beating(server):
-            await until("both are renewed", lambda: server.renewals.keys() == {"a", "b"})
-
-    asyncio.run(scene())
+async def test_every_namespace_has_its_lease(server: Server) -> None:
+    async with beating(server):
+        await until("both are renewed", lambda: server.renewals.keys() == {"a", "b"})
     leases = [lease["metadata"] for lease in server.all(LEASES)]
     assert sorted((lease["namespace"], lease["name"]) for lease in leases) == [("a", LEASE_NAME), ("b", LEASE_NAME)]
 
@@ -79,56 +78,49 @@ def test_without_namespaces_there_is_nothing_to_renew(server: Server) -> None:
     assert server.calls == []
 
 
-def test_a_lease_is_renewed_while_the_queue_is_alive(server: Server) -> None:
+async def test_a_lease_is_renewed_while_the_queue_is_alive(server: Server) -> None:
     alive = [True]
-
-    async def scene() -> None:
-        async with beating(server, is_alive=lambda: alive[0]):
-            await until("it was renewed", server.has_renewed("a", 3))
-            alive[0] = False
-            await asyncio.sleep(0.05)  # a renewal may be in progress
-            before = dict(server.renewals)
-            await asyncio.sleep(0.05)  # time for several more
-            assert server.renewals == before
-            alive[0] = True
-            await until("it is renewed again", server.has_renewed("a", 1))
-
-    asyncio.run(scene())
+    async with beating(server, is_alive=lambda: alive[0]):
+        await until("it was renewed", server.has_renewed("a", 3))
+        alive[0] = False
+        await asyncio.sleep(0.05)  # a renewal may be in progress
+        before = dict(server.renewals)
+        await asyncio.sleep(0.05)  # time for several more
+        assert server.renewals == before
+        alive[0] = True
+        await until("it is renewed again", server.has_renewed("a", 1))
 
 
 @pytest.mark.parametrize(
     "error",
-    [NotFound("no namespace", code=404), Forbidden("no rights", code=403), Unavailable("away"), KeyError("metadata")],
+    [
+        NotFound("no namespace", code=404),
+        Forbidden("no permissions", code=403),
+        Unavailable("away"),
+        KeyError("metadata"),
+    ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_namespace_that_fails_stops_no_other(server: Server, error: Exception) -> None:
+async def test_a_namespace_that_fails_stops_no_other(server: Server, error: Exception) -> None:
     server.failing["a"] = error
-
-    async def scene() -> None:
-        async with beating(server):
-            await until("the other is renewed", server.has_renewed("b", 5))
-            await until("the failing one is tried", server.has_renewed("a", 5))
-            server.failing.clear()
-            await until("it is renewed too", lambda: len(server.all(LEASES)) == 2)
-
-    asyncio.run(scene())
+    async with beating(server):
+        await until("the other is renewed", server.has_renewed("b", 5))
+        await until("the failing one is tried", server.has_renewed("a", 5))
+        server.failing.clear()
+        await until("it is renewed too", lambda: len(server.all(LEASES)) == 2)
 
 
-def test_a_namespace_that_hangs_delays_no_other(server: Server) -> None:
+async def test_a_namespace_that_hangs_delays_no_other(server: Server) -> None:
     server.hanging.add("a")
-
-    async def scene() -> None:
-        async with beating(server):
-            await until("the other is renewed", server.has_renewed("b", 5))
-            assert "a" not in server.renewals
-
-    asyncio.run(scene())
+    async with beating(server):
+        await until("the other is renewed", server.has_renewed("b", 5))
+        assert "a" not in server.renewals
 
 
 def test_an_error_is_logged_once_until_it_changes(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    gone, refused = NotFound("no namespace", code=404), Forbidden("no rights", code=403)
+    gone, refused = NotFound("no namespace", code=404), Forbidden("no permissions", code=403)
 
-    async def scene() -> None:
+    async def run() -> None:
         async with beating(server, ["a"]):
             for error in (gone, refused):
                 server.failing["a"] = error
@@ -138,11 +130,11 @@ def test_an_error_is_logged_once_until_it_changes(server: Server, caplog: pytest
 
     server.failing["a"] = gone
     with caplog.at_level(logging.INFO, "ingestion_operator"):
-        asyncio.run(scene())
+        asyncio.run(run())
     name = f"Lease a/{LEASE_NAME}"
     assert caplog.messages == [
         f"{name} was not renewed: no namespace",
-        f"{name} was not renewed: no rights",
+        f"{name} was not renewed: no permissions",
         f"{name} is renewed again",
     ]
 

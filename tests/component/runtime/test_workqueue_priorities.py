@@ -15,6 +15,8 @@ from testing.fake_clock import FakeClock
 from testing.reconciles import Reconciles, idle, running
 from testing.waiting import until
 
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
 
 
@@ -58,23 +60,19 @@ def test_high_priority_outlives_normal_requests() -> None:
     assert later.count(A) == 1
 
 
-def test_a_later_high_request_does_not_delay_an_earlier_one() -> None:
+async def test_a_later_high_request_does_not_delay_an_earlier_one() -> None:
     reconciles = Reconciles()
-
-    async def scene() -> None:
-        async with running(reconciles) as queue:
-            queue.add(A, after=0)
-            queue.add(A, after=1000, priority=Priority.HIGH)
-            queue.add(B, after=1000, priority=Priority.HIGH)
-            queue.add(B, after=0)
-            await idle(queue)
-
-    asyncio.run(scene())
+    async with running(reconciles) as queue:
+        queue.add(A, after=0)
+        queue.add(A, after=1000, priority=Priority.HIGH)
+        queue.add(B, after=1000, priority=Priority.HIGH)
+        queue.add(B, after=0)
+        await idle(queue)
     assert sorted(reconciles.keys) == [A, B]
 
 
 @pytest.mark.parametrize("error", [Conflict("changed", code=409), Unavailable("away"), ValueError("unexpected")])
-def test_a_failed_high_pipeline_is_retried_with_high_priority(error: Exception) -> None:
+async def test_a_failed_high_pipeline_is_retried_with_high_priority(error: Exception) -> None:
     order, failures, waiting = list[PipelineKey](), [error], many("waiting", 300)
 
     def reconcile(key: PipelineKey) -> datetime | None:
@@ -84,18 +82,15 @@ def test_a_failed_high_pipeline_is_retried_with_high_priority(error: Exception) 
         order.append(key)
         return None
 
-    async def scene() -> None:
-        async with running(reconcile, workers=2, retry=Backoff(0.02, 0.02)) as queue:
-            for key in waiting:
-                queue.add(key, after=0)
-            queue.add(A, after=0, priority=Priority.HIGH)
-            await until("A was reconciled", lambda: A in order)
-
-    asyncio.run(scene())
+    async with running(reconcile, workers=2, retry=Backoff(0.02, 0.02)) as queue:
+        for key in waiting:
+            queue.add(key, after=0)
+        queue.add(A, after=0, priority=Priority.HIGH)
+        await until("A was reconciled", lambda: A in order)
     assert order.index(A) < 100
 
 
-def test_a_high_pipeline_that_goes_on_at_once_keeps_its_priority() -> None:
+async def test_a_high_pipeline_that_goes_on_at_once_keeps_its_priority() -> None:
     """A run that is stopped while it waits takes two reconciliations: one to ask for its end, one to record it."""
     order, waiting = list[PipelineKey](), many("waiting", 300)
 
@@ -104,34 +99,27 @@ def test_a_high_pipeline_that_goes_on_at_once_keeps_its_priority() -> None:
         order.append(key)
         return FakeClock().now() if order.count(A) == 1 and key == A else None
 
-    async def scene() -> None:
-        async with running(reconcile, workers=2) as queue:
-            for key in waiting:
-                queue.add(key, after=0)
-            queue.add(A, after=0, priority=Priority.HIGH)
-            await until("A was reconciled twice", lambda: order.count(A) == 2)
-
-    asyncio.run(scene())
+    async with running(reconcile, workers=2) as queue:
+        for key in waiting:
+            queue.add(key, after=0)
+        queue.add(A, after=0, priority=Priority.HIGH)
+        await until("A was reconciled twice", lambda: order.count(A) == 2)
     assert len(order) < 100
 
 
-def test_one_start_of_four_is_normal_where_both_wait() -> None:
+async def test_one_start_of_four_is_normal_where_both_wait() -> None:
     reconciles = Reconciles()
     high, normal = many("high", 30), many("normal", 30)
-
-    async def scene() -> None:
-        reconciles.gate.clear()
-        async with running(reconciles, workers=1) as queue:
-            queue.add(A, after=0)
-            await until("the worker works", lambda: reconciles.running)
-            for each in high:
-                queue.add(each, after=0, priority=Priority.HIGH)
-            for each in normal:
-                queue.add(each, after=0)
-            reconciles.gate.set()
-            await idle(queue)
-
-    asyncio.run(scene())
+    reconciles.gate.clear()
+    async with running(reconciles, workers=1) as queue:
+        queue.add(A, after=0)
+        await until("the worker works", lambda: reconciles.running)
+        for each in high:
+            queue.add(each, after=0, priority=Priority.HIGH)
+        for each in normal:
+            queue.add(each, after=0)
+        reconciles.gate.set()
+        await idle(queue)
     is_normal = [key in normal for key in reconciles.keys[1:]]
     assert is_normal == [*[False, False, False, True] * 10, *[True] * 20]
     assert [key for key in reconciles.keys if key in normal] == normal
@@ -147,7 +135,7 @@ def test_a_normal_pipeline_is_reconciled_while_runs_change() -> None:
             done.append(key)
         return None
 
-    async def scene() -> None:
+    async def run() -> None:
         async with running(reconcile, workers=2) as queue:
             queue.add(A)
 
@@ -158,21 +146,17 @@ def test_a_normal_pipeline_is_reconciled_while_runs_change() -> None:
 
             await until("A was reconciled", is_done, seconds=5)
 
-    asyncio.run(scene())
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("priority", list(Priority))
-def test_a_superseded_request_is_not_kept_until_its_time(priority: Priority) -> None:
+async def test_a_superseded_request_is_not_kept_until_its_time(priority: Priority) -> None:
     reconciles = Reconciles()
-
-    async def scene() -> None:
-        async with running(reconciles) as queue:
-            queue.add(A, after=0.05, priority=priority)
-            for days in range(1000, 0, -1):
-                queue.add(B, after=24 * 3600.0 * days, priority=priority)
-            assert len(queue._heaps[priority]) < 100
-            queue.add(B, after=0.1, priority=priority)
-            await until("there were two", lambda: len(reconciles.keys) == 2)
-
-    asyncio.run(scene())
+    async with running(reconciles) as queue:
+        queue.add(A, after=0.05, priority=priority)
+        for days in range(1000, 0, -1):
+            queue.add(B, after=24 * 3600.0 * days, priority=priority)
+        assert len(queue._heaps[priority]) < 100
+        queue.add(B, after=0.1, priority=priority)
+        await until("there were two", lambda: len(reconciles.keys) == 2)
     assert reconciles.keys == [A, B]

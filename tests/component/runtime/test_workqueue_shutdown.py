@@ -4,12 +4,16 @@ import asyncio
 import threading
 from datetime import datetime
 
+import pytest
+
 from ingestion_operator.errors import Unavailable
 from ingestion_operator.runs.jobs import PipelineKey
 from ingestion_operator.runtime.workqueue import WorkQueue
 from testing.fake_clock import FakeClock
 from testing.reconciles import BOUND_SECONDS, Reconciles
 from testing.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 A, B = PipelineKey("data", "a"), PipelineKey("data", "b")
 
@@ -23,27 +27,23 @@ async def _started(queue: WorkQueue, reconciles: Reconciles) -> "asyncio.Task[No
     return dispatch
 
 
-def test_shutdown_waits_for_what_is_in_progress() -> None:
+async def test_shutdown_waits_for_what_is_in_progress() -> None:
     reconciles = Reconciles()
-
-    async def scene() -> None:
-        queue = WorkQueue(reconciles, FakeClock())
-        dispatch = await _started(queue, reconciles)
-        queue.add(B, after=0.05)
-        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
-        await asyncio.sleep(0.1)  # time in which B could start
-        assert not end.done()
-        queue.add(B, after=0)
-        reconciles.gate.set()
-        assert await end
-        await asyncio.wait_for(dispatch, BOUND_SECONDS)
-        assert queue.processing == 0
-
-    asyncio.run(scene())
+    queue = WorkQueue(reconciles, FakeClock())
+    dispatch = await _started(queue, reconciles)
+    queue.add(B, after=0.05)
+    end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+    await asyncio.sleep(0.1)  # time in which B could start
+    assert not end.done()
+    queue.add(B, after=0)
+    reconciles.gate.set()
+    assert await end
+    await asyncio.wait_for(dispatch, BOUND_SECONDS)
+    assert queue.processing == 0
     assert (reconciles.keys, reconciles.running) == ([A], 0)
 
 
-def test_shutdown_waits_for_the_last_one() -> None:
+async def test_shutdown_waits_for_the_last_one() -> None:
     reconciles, quick = Reconciles(), threading.Event()
 
     def reconcile(key: PipelineKey) -> datetime | None:
@@ -52,99 +52,81 @@ def test_shutdown_waits_for_the_last_one() -> None:
             return None
         return reconciles(key)
 
-    async def scene() -> None:
-        queue = WorkQueue(reconcile, FakeClock())
-        await _started(queue, reconciles)
-        queue.add(B, after=0)
-        await until("both are in progress", lambda: queue.processing == 2)
-        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
-        await asyncio.sleep(0)
-        quick.set()
-        await until("one has ended", lambda: queue.processing == 1)
-        await asyncio.sleep(0.05)  # time in which the shutdown could end too early
-        assert not end.done()
-        reconciles.gate.set()
-        assert await end
-
-    asyncio.run(scene())
+    queue = WorkQueue(reconcile, FakeClock())
+    await _started(queue, reconciles)
+    queue.add(B, after=0)
+    await until("both are in progress", lambda: queue.processing == 2)
+    end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+    await asyncio.sleep(0)
+    quick.set()
+    await until("one has ended", lambda: queue.processing == 1)
+    await asyncio.sleep(0.05)  # time in which the shutdown could end too early
+    assert not end.done()
+    reconciles.gate.set()
+    assert await end
 
 
-def test_a_failure_during_the_shutdown_is_not_retried() -> None:
+async def test_a_failure_during_the_shutdown_is_not_retried() -> None:
     reconciles = Reconciles()
     reconciles.answers = [Unavailable("away")]
-
-    async def scene() -> None:
-        queue = WorkQueue(reconciles, FakeClock())
-        dispatch = await _started(queue, reconciles)
-        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
-        await until("the dispatch has ended", dispatch.done)
-        reconciles.gate.set()
-        assert await end
-        assert queue._requests == {}
-
-    asyncio.run(scene())
+    queue = WorkQueue(reconciles, FakeClock())
+    dispatch = await _started(queue, reconciles)
+    end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+    await until("the dispatch has ended", dispatch.done)
+    reconciles.gate.set()
+    assert await end
+    assert queue._requests == {}
     assert reconciles.keys == [A]
 
 
-def test_shutdown_of_an_idle_queue_is_immediate() -> None:
-    async def scene() -> None:
-        queue = WorkQueue(Reconciles(), FakeClock())
-        dispatch = asyncio.create_task(queue.run())
-        queue.add(A, after=1000)
-        await asyncio.sleep(0)
-        assert await asyncio.wait_for(queue.shutdown(1000), BOUND_SECONDS)
-        await asyncio.wait_for(dispatch, BOUND_SECONDS)
-
-    asyncio.run(scene())
+async def test_shutdown_of_an_idle_queue_is_immediate() -> None:
+    queue = WorkQueue(Reconciles(), FakeClock())
+    dispatch = asyncio.create_task(queue.run())
+    queue.add(A, after=1000)
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(queue.shutdown(1000), BOUND_SECONDS)
+    await asyncio.wait_for(dispatch, BOUND_SECONDS)
 
 
-def test_shutdown_reports_what_has_not_ended_in_time() -> None:
+async def test_shutdown_reports_what_has_not_ended_in_time() -> None:
     reconciles = Reconciles()
-
-    async def scene() -> None:
-        queue = WorkQueue(reconciles, FakeClock())
-        await _started(queue, reconciles)
-        assert not await queue.shutdown(0.05)
-        assert queue.processing == 1
-        reconciles.gate.set()
-        assert await queue.shutdown(BOUND_SECONDS)
-
-    asyncio.run(scene())
+    queue = WorkQueue(reconciles, FakeClock())
+    await _started(queue, reconciles)
+    assert not await queue.shutdown(0.05)
+    assert queue.processing == 1
+    reconciles.gate.set()
+    assert await queue.shutdown(BOUND_SECONDS)
 
 
-def test_cancelled_tasks_do_not_make_threads_look_idle() -> None:
+async def test_cancelled_tasks_do_not_make_threads_appear_idle() -> None:
     """As kopf ends: it cancels every task that was created after its start."""
     reconciles = Reconciles()
-
-    async def scene() -> None:
-        mine = asyncio.current_task()
-        queue = WorkQueue(reconciles, FakeClock())
-        dispatch = await _started(queue, reconciles)
-        for task in asyncio.all_tasks() - {mine}:
-            task.cancel()
-        await asyncio.wait([dispatch], timeout=BOUND_SECONDS)
-        assert dispatch.cancelled()
-        assert queue.processing == 1
-        end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
-        await asyncio.sleep(0.05)  # time in which it could end too early
-        assert not end.done()
-        reconciles.gate.set()
-        assert await end
-        assert reconciles.running == 0
-
-    asyncio.run(scene())
+    before = asyncio.all_tasks()
+    queue = WorkQueue(reconciles, FakeClock())
+    dispatch = await _started(queue, reconciles)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    await asyncio.wait([dispatch], timeout=BOUND_SECONDS)
+    assert dispatch.cancelled()
+    assert queue.processing == 1
+    end = asyncio.create_task(queue.shutdown(BOUND_SECONDS))
+    await asyncio.sleep(0.05)  # time in which it could end too early
+    assert not end.done()
+    reconciles.gate.set()
+    assert await end
+    assert reconciles.running == 0
 
 
 def test_a_thread_may_end_after_its_event_loop() -> None:
     reconciles = Reconciles()
 
-    async def scene() -> WorkQueue:
+    async def run() -> WorkQueue:
         queue = WorkQueue(reconciles, FakeClock())
         await _started(queue, reconciles)
         assert not await queue.shutdown(0)
         return queue
 
-    queue = asyncio.run(scene())
+    queue = asyncio.run(run())
     reconciles.gate.set()
     queue.threads.shutdown(wait=True)
     queue.add(B)  # as another thread may, which does not know of the end

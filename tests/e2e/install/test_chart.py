@@ -19,13 +19,13 @@ from testing.entities import token
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.first_run import run_a_pipeline
 from testing.helm import CHART, Helm
-from testing.installation import apply, problems, wait_for_rollout
+from testing.install import apply, problems, wait_for_rollout
+from testing.installation import OWN
 from testing.release import RELEASE, built_images
-from testing.site import OWN
 from testing.waiting import wait_for
 
 NAMESPACE = "install"
-DEFINITION = "ingestionpipelines.ingestion.openmetadata.org"
+CRD = "ingestionpipelines.ingestion.openmetadata.org"
 CREDENTIALS = "ingestion-gateway-credentials"
 
 
@@ -85,10 +85,10 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(
-    bed: Cluster, built: dict[str, str], namespace: str, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, built: dict[str, str], namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """The chart's default values, but for the images that were built here."""
-    bed.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     values = {
         "image": built_images(built),
         "settings": {
@@ -96,9 +96,9 @@ def installation(
             "podTemplatesByPipelineType": {"application": chatty.layer()},
         },
     }
-    release = Installation(bed, Helm(bed, namespace, tmp_path_factory.mktemp("helm")), values)
+    release = Installation(cluster, Helm(cluster, namespace, tmp_path_factory.mktemp("helm")), values)
     yield release
-    release.uninstall()  # a namespace that goes as a whole takes the operator's rights first, and waits for its pod
+    release.uninstall()  # a namespace that goes as a whole deletes the operator's Role first, and waits for its pod
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_nothing_is_missing_for_the_gateway(installed: Installation) -> None:
     wait_for("the operator's first Lease", lambda: problems(installed.cluster, NAMESPACE) == [], timeout=30)
 
 
-def test_a_server_that_was_told_the_printed_lines_can_run_a_pipeline(installed: Installation) -> None:
+def test_a_server_with_the_printed_lines_can_run_a_pipeline(installed: Installation) -> None:
     assert f"PIPELINE_SERVICE_CLIENT_ENDPOINT=http://ingestion-gateway.{NAMESPACE}:8080" in installed.notes
     assert f"get secret {CREDENTIALS} -o jsonpath='{{.data.password}}'" in installed.notes
     secret = installed.secret(CREDENTIALS)
@@ -120,17 +120,17 @@ def test_a_server_that_was_told_the_printed_lines_can_run_a_pipeline(installed: 
     run_a_pipeline(installed.cluster, NAMESPACE, secret["username"], secret["password"])
 
 
-def test_the_runners_account_may_do_no_more_than_one_without_any_role(installed: Installation) -> None:
-    def rights(account: str) -> str:
+def test_the_runners_account_has_no_permissions(installed: Installation) -> None:
+    def permissions(account: str) -> str:
         user = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
         return installed.cluster.kubectl("-n", NAMESPACE, "auth", "can-i", "--list", user)
 
     assert installed.get("serviceaccount", "ingestion-runner") is not None
-    assert sorted(rights("ingestion-runner").splitlines()) == sorted(rights("has-no-role").splitlines())
-    assert rights("ingestion-gateway") != rights("has-no-role")
+    assert sorted(permissions("ingestion-runner").splitlines()) == sorted(permissions("has-no-role").splitlines())
+    assert permissions("ingestion-gateway") != permissions("has-no-role")
 
 
-def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_one_keeps(
+def test_an_upgrade_keeps_the_password_and_the_certificate(
     installed: Installation,
 ) -> None:
     before = installed.secret(CREDENTIALS)
@@ -152,7 +152,7 @@ def test_an_upgrade_keeps_the_password_and_brings_a_certificate_that_the_next_on
     assert installed.secret("ingestion-gateway-tls") == certificate
 
 
-def test_an_upgrade_upgrades_the_definition(installed: Installation, other_chart: Path) -> None:
+def test_an_upgrade_upgrades_the_crd(installed: Installation, other_chart: Path) -> None:
     columns = printed_columns(installed)
     installed.upgrade(chart=other_chart)
     assert printed_columns(installed) == columns[:-1]
@@ -162,32 +162,32 @@ def test_an_upgrade_upgrades_the_definition(installed: Installation, other_chart
 
 @pytest.fixture
 def other_chart(tmp_path: Path) -> Path:
-    """The chart in another version, whose definition has a printed column less."""
+    """The chart in another version, whose CRD has one printed column less."""
     copy = tmp_path / "chart"
     shutil.copytree(CHART, copy)
     (file,) = (copy / "files" / "crds").iterdir()
-    definition = yaml.safe_load(file.read_text())
-    definition["spec"]["versions"][0]["additionalPrinterColumns"].pop()
-    file.write_text(yaml.safe_dump(definition))
+    crd = yaml.safe_load(file.read_text())
+    crd["spec"]["versions"][0]["additionalPrinterColumns"].pop()
+    file.write_text(yaml.safe_dump(crd))
     about = yaml.safe_load((copy / "Chart.yaml").read_text())
     (copy / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "0.0.1"}))
     return copy
 
 
 def printed_columns(installed: Installation) -> list[dict[str, Any]]:
-    """The columns of kubectl get, as the cluster's definition has them."""
-    definition = installed.get("crd", DEFINITION)
-    assert definition is not None
-    version = definition["spec"]["versions"][0]
+    """The columns of kubectl get, as in the cluster's CRD."""
+    crd = installed.get("crd", CRD)
+    assert crd is not None
+    version = crd["spec"]["versions"][0]
     return [{"priority": 0, **column} for column in version["additionalPrinterColumns"]]
 
 
-def test_a_run_outlives_an_upgrade_and_the_way_back_which_restores_all_that_was_there(
+def test_a_run_outlives_an_upgrade_and_its_rollback(
     installed: Installation, openmetadata: FakeServerClient, other_chart: Path
 ) -> None:
     credentials, columns, former = installed.secret(CREDENTIALS), printed_columns(installed), deployments(installed)
     pod = held_run.start(installed.cluster, NAMESPACE, credentials["username"], credentials["password"])
-    definition = installed.get("crd", DEFINITION)
+    crd = installed.get("crd", CRD)
 
     installed.upgrade(chart=other_chart, commonLabels={"team": "data"})
     upgraded = deployments(installed)
@@ -196,7 +196,7 @@ def test_a_run_outlives_an_upgrade_and_the_way_back_which_restores_all_that_was_
     assert deployments(installed) == former
     assert printed_columns(installed) == columns
     assert installed.secret(CREDENTIALS) == credentials
-    assert uid(installed.get("crd", DEFINITION)) == uid(definition)
+    assert uid(installed.get("crd", CRD)) == uid(crd)
 
     (pipeline,) = installed.list("omip")
     (running,) = pipeline["status"]["runs"]
@@ -246,9 +246,7 @@ def uid(body: dict[str, Any] | None) -> str:
     return str(body["metadata"]["uid"])
 
 
-def test_in_the_whole_cluster_secrets_are_read_only_where_a_namespace_is_listed(
-    installed: Installation, elsewhere: str
-) -> None:
+def test_with_scope_cluster_secrets_need_a_listed_namespace(installed: Installation, elsewhere: str) -> None:
     apply(installed.cluster, *(secret(namespace) for namespace in (NAMESPACE, elsewhere)))
     apply(installed.cluster, *(pipeline("named", namespace) for namespace in (NAMESPACE, elsewhere)))
     servers = {"allowedServers": ["openmetadata"]}  # the chart asks for a list here
@@ -318,8 +316,8 @@ def test_what_is_uninstalled_goes_but_for_pipelines_and_logs(installed: Installa
     assert installed.get("omip", "kept") is not None
     assert installed.get("pvc", "ingestion-logs") is not None
 
-    # Installed again it takes over what stayed; told not to keep it, it leaves nothing behind and waits for nobody.
+    # Installed again it takes over what stayed; set not to keep it, it leaves nothing behind and does not wait.
     installed.upgrade(crds={"keep": False}, logArchive={"volume": {"keep": False}})
     installed.uninstall()
-    assert installed.get("crd", DEFINITION) is None
+    assert installed.get("crd", CRD) is None
     assert installed.get("pvc", "ingestion-logs") is None

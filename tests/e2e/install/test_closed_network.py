@@ -20,12 +20,12 @@ from testing import manifests
 from testing.entities import entity
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.helm import Helm
-from testing.installation import GATEWAY, apply, wait_for_rollout
+from testing.install import GATEWAY, apply, wait_for_rollout
+from testing.installation import OWN, SERVICE, SOURCE_CONFIG, Credentials, remove
 from testing.postgres.process import connection
 from testing.reach import Reach
 from testing.release import RELEASE, built_images
 from testing.server_client import ServerClient
-from testing.site import OWN, SERVICE, SOURCE_CONFIG, Credentials, remove
 from testing.waiting import wait_for
 
 NAMESPACE: Final = "install-closed"
@@ -57,7 +57,7 @@ NO_RUN: Final = {"key": LABEL_MANAGED_BY, "operator": "NotIn", "values": [MANAGE
 NOTHING_ELSE: Final = policy(
     "nothing-else", {"podSelector": {"matchExpressions": [NO_RUN]}, "policyTypes": ["Ingress", "Egress"]}
 )
-# What docs/operations/security.md tells those to add who refuse what goes out.
+# What docs/operations/security.md adds where egress is denied.
 RUNS_TO_THEIR_SOURCES: Final = policy(
     "runs-to-their-sources",
     {
@@ -72,7 +72,7 @@ RUNS_TO_THEIR_SOURCES: Final = policy(
 )
 
 _ENFORCED: Final = (
-    "this cluster's network to enforce NetworkPolicies; the node that the test bed builds does, kind does since 0.24: "
+    "this cluster's network to enforce NetworkPolicies; the node that testcluster builds does, kind does since 0.24: "
     "use one of these, or a network that does"
 )
 _PORT: Final = 9999
@@ -123,7 +123,7 @@ class Closed:
         """One of the servers."""
         return Reach(self.cluster, SERVERS, f"deployment/{name}")
 
-    def acting(self) -> str:
+    def leader(self) -> str:
         """The operator that has the Lease."""
         return self.kubectl("get", "lease", LEASE_NAME, "-o", "jsonpath={.spec.holderIdentity}")
 
@@ -141,12 +141,12 @@ def at(pod: dict[str, Any], port: int) -> str:
 
 @pytest.fixture(scope="module")
 def closed(
-    bed: Cluster, built: dict[str, str], namespace: str, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, built: dict[str, str], namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Closed]:
-    """Two operators and a gateway; the server may call the gateway, `files` plays the Prometheus."""
-    remove(bed, SERVERS)
+    """Two operators and a gateway; the server may call the gateway, `files` takes the part of Prometheus."""
+    remove(cluster, SERVERS)
     credentials = Credentials.random()
-    tools = images.load(bed, ["fake-openmetadata", "postgres"])
+    tools = images.load(cluster, ["fake-openmetadata", "postgres"])
     labels = {OWN: "install"}
     servers = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SERVERS, "labels": labels}},
@@ -166,21 +166,21 @@ def closed(
             "metricsFrom": [from_server(manifests.FILES)],
         },
     }
-    helm = Helm(bed, namespace, tmp_path_factory.mktemp("helm"))
-    with bed.enforcing_policies():
-        apply(bed, *servers, NOTHING_ELSE, RUNS_TO_THEIR_SOURCES)
+    helm = Helm(cluster, namespace, tmp_path_factory.mktemp("helm"))
+    with cluster.enforcing_policies():
+        apply(cluster, *servers, NOTHING_ELSE, RUNS_TO_THEIR_SOURCES)
         helm.install(RELEASE, values)
         for deployment in (manifests.FAKE_OPENMETADATA, manifests.POSTGRES, manifests.FILES):
-            wait_for_rollout(bed, SERVERS, deployment)
-        with bed.forward(SERVERS, manifests.FAKE_OPENMETADATA, manifests.FAKE_OPENMETADATA_PORT) as port:
+            wait_for_rollout(cluster, SERVERS, deployment)
+        with cluster.forward(SERVERS, manifests.FAKE_OPENMETADATA, manifests.FAKE_OPENMETADATA_PORT) as port:
             fake_server = FakeServerClient(f"http://127.0.0.1:{port}")
             fake_server.register_service(SERVICE, "Postgres", connection(DATABASE, credentials.password))
             fake_server.register_pipeline(f"{SERVICE}.nightly")
-            release = Closed(bed, fake_server, credentials.token, password_of_the_gateway(bed))
+            release = Closed(cluster, fake_server, credentials.token, password_of_the_gateway(cluster))
             wait_for(_ENFORCED, lambda: refuses_strangers(release), timeout=30)
             yield release
         helm.uninstall(RELEASE)
-    bed.kubectl("delete", "namespace", SERVERS, "--wait=false")
+    cluster.kubectl("delete", "namespace", SERVERS, "--wait=false")
 
 
 def refuses_strangers(closed: Closed) -> bool:
@@ -189,11 +189,11 @@ def refuses_strangers(closed: Closed) -> bool:
     return not any(closed.server(manifests.FAKE_OPENMETADATA).tries(at(gateway, MANAGEMENT_PORT)).values())
 
 
-def password_of_the_gateway(bed: Cluster) -> str:
+def password_of_the_gateway(cluster: Cluster) -> str:
     """What the chart has made."""
     path = "jsonpath={.data.password}"
     return base64.b64decode(
-        bed.kubectl("-n", NAMESPACE, "get", "secret", f"{GATEWAY}-credentials", "-o", path)
+        cluster.kubectl("-n", NAMESPACE, "get", "secret", f"{GATEWAY}-credentials", "-o", path)
     ).decode()
 
 
@@ -214,7 +214,7 @@ def evict(closed: Closed, pod: str) -> None:
     closed.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
 
-def test_the_gateway_is_reached_by_the_server_alone_and_metrics_by_the_monitoring_alone(closed: Closed) -> None:
+def test_only_the_server_reaches_the_gateway_and_its_metrics_not(closed: Closed) -> None:
     (gateway,), (one, other) = closed.workload("gateway"), closed.workload("operator")
     service = f"{GATEWAY}.{NAMESPACE}:{GATEWAY_PORT}"
     metrics = [at(gateway, MANAGEMENT_PORT), at(one, OPERATOR_PORT), at(other, OPERATOR_PORT)]
@@ -223,7 +223,7 @@ def test_the_gateway_is_reached_by_the_server_alone_and_metrics_by_the_monitorin
     closed.within(one).expect({service: False, at(gateway, MANAGEMENT_PORT): False, at(other, OPERATOR_PORT): False})
 
 
-def test_operator_and_gateway_call_the_ports_that_they_are_allowed_and_no_other(closed: Closed) -> None:
+def test_operator_and_gateway_call_allowed_ports_only(closed: Closed) -> None:
     closed.server(manifests.FILES).expect({OPENMETADATA: True, DATABASE: True, ELSEWHERE: True})  # they all listen
     (gateway,), (operator, _) = closed.workload("gateway"), closed.workload("operator")
     closed.within(operator).expect({API_SERVER: True, OPENMETADATA: True, DATABASE: False, ELSEWHERE: False})
@@ -242,7 +242,7 @@ def test_warm_pods_are_reached_by_the_gateway_alone(closed: Closed) -> None:
         other.expect({at(warm, WARM_PORT): False})
 
 
-def test_a_run_is_reached_by_nobody_and_ends_well_though_the_acting_operator_is_taken_away(closed: Closed) -> None:
+def test_a_run_is_isolated_and_succeeds_without_the_leader(closed: Closed) -> None:
     run_id = str(uuid.uuid4())
     with closed.cluster.forward(NAMESPACE, GATEWAY, GATEWAY_PORT) as port:
         server = ServerClient.new(port, username="admin", password=closed.password)
@@ -260,8 +260,8 @@ def test_a_run_is_reached_by_nobody_and_ends_well_though_the_acting_operator_is_
         for other in (*others, closed.server(manifests.FAKE_OPENMETADATA), closed.server(manifests.FILES)):
             other.expect({at(pod, _PORT): False})
 
-        acting = closed.acting()
-        evict(closed, acting)
+        leader = closed.leader()
+        evict(closed, leader)
         run.run(_LET_GO)
         assert closed.fake_server.wait_for_run(f"{SERVICE}.nightly", timeout=60, run_id=run_id)["state"] == "success"
 
@@ -269,7 +269,7 @@ def test_a_run_is_reached_by_nobody_and_ends_well_though_the_acting_operator_is_
             return {one["runId"]: one["pipelineState"] for one in server.read("status", {"dag_id": "nightly"}).json}
 
         wait_for("the record of its success", lambda: listed().get(run_id) == "success", timeout=30)
-        wait_for("another operator to act", lambda: closed.acting() != acting, timeout=30)
+        wait_for("another operator to lead", lambda: closed.leader() != leader, timeout=30)
         wait_for("its log", lambda: "Workflow finished" in server.logs("nightly").json["ingestion_task"], timeout=30)
         assert server.delete("nightly").message
         server.close()

@@ -4,18 +4,18 @@ import yaml
 
 from testcluster.handle import Cluster
 from testing.first_run import run_a_pipeline
-from testing.installation import MANIFESTS, install, install_gateway
+from testing.install import MANIFESTS, install, install_gateway
 
 NAMESPACE = "install-manifests"
 
 
-def test_an_overlay_and_the_gateway_are_all_that_an_empty_cluster_needs(
-    bed: Cluster, built: dict[str, str], namespace: str
+def test_an_empty_cluster_needs_the_overlay_and_the_gateway(
+    cluster: Cluster, built: dict[str, str], namespace: str
 ) -> None:
     settings = yaml.safe_load((MANIFESTS / "settings.yaml").read_text())["data"]["settings.yaml"]
     as_rendered = yaml.safe_load(settings)
     assert as_rendered["runnerImages"].keys() == {"2.0"}
     del as_rendered["runnerImages"]  # but for the image that was built here
-    install(bed, namespace, built, **as_rendered)
-    install_gateway(bed, namespace, built, username="admin", password="secret")
-    run_a_pipeline(bed, namespace, "admin", "secret")
+    install(cluster, namespace, built, **as_rendered)
+    install_gateway(cluster, namespace, built, username="admin", password="secret")
+    run_a_pipeline(cluster, namespace, "admin", "secret")

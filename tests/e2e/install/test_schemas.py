@@ -10,9 +10,9 @@ from testing.kubernetes_schemas import conform, of_server, write_schemas
 
 
 @pytest.fixture(scope="module")
-def location(bed: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+def location(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Where kubeconform finds the schemas."""
-    return write_schemas(of_server(bed), tmp_path_factory.mktemp("schemas"))
+    return write_schemas(of_server(cluster), tmp_path_factory.mktemp("schemas"))
 
 
 @pytest.mark.parametrize("options", [[], ["--values", str(MAXIMAL)]], ids=["default", "maximal"])

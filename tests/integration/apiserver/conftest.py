@@ -7,31 +7,31 @@ from collections.abc import Iterator
 import pytest
 
 from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
-from testcluster import cluster
+from testcluster import provider
 from testcluster.handle import Cluster
-from testing.installation import install_definition
+from testing.install import install_crd
 
 
 @pytest.fixture(scope="session")
-def bed() -> Cluster:
-    """The cluster that the test bed provides, with this checkout's definition; started if it is not up."""
-    found = cluster.up()
-    install_definition(found)
+def cluster() -> Cluster:
+    """The test cluster, with this checkout's CRD; started if it is not up."""
+    found = provider.up()
+    install_crd(found)
     return found
 
 
 @pytest.fixture(scope="session")
-def api(bed: Cluster) -> KubernetesCluster:
+def api(cluster: Cluster) -> KubernetesCluster:
     """The operator's own client, as an administrator."""
-    return KubernetesCluster(connect(read_configuration(str(bed.kubeconfig))))
+    return KubernetesCluster(connect(read_configuration(str(cluster.kubeconfig))))
 
 
 @pytest.fixture(scope="module")
-def namespace(bed: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of this test module, gone with all that is in it when the module ends."""
     module = re.sub("[^a-z]", "-", request.module.__name__.rpartition("test_")[2])
     name = f"test-{module}-{uuid.uuid4().hex[:6]}"
-    bed.kubectl("create", "namespace", name)
-    bed.kubectl("label", "namespace", name, "ingestion.openmetadata.org/test=apiserver")
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "ingestion.openmetadata.org/test=apiserver")
     yield name
-    bed.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

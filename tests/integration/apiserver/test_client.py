@@ -7,7 +7,7 @@ import pytest
 
 from ingestion_operator.adapters.kube import client as module
 from ingestion_operator.adapters.kube.client import KubernetesCluster, read_configuration
-from ingestion_operator.adapters.kube.credentials import read_login
+from ingestion_operator.adapters.kube.credentials import read_credentials
 from ingestion_operator.api.resource import Pipeline
 from ingestion_operator.constants import FIELD_MANAGER, LABEL_PIPELINE, STATUS_FIELD_MANAGER
 from ingestion_operator.errors import ClusterError, Conflict, Invalid, NotFound
@@ -60,7 +60,7 @@ def test_a_list_is_read_to_its_end_page_by_page(
     for name in names:
         api.create(CONFIG_MAPS, config_map(namespace, name, labels={"page": label}))
     monkeypatch.setattr(module, "_PAGE_SIZE", 3)
-    listed = [body["metadata"]["name"] for body in api.list(CONFIG_MAPS, namespace, {}, without="nothing")]
+    listed = [body["metadata"]["name"] for body in api.list(CONFIG_MAPS, namespace, {}, exclude_label="nothing")]
     assert len(listed) == len(set(listed))
     assert names < set(listed)  # and kube-root-ca.crt
 
@@ -73,20 +73,20 @@ def test_creating_a_name_that_is_taken_is_a_conflict(either: ClusterApi, namespa
     assert caught.value.code == 409
 
 
-def test_an_apply_creates_then_changes_then_prunes_what_it_no_longer_says(either: ClusterApi, namespace: str) -> None:
+def test_an_apply_creates_then_changes_then_prunes(either: ClusterApi, namespace: str) -> None:
     name = fresh()
     first = apply(either, config_map(namespace, name, a="1", b="2"))
     second = apply(either, config_map(namespace, name, a="1"))
     assert (first["data"], second["data"]) == ({"a": "1", "b": "2"}, {"a": "1"})
 
 
-def test_an_apply_takes_over_the_fields_of_others_and_leaves_the_rest(either: ClusterApi, namespace: str) -> None:
+def test_an_apply_takes_over_only_its_fields(either: ClusterApi, namespace: str) -> None:
     name = fresh()
     either.create(CONFIG_MAPS, config_map(namespace, name, a="theirs", b="theirs"))
     assert apply(either, config_map(namespace, name, a="ours"))["data"] == {"a": "ours", "b": "theirs"}
 
 
-def test_an_apply_that_changes_nothing_leaves_the_resource_version(either: ClusterApi, namespace: str) -> None:
+def test_an_apply_without_a_change_keeps_the_resource_version(either: ClusterApi, namespace: str) -> None:
     name = fresh()
     first, second = (apply(either, config_map(namespace, name, a="1")) for _ in range(2))
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
@@ -102,9 +102,7 @@ def test_a_stale_resource_version_is_a_conflict(either: ClusterApi, namespace: s
         apply(either, stale)
 
 
-def test_a_stale_status_is_a_conflict_and_a_deleted_pipeline_is_not_brought_back(
-    either: ClusterApi, namespace: str
-) -> None:
+def test_a_stale_or_orphaned_status_is_a_conflict(either: ClusterApi, namespace: str) -> None:
     created = either.create(PIPELINES, manifest("stale", namespace))
     either.merge_patch(PIPELINES, namespace, "stale", {"spec": {"suspend": True}})
     body = manifest("stale", namespace) | {"status": {"observedGeneration": 1}}
@@ -119,9 +117,7 @@ def test_a_stale_status_is_a_conflict_and_a_deleted_pipeline_is_not_brought_back
     assert either.get(PIPELINES, namespace, "stale") is None
 
 
-def test_the_uid_of_another_object_is_a_conflict_whether_there_is_one_or_not(
-    either: ClusterApi, namespace: str
-) -> None:
+def test_the_uid_of_another_object_is_a_conflict(either: ClusterApi, namespace: str) -> None:
     name, absent = fresh(), fresh()
     apply(either, config_map(namespace, name, a="1"))
     for target in (name, absent):
@@ -174,16 +170,16 @@ def test_what_the_api_server_refuses_is_invalid_with_its_words(api: KubernetesCl
         api.create(CONFIG_MAPS, config_map(namespace, fresh()) | {"data": "no map"})
 
 
-def test_no_cluster_at_all_is_told_with_both_ways_to_name_one(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_kubeconfig_is_reported_with_both_remedies(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     for kubeconfig in (None, str(tmp_path / "absent")):
         with pytest.raises(ClusterError, match="run inside a pod with a service account, or give --kubeconfig"):
             read_configuration(kubeconfig)
 
 
-def test_the_login_for_the_watches_names_the_same_server_as_the_client(bed: Cluster) -> None:
-    login = read_login(str(bed.kubeconfig))
-    assert login.server == read_configuration(str(bed.kubeconfig)).host
+def test_watches_and_client_use_the_same_server(cluster: Cluster) -> None:
+    login = read_credentials(str(cluster.kubeconfig))
+    assert login.server == read_configuration(str(cluster.kubeconfig)).host
     assert login.token or login.certificate_path
     assert not login.insecure
 

@@ -19,24 +19,24 @@ from testing.config_maps import CONFIG_MAPS, config_map, fresh
 
 
 @pytest.fixture
-def nobody(bed: Cluster, namespace: str) -> KubernetesCluster:
+def unprivileged(cluster: Cluster, namespace: str) -> KubernetesCluster:
     """A client that is authenticated and may do nothing."""
-    configuration = read_configuration(str(bed.kubeconfig))
-    bed.kubectl("create", "serviceaccount", (name := fresh()), "--namespace", namespace)
-    token = bed.kubectl("create", "token", name, "--namespace", namespace).strip()
+    configuration = read_configuration(str(cluster.kubeconfig))
+    cluster.kubectl("create", "serviceaccount", (name := fresh()), "--namespace", namespace)
+    token = cluster.kubectl("create", "token", name, "--namespace", namespace).strip()
     configuration.cert_file = configuration.key_file = None
     configuration.api_key = {"authorization": f"Bearer {token}"}
     return KubernetesCluster(connect(configuration))
 
 
-def test_a_user_without_rights_is_told_which_one_is_missing(nobody: KubernetesCluster, namespace: str) -> None:
+def test_an_error_names_the_missing_permission(unprivileged: KubernetesCluster, namespace: str) -> None:
     body = config_map(namespace, "x")
     calls: list[Any] = [
-        lambda: nobody.get(SECRETS, namespace, "x"),
-        lambda: nobody.list(JOBS, namespace, {}),
-        lambda: nobody.create(CONFIG_MAPS, body),
-        lambda: nobody.apply(CONFIG_MAPS, body, field_manager="x"),
-        lambda: nobody.merge_patch(CONFIG_MAPS, namespace, "x", {}),
+        lambda: unprivileged.get(SECRETS, namespace, "x"),
+        lambda: unprivileged.list(JOBS, namespace, {}),
+        lambda: unprivileged.create(CONFIG_MAPS, body),
+        lambda: unprivileged.apply(CONFIG_MAPS, body, field_manager="x"),
+        lambda: unprivileged.merge_patch(CONFIG_MAPS, namespace, "x", {}),
     ]
     for call in calls:
         with pytest.raises(Forbidden, match=r"cannot .* resource") as caught:
@@ -44,8 +44,8 @@ def test_a_user_without_rights_is_told_which_one_is_missing(nobody: KubernetesCl
         assert caught.value.code == 403
 
 
-def test_a_wrong_token_is_unavailable_it_may_be_rotated(bed: Cluster, namespace: str) -> None:
-    configuration = read_configuration(str(bed.kubeconfig))
+def test_a_wrong_token_is_unavailable_it_may_be_rotated(cluster: Cluster, namespace: str) -> None:
+    configuration = read_configuration(str(cluster.kubeconfig))
     configuration.cert_file = configuration.key_file = None
     configuration.api_key = {"authorization": "Bearer nonsense"}
     with pytest.raises(Unavailable) as caught:
@@ -65,7 +65,7 @@ def read_configuration_of(host: str) -> Any:
     return configuration
 
 
-def test_a_dead_port_is_unavailable_within_seconds_for_every_verb() -> None:
+def test_a_dead_port_is_unavailable_for_every_verb() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         dead = _at(unused.getsockname()[1])
@@ -91,7 +91,7 @@ def silent() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_server_that_never_answers_is_unavailable_when_the_time_is_up(
+def test_a_silent_server_is_unavailable_after_the_bound(
     silent: int,
 ) -> None:
     api = KubernetesCluster(connect(read_configuration_of(f"http://127.0.0.1:{silent}")), timeout_seconds=(0.2, 0.3))
@@ -167,7 +167,7 @@ def test_a_server_that_asks_for_a_pause_gets_it(scripted: tuple[KubernetesCluste
     assert server.requests == ["GET", "GET"]
 
 
-def test_a_pause_beyond_the_bound_is_left_to_whoever_asked(
+def test_a_pause_beyond_the_bound_is_left_to_the_caller(
     scripted: tuple[KubernetesCluster, type[_Scripted]],
 ) -> None:
     api, server = scripted
@@ -180,7 +180,7 @@ def test_a_pause_beyond_the_bound_is_left_to_whoever_asked(
     assert server.requests == ["GET"]
 
 
-def test_a_fault_that_stays_is_told_after_three_tries(scripted: tuple[KubernetesCluster, type[_Scripted]]) -> None:
+def test_a_fault_that_stays_is_reported_after_three_tries(scripted: tuple[KubernetesCluster, type[_Scripted]]) -> None:
     api, server = scripted
     server.codes[:] = [503] * 9
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""K8sPipelineServiceClient against a real API server; the operator's part is played look by look."""
+"""K8sPipelineServiceClient against a real API server; the test runs each of the operator's reconciles."""
 
 import time
 from collections.abc import Callable
@@ -37,9 +37,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def make_client(bed: Cluster, namespace: str, settings: Settings) -> Callable[[], K8sPipelineServiceClient]:
+def make_client(cluster: Cluster, namespace: str, settings: Settings) -> Callable[[], K8sPipelineServiceClient]:
     def make() -> K8sPipelineServiceClient:
-        api_client = connect(read_configuration(str(bed.kubeconfig)), pool_size=32)
+        api_client = connect(read_configuration(str(cluster.kubeconfig)), pool_size=32)
         return K8sPipelineServiceClient(
             KubernetesCluster(api_client, timeout_seconds=(2.0, 10.0), attempts=2),
             namespace=namespace,
@@ -84,7 +84,7 @@ def test_any_name_is_deployed_found_run_and_deleted(
     wait_for("the pipeline to go", lambda: api.get(PIPELINES, namespace, resource_name(name)) is None, timeout=30)
 
 
-def test_the_same_entity_twice_leaves_every_resource_version_as_it_was(
+def test_the_same_entity_twice_changes_no_resource_version(
     client: K8sPipelineServiceClient, api: KubernetesCluster, namespace: str
 ) -> None:
     body = entity("twice", airflowConfig=airflow(retries=2, workflowTimeout=3600, maxActiveRuns=2, concurrency=2))
@@ -99,7 +99,7 @@ def test_the_same_entity_twice_leaves_every_resource_version_as_it_was(
     assert versions() == before
 
 
-def test_what_an_entity_no_longer_says_goes_and_what_others_added_stays(
+def test_removed_fields_go_and_fields_of_others_stay(
     client: K8sPipelineServiceClient, api: KubernetesCluster, namespace: str
 ) -> None:
     full = airflow(endDate="2030-01-01T00:00:00Z", workflowTimeout=60, email="ada@example.org")
@@ -118,7 +118,7 @@ def test_what_an_entity_no_longer_says_goes_and_what_others_added_stays(
     assert constants.ANNOTATION_IGNORED_FIELDS not in body["metadata"]["annotations"]
 
 
-def test_many_replicas_that_deploy_two_pipelines_of_one_name_at_once_leave_one_whole(
+def test_many_replicas_that_deploy_one_name_leave_one_pipeline(
     make_client: Callable[[], K8sPipelineServiceClient], api: KubernetesCluster, namespace: str
 ) -> None:
     clients = [make_client() for _ in range(8)]
@@ -157,7 +157,7 @@ def test_the_same_run_asked_for_at_once_by_many_is_one_job(
     assert len(api.list(JOBS, namespace, {constants.LABEL_PIPELINE: resource_name("once")})) == 1
 
 
-def test_a_waiting_run_that_is_stopped_is_recorded_and_its_job_goes(
+def test_a_stopped_waiting_run_is_recorded_and_its_job_goes(
     client: K8sPipelineServiceClient, api: KubernetesCluster, namespace: str, operate: Callable[[str], object]
 ) -> None:
     client.deploy_pipeline(entity("stopped"))
@@ -170,7 +170,7 @@ def test_a_waiting_run_that_is_stopped_is_recorded_and_its_job_goes(
         client.kill_ingestion("stopped")
 
 
-def test_runs_that_are_killed_and_pipelines_that_are_deleted_end_their_pods(
+def test_killed_runs_and_deleted_pipelines_end_their_pods(
     client: K8sPipelineServiceClient, api: KubernetesCluster, namespace: str, operate: Callable[[str], object]
 ) -> None:
     """One test for both, since this image takes the whole grace period to end."""
@@ -221,7 +221,7 @@ def test_a_deploy_during_a_deletion_waits_for_it(
     assert secret is not None
 
 
-def test_the_manager_of_a_pipeline_applied_by_hand_is_named(
+def test_the_manager_of_a_pipeline_applied_manually_is_named(
     client: K8sPipelineServiceClient, api: KubernetesCluster, namespace: str
 ) -> None:
     body = objects.manifest("by-hand", namespace, fullyQualifiedName="shop.manual")
@@ -232,7 +232,7 @@ def test_the_manager_of_a_pipeline_applied_by_hand_is_named(
     assert client.run_pipeline("manual").run_id
 
 
-def test_the_status_names_a_missing_operator_and_nothing_once_it_is_there(
+def test_the_status_names_a_missing_operator(
     client: K8sPipelineServiceClient, api: KubernetesCluster, namespace: str
 ) -> None:
     assert "has not run yet" in client.get_service_status().problems[0]
@@ -241,13 +241,13 @@ def test_the_status_names_a_missing_operator_and_nothing_once_it_is_there(
     assert client.get_service_status().healthy
 
 
-def test_the_status_of_a_cluster_that_is_away_comes_soon(bed: Cluster, namespace: str, settings: Settings) -> None:
-    configuration = read_configuration(str(bed.kubeconfig))
+def test_the_status_of_a_cluster_that_is_away_comes_soon(cluster: Cluster, namespace: str, settings: Settings) -> None:
+    configuration = read_configuration(str(cluster.kubeconfig))
     configuration.host = "https://127.0.0.1:1"
     api_client = connect(configuration)
-    cluster = KubernetesCluster(api_client, timeout_seconds=(0.3, 0.5), attempts=1)
+    kube = KubernetesCluster(api_client, timeout_seconds=(0.3, 0.5), attempts=1)
     away = K8sPipelineServiceClient(
-        cluster, namespace=namespace, settings=lambda: settings, clock=SystemClock(), logs=KubernetesPodLogs(api_client)
+        kube, namespace=namespace, settings=lambda: settings, clock=SystemClock(), logs=KubernetesPodLogs(api_client)
     )
     started = time.monotonic()
     assert "cannot be reached" in away.get_service_status().problems[0]

@@ -16,8 +16,8 @@ from ingestion_operator.k8s.diff import contains
 from ingestion_operator.ports import CRONJOBS, EVENTS, PIPELINES, Kind
 from ingestion_operator.render.cronjob import cronjob
 from testing import requests
-from testing.corpus import full
 from testing.fake_sink import FakeSink, reporter_over
+from testing.full_spec import full_spec
 from testing.golden import GOLDEN
 from testing.live_reconciling import LiveReconciling
 from testing.objects import Body, manifest, settings
@@ -46,7 +46,7 @@ class CountingCluster(KubernetesCluster):
 
 
 @pytest.fixture
-def cluster(api: KubernetesCluster) -> CountingCluster:
+def counting(api: KubernetesCluster) -> CountingCluster:
     return CountingCluster(api)
 
 
@@ -59,40 +59,38 @@ def store(api: KubernetesCluster, namespace: str, name: str, **changes: Any) -> 
     return Pipeline.parse(api.create(PIPELINES, body))
 
 
-def settled(cluster: CountingCluster, found: Pipeline, used: Settings = SETTINGS) -> Body:
+def settled(counting: CountingCluster, found: Pipeline, used: Settings = SETTINGS) -> Body:
     """Reconcile twice; the second time must write nothing."""
-    reconciler = CronJobs(cluster)
+    reconciler = CronJobs(counting)
     first = reconciler.reconcile(found, used, NOW)
     assert contains(first, cronjob(found, used, NOW))
-    cluster.writes.clear()
+    counting.writes.clear()
     second = reconciler.reconcile(found, used, NOW)
-    assert cluster.writes == []
+    assert counting.writes == []
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
     return second
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_a_rendered_cronjob_is_taken_and_never_written_again(
-    cluster: CountingCluster, namespace: str, name: str
+    counting: CountingCluster, namespace: str, name: str
 ) -> None:
     used, changes = GOLDEN[name]
-    settled(cluster, store(cluster, namespace, f"golden-{name}", **changes), used)
+    settled(counting, store(counting, namespace, f"golden-{name}", **changes), used)
 
 
-def test_a_pipeline_that_uses_every_field_of_the_pod_template_is_taken_and_never_written_again(
-    cluster: CountingCluster, namespace: str
-) -> None:
-    template = full()["podTemplate"]
+def test_a_full_pod_template_is_accepted_and_written_once(counting: CountingCluster, namespace: str) -> None:
+    template = full_spec()["podTemplate"]
     template["container"]["resources"] = {
         "requests": {"cpu": "0.0001", "memory": "0.5Gi"},
         "limits": {"cpu": 2, "memory": "2048Mi", "ephemeral-storage": "1000000k"},
     }
-    settled(cluster, store(cluster, namespace, "every-field", podTemplate=template))
+    settled(counting, store(counting, namespace, "every-field", podTemplate=template))
 
 
-def test_a_name_that_is_too_long_or_dotted_for_a_cronjob_is_taken(cluster: CountingCluster, namespace: str) -> None:
+def test_a_long_or_dotted_name_is_accepted(counting: CountingCluster, namespace: str) -> None:
     for name in ("a" * 120, "shop.nightly", "1.2.3"):
-        live = settled(cluster, store(cluster, namespace, name))
+        live = settled(counting, store(counting, namespace, name))
         assert live["metadata"]["annotations"][constants.ANNOTATION_PIPELINE_NAME] == name
 
 
@@ -100,9 +98,9 @@ def _env(*names: str) -> Body:
     return {"container": {"env": [{"name": name, "value": name.lower()} for name in names]}}
 
 
-def test_items_may_come_go_and_change_places(cluster: CountingCluster, namespace: str) -> None:
+def test_items_may_come_go_and_change_places(counting: CountingCluster, namespace: str) -> None:
     for names in (("A", "B"), ("X", "A", "B"), ("B", "Y", "A"), (), ("A",)):
-        live = settled(cluster, store(cluster, namespace, "moving", podTemplate=_env(*names)))
+        live = settled(counting, store(counting, namespace, "moving", podTemplate=_env(*names)))
         containers = live["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
         assert [item["name"] for item in containers[0]["env"]][5:] == list(names)
 
@@ -127,32 +125,30 @@ DRIFTS: dict[str, Callable[[Body], object]] = {
 
 
 @pytest.mark.parametrize("drift", sorted(DRIFTS))
-def test_drift_is_repaired_whoever_made_it(cluster: CountingCluster, namespace: str, drift: str) -> None:
-    found = store(cluster, namespace, f"drift-{sorted(DRIFTS).index(drift)}", podTemplate=_env("A", "B"))
-    edited = deepcopy(CronJobs(cluster).reconcile(found, SETTINGS, NOW))
+def test_drift_is_repaired(counting: CountingCluster, namespace: str, drift: str) -> None:
+    found = store(counting, namespace, f"drift-{sorted(DRIFTS).index(drift)}", podTemplate=_env("A", "B"))
+    edited = deepcopy(CronJobs(counting).reconcile(found, SETTINGS, NOW))
     DRIFTS[drift](edited)
-    assert not contains(requests.replace(cluster, CRONJOBS, edited), cronjob(found, SETTINGS, NOW))
-    settled(cluster, found)
+    assert not contains(requests.replace(counting, CRONJOBS, edited), cronjob(found, SETTINGS, NOW))
+    settled(counting, found)
 
 
-def test_a_cronjob_of_somebody_else_is_left_alone(cluster: CountingCluster, namespace: str) -> None:
-    found = store(cluster, namespace, "taken")
+def test_a_cronjob_of_another_client_is_left_alone(counting: CountingCluster, namespace: str) -> None:
+    found = store(counting, namespace, "taken")
     foreign = cronjob(found, SETTINGS, NOW)
     foreign["metadata"] = {"name": "taken", "namespace": namespace}
-    before = cluster.create(CRONJOBS, foreign)
+    before = counting.create(CRONJOBS, foreign)
     with pytest.raises(Rejected) as caught:
-        CronJobs(cluster).reconcile(found, SETTINGS, NOW)
+        CronJobs(counting).reconcile(found, SETTINGS, NOW)
     assert caught.value.reason == "NameConflict"
-    after = cluster.get(CRONJOBS, namespace, "taken")
+    after = counting.get(CRONJOBS, namespace, "taken")
     assert after is not None
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
-def test_a_cronjob_replaced_between_look_and_write_is_a_conflict_and_stays(
-    cluster: CountingCluster, namespace: str
-) -> None:
-    found = store(cluster, namespace, "replaced")
-    CronJobs(cluster).reconcile(found, SETTINGS, NOW)
+def test_a_cronjob_replaced_before_the_write_is_a_conflict(counting: CountingCluster, namespace: str) -> None:
+    found = store(counting, namespace, "replaced")
+    CronJobs(counting).reconcile(found, SETTINGS, NOW)
 
     class Meanwhile(CountingCluster):
         def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
@@ -164,27 +160,27 @@ def test_a_cronjob_replaced_between_look_and_write_is_a_conflict_and_stays(
             return live
 
     with pytest.raises(Conflict):
-        CronJobs(Meanwhile(cluster)).reconcile(store(cluster, namespace, "replaced", timeout="1h"), SETTINGS, NOW)
-    live = cluster.get(CRONJOBS, namespace, "replaced")
+        CronJobs(Meanwhile(counting)).reconcile(store(counting, namespace, "replaced", timeout="1h"), SETTINGS, NOW)
+    live = counting.get(CRONJOBS, namespace, "replaced")
     assert live is not None
     assert "ownerReferences" not in live["metadata"]
     assert _pod(live)["activeDeadlineSeconds"] != 3600
 
 
-def test_what_kubernetes_does_not_take_is_rejected_with_its_words(cluster: CountingCluster, namespace: str) -> None:
+def test_a_refusal_by_kubernetes_is_rejected_with_its_message(counting: CountingCluster, namespace: str) -> None:
     resources = {"requests": {"memory": "4Gi"}, "limits": {"memory": "1Gi"}}
-    found = store(cluster, namespace, "refused", podTemplate={"container": {"resources": resources}})
+    found = store(counting, namespace, "refused", podTemplate={"container": {"resources": resources}})
     with pytest.raises(Rejected, match="must be less than or equal to memory limit") as caught:
-        CronJobs(cluster).reconcile(found, SETTINGS, NOW)
+        CronJobs(counting).reconcile(found, SETTINGS, NOW)
     assert caught.value.reason == "CronJobRejected"
 
 
 @pytest.mark.parametrize("cron", ["*/15 0-6,20-22/2 1,15 jan-MAR Mon-fri", "5/10 * * * SUN", "0 2 * * 5-7", "@weekly",
                                   "59 23 31 12 0", "0-59/5 1 29 2 *", "00 02 01 01 *", "1-5/90 * * * *"])  # fmt: skip
-def test_kubernetes_takes_what_the_definition_takes_as_a_schedule(
-    cluster: CountingCluster, namespace: str, cron: str
+def test_kubernetes_takes_what_the_crd_takes_as_a_schedule(
+    counting: CountingCluster, namespace: str, cron: str
 ) -> None:
-    settled(cluster, store(cluster, namespace, "crons", schedule={"cron": cron}))
+    settled(counting, store(counting, namespace, "crons", schedule={"cron": cron}))
 
 
 class _Clock:
@@ -196,44 +192,48 @@ class _Clock:
 
 
 @pytest.mark.parametrize(
-    ("changes", "is_ready", "told"),
+    ("changes", "is_ready", "reported"),
     [
         ({}, "True", []),
         ({"connectionSecretRef": {"name": "missing", "key": "connection"}}, "False", ["SecretNotFound"]),
     ],
     ids=["ready", "not ready"],
 )
-def test_a_look_writes_status_and_event_once_and_then_nothing(
-    cluster: CountingCluster, namespace: str, changes: Any, is_ready: str, told: list[str]
+def test_a_reconcile_writes_status_and_event_once(
+    counting: CountingCluster, namespace: str, changes: Any, is_ready: str, reported: list[str]
 ) -> None:
     clock = _Clock(NOW)
-    reporter = reporter_over(cluster, FakeSink(), lambda: SETTINGS, clock)
-    reconciler = LiveReconciling(cluster, namespace, lambda: SETTINGS, clock, reporter)
+    reporter = reporter_over(counting, FakeSink(), lambda: SETTINGS, clock)
+    reconciler = LiveReconciling(counting, namespace, lambda: SETTINGS, clock, reporter)
     name = f"looked-at-{is_ready.lower()}"
-    store(cluster, namespace, name, **changes)
-    cluster.writes.clear()
+    store(counting, namespace, name, **changes)
+    counting.writes.clear()
     reconciler.reconcile(name)
-    assert cluster.writes == ["apply cronjobs", "apply ingestionpipelines status", *("create events" for _ in told)]
-    cluster.writes.clear()
+    assert counting.writes == [
+        "apply cronjobs",
+        "apply ingestionpipelines status",
+        *("create events" for _ in reported),
+    ]
+    counting.writes.clear()
     for _ in range(2):
         clock.moment += timedelta(minutes=1)
         reconciler.reconcile(name)
-    assert cluster.writes == []
-    body = cluster.get(PIPELINES, namespace, name)
+    assert counting.writes == []
+    body = counting.get(PIPELINES, namespace, name)
     assert body is not None
     conditions = {condition["type"]: condition["status"] for condition in body["status"]["conditions"]}
     assert conditions == {"Ready": is_ready, "Scheduled": "True"}
-    events = [event for event in cluster.list(EVENTS, namespace, {}) if event["involvedObject"]["name"] == name]
-    assert [event["reason"] for event in events] == told
+    events = [event for event in counting.list(EVENTS, namespace, {}) if event["involvedObject"]["name"] == name]
+    assert [event["reason"] for event in events] == reported
 
 
-def test_a_schedule_that_is_resumed_gets_its_floor_before_it_may_fire(cluster: CountingCluster, namespace: str) -> None:
+def test_a_resumed_schedule_gets_its_floor_before_it_may_fire(counting: CountingCluster, namespace: str) -> None:
     schedule = {"cron": "0 2 1 1 *"}
-    reconciler = CronJobs(cluster)
-    reconciler.reconcile(store(cluster, namespace, "resumed", schedule=schedule, suspend=True), SETTINGS, NOW)
-    found = store(cluster, namespace, "resumed", schedule=schedule)
-    cluster.writes.clear()
+    reconciler = CronJobs(counting)
+    reconciler.reconcile(store(counting, namespace, "resumed", schedule=schedule, suspend=True), SETTINGS, NOW)
+    found = store(counting, namespace, "resumed", schedule=schedule)
+    counting.writes.clear()
     live = reconciler.reconcile(found, SETTINGS, NOW)
-    assert cluster.writes == ["dry run of apply cronjobs", "merge_patch cronjobs status", "apply cronjobs"]
+    assert counting.writes == ["dry run of apply cronjobs", "merge_patch cronjobs status", "apply cronjobs"]
     assert live["status"]["lastScheduleTime"] == "2026-03-01T12:00:00Z"
     assert live["spec"]["suspend"] is False

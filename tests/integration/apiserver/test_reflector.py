@@ -18,19 +18,19 @@ from testing.objects import Body, job_to_create, manifest
 from testing.waiting import until
 
 NAME = "reflected"
-Scene = Callable[[Cache, KubernetesCluster], Awaitable[None]]
+Check = Callable[[Cache, KubernetesCluster], Awaitable[None]]
 
 
-def run_scene(bed: Cluster, api: KubernetesCluster, scopes: list[str], scene: Scene) -> None:
-    """Run a scene over a cache of all four kinds that has synced."""
+def run_with_cache(cluster: Cluster, api: KubernetesCluster, scopes: list[str], check: Check) -> None:
+    """Run a check over a cache of all four kinds that has synced."""
 
     async def run() -> None:
-        session = ApiSession(str(bed.kubeconfig))
+        session = ApiSession(str(cluster.kubeconfig))
         cache = Cache(session, scopes)
         task = asyncio.create_task(cache.run())
         try:
             await until("a scope has synced", cache.store.synced_scopes, seconds=30)
-            await scene(cache, api)
+            await check(cache, api)
             assert cache.problems() == []
         finally:
             task.cancel()
@@ -42,12 +42,12 @@ def run_scene(bed: Cluster, api: KubernetesCluster, scopes: list[str], scene: Sc
 
 @pytest.mark.parametrize("is_clusterwide", [True, False])
 def test_the_cache_follows_what_happens(
-    bed: Cluster, api: KubernetesCluster, namespace: str, is_clusterwide: bool
+    cluster: Cluster, api: KubernetesCluster, namespace: str, is_clusterwide: bool
 ) -> None:
     name = f"{NAME}-{str(is_clusterwide).lower()}"
     key = PipelineKey(namespace, name)
 
-    async def scene(cache: Cache, api: KubernetesCluster) -> None:
+    async def check(cache: Cache, api: KubernetesCluster) -> None:
         store = cache.store
         created = await asyncio.to_thread(api.create, PIPELINES, manifest(name, namespace))
         await until("the pipeline is there", lambda: store.pipeline(key))
@@ -75,7 +75,7 @@ def test_the_cache_follows_what_happens(
         await asyncio.to_thread(api.create, CRONJOBS, cronjob)
         wanted = job_to_create(f"{name}-1", namespace, record.uid, pipeline_name=name)
         made = await asyncio.to_thread(api.create, JOBS, wanted)
-        store.wrote(JOBS, made)
+        store.overlay_write(JOBS, made)
         assert [one.uid for one in store.jobs_of(namespace, name)] == [made["metadata"]["uid"]]
         await until("the CronJob is there", lambda: store.cronjob(namespace, name))
         await until("the pod of the Job is there", lambda: store.pods_owned_by(made["metadata"]["uid"]))
@@ -92,33 +92,33 @@ def test_the_cache_follows_what_happens(
             await asyncio.to_thread(api.delete, kind, namespace, name, propagation="Background")
         await until("nothing is left", lambda: not (store.pipeline(key) or store.cronjob(namespace, name)))
 
-    run_scene(bed, api, [""] if is_clusterwide else [namespace], scene)
+    run_with_cache(cluster, api, [""] if is_clusterwide else [namespace], check)
 
 
 def test_a_list_in_pages_is_whole(
-    bed: Cluster, api: KubernetesCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, api: KubernetesCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingestion_operator.cache.reflector._PAGE_SIZE", 2)
     names = [f"paged-{number}" for number in range(5)]
     for name in names:
         api.create(PIPELINES, manifest(name, namespace))
 
-    async def scene(cache: Cache, _api: KubernetesCluster) -> None:
+    async def check(cache: Cache, _api: KubernetesCluster) -> None:
         assert sorted(one.name for one in cache.store.pipelines(namespace) if one.name in names) == names
         assert cache.store.has_synced(namespace)
 
     try:
-        run_scene(bed, api, [namespace], scene)
+        run_with_cache(cluster, api, [namespace], check)
     finally:
         for name in names:
             api.delete(PIPELINES, namespace, name, propagation="Background")
 
 
-def test_the_api_server_sends_bookmarks(bed: Cluster, namespace: str) -> None:
+def test_the_api_server_sends_bookmarks(cluster: Cluster, namespace: str) -> None:
     """The silence bound rests on them: one comes each minute, and one before a watch ends."""
 
     async def run() -> list[bytes]:
-        session = ApiSession(str(bed.kubeconfig))
+        session = ApiSession(str(cluster.kubeconfig))
         query = {"allowWatchBookmarks": "true", "timeoutSeconds": "5"}
         try:
             stream = session.watch(PODS, namespace, query, silence_seconds=30, total_seconds=30)
@@ -129,15 +129,15 @@ def test_the_api_server_sends_bookmarks(bed: Cluster, namespace: str) -> None:
     assert b'"BOOKMARK"' in b"".join(asyncio.run(run()))
 
 
-def test_a_watch_that_is_left_keeps_no_connection(bed: Cluster, api: KubernetesCluster, namespace: str) -> None:
+def test_a_watch_that_is_left_keeps_no_connection(cluster: Cluster, api: KubernetesCluster, namespace: str) -> None:
     """A TLS connection that is only closed outlives its event loop; the collector warns of it then."""
 
-    async def scene(_cache: Cache, _api: KubernetesCluster) -> None:
+    async def check(_cache: Cache, _api: KubernetesCluster) -> None:
         await asyncio.sleep(0.1)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(8):
-            run_scene(bed, api, [namespace], scene)
+            run_with_cache(cluster, api, [namespace], check)
             gc.collect()
     assert [str(one.message) for one in caught if issubclass(one.category, ResourceWarning)] == []

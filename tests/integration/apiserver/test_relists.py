@@ -17,8 +17,8 @@ from testing.waiting import wait_for
 NAME, JOB = "left-alone", "left-alone-1"
 
 
-def test_a_run_whose_job_is_deleted_while_the_watches_are_cut_for_too_long_is_ended(
-    bed: Cluster, api: KubernetesCluster, namespace: str, tmp_path: Path
+def test_a_job_deleted_during_an_outage_ends_its_run(
+    cluster: Cluster, api: KubernetesCluster, namespace: str, tmp_path: Path
 ) -> None:
     def run() -> tuple[str, str]:
         status = (api.get(PIPELINES, namespace, NAME) or {}).get("status", {})
@@ -30,18 +30,18 @@ def test_a_run_whose_job_is_deleted_while_the_watches_are_cut_for_too_long_is_en
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump(objects.SETTINGS))
     account = write_account_kubeconfig(
-        bed, namespace, tmp_path / "account", manifest="rbac.yaml", account="ingestion-operator"
+        cluster, namespace, tmp_path / "account", manifest="rbac.yaml", account="ingestion-operator"
     )
     with FaultProxy(account) as proxy:
         through = proxy.write_kubeconfig(tmp_path / "proxied")
         with start_operator(
-            tmp_path, kubeconfig=through, namespace=namespace, settings=settings, observer=bed.kubeconfig
+            tmp_path, kubeconfig=through, namespace=namespace, settings=settings, observer=cluster.kubeconfig
         ):
             created = api.create(PIPELINES, objects.manifest(NAME, namespace, schedule=None))
             uid = created["metadata"]["uid"]
             api.create(JOBS, objects.job_to_create(JOB, namespace, uid, pipeline_name=NAME))
             wait_for("the run", lambda: run()[0] == "queued", timeout=30)
-            # The watch of pipelines goes on where it was: nothing is listed that would tell of the run.
+            # The watch of pipelines goes on where it was: no list would have the run.
             with ExitStack() as stack:
                 rules = [stack.enter_context(proxy.failing(gone(plural))) for plural in ("jobs", "pods")]
                 proxy.cut_watches()

@@ -1,4 +1,4 @@
-"""Two operators for one namespace, as programs: one acts, and what happens to it costs no run and doubles none."""
+"""Two operators for one namespace, as programs: one leads, and what happens to it costs no run and doubles none."""
 
 import os
 import re
@@ -78,7 +78,7 @@ class Replica:
         return float(found[1]) if found else None
 
     @property
-    def acts(self) -> bool:
+    def leads(self) -> bool:
         return self.is_up() and self.sample("ingestion_operator_leader") == 1
 
     def end(self) -> None:
@@ -88,19 +88,19 @@ class Replica:
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(bed: Cluster, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kubeconfig(cluster: Cluster, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The credentials of the operator's ServiceAccount, which has the Role of manifests/ and nothing else."""
     path = tmp_path_factory.mktemp("operator") / "kubeconfig"
-    return write_account_kubeconfig(bed, namespace, path, account="ingestion-operator", manifest="rbac.yaml")
+    return write_account_kubeconfig(cluster, namespace, path, account="ingestion-operator", manifest="rbac.yaml")
 
 
 @pytest.fixture
 def replicas(tmp_path: Path, kubeconfig: Path, namespace: str, api: KubernetesCluster) -> Iterator[list[Replica]]:
-    """The one that acts, and the one that stands by."""
+    """The one that leads, and the standby."""
     api.delete(LEASES, namespace, LEASE_NAME, propagation="Background")
     started = [Replica(tmp_path, "first", namespace, kubeconfig)]
     try:
-        wait_for("the first to act", lambda: started[0].acts, timeout=60)
+        wait_for("the first to lead", lambda: started[0].leads, timeout=60)
         started.append(Replica(tmp_path, "second", namespace, kubeconfig))
         wait_for("the second to be there", started[1].is_up, timeout=60)
         yield started
@@ -118,19 +118,19 @@ def status(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
     return dict(found.get("status", {}))
 
 
-def test_a_leader_that_is_killed_at_a_tick_loses_and_doubles_nothing(
+def test_a_leader_killed_at_a_tick_loses_and_doubles_nothing(
     replicas: list[Replica], api: KubernetesCluster, namespace: str
 ) -> None:
     leader, other = replicas
-    missing = {"name": "missing", "key": "connection"}  # runs start all the same; that it is told is told once
+    missing = {"name": "missing", "key": "connection"}  # runs start all the same; the status reports it once
     body = pipeline(namespace, "ticking", schedule={"cron": "* * * * *"}, connectionSecretRef=missing)
     api.create(PIPELINES, body)
     wait_for("the CronJob", lambda: api.get(CRONJOBS, namespace, "ticking"), timeout=30)
-    assert not other.acts
+    assert not other.leads
     jobs = wait_for("a tick", lambda: api.list(JOBS, namespace, {}), timeout=75)
     leader.process.kill()
     began = time.monotonic()
-    wait_for("the other to act", lambda: other.acts, timeout=TAKE_OVER_SECONDS)
+    wait_for("the other to lead", lambda: other.leads, timeout=TAKE_OVER_SECONDS)
     seconds = time.monotonic() - began
     print(f"took over after {seconds:.1f} s")  # noqa: T201  a figure for the documents
     expected = {job["metadata"]["uid"] for job in jobs}
@@ -143,12 +143,12 @@ def test_a_leader_that_is_killed_at_a_tick_loses_and_doubles_nothing(
     assert len(runs) == len(set(runs))
     ticks = [job["metadata"]["name"] for job in api.list(JOBS, namespace, {})]
     assert sorted(runs) == sorted(ticks)
-    told = [
+    reported = [
         event
         for event in api.list(EVENTS, namespace, {})
         if event["reason"] == "SecretNotFound" and event["involvedObject"]["name"] == "ticking"
     ]
-    assert len(told) == 1
+    assert len(reported) == 1
     api.delete(PIPELINES, namespace, "ticking", propagation="Background")
 
 
@@ -163,12 +163,12 @@ def test_a_leader_that_ends_in_order_hands_over_at_once(
     leader.process.send_signal(signal.SIGTERM)
     assert leader.process.wait(30) == 0
     ended = time.monotonic()
-    wait_for("the other to act", lambda: other.acts, timeout=HAND_OVER_SECONDS + 5)
-    acts = time.monotonic()
-    print(f"ended after {ended - asked:.1f} s, handed over {acts - ended:.1f} s later")  # noqa: T201  a figure for the documents
-    assert acts - ended < HAND_OVER_SECONDS
+    wait_for("the other to lead", lambda: other.leads, timeout=HAND_OVER_SECONDS + 5)
+    leads = time.monotonic()
+    print(f"ended after {ended - asked:.1f} s, handed over {leads - ended:.1f} s later")  # noqa: T201  a figure for the documents
+    assert leads - ended < HAND_OVER_SECONDS
     wait_for(
-        "the other to have looked at it",
+        "the other to have reconciled it",
         lambda: other.sample('ingestion_pipelines{ready="true",reason="Reconciled"}'),
         timeout=30,
     )
@@ -197,4 +197,4 @@ def test_every_watch_exports_its_age(replicas: list[Replica], namespace: str) ->
 def test_a_standby_that_is_asked_to_end_ends_in_order(replicas: list[Replica]) -> None:
     replicas[1].process.send_signal(signal.SIGTERM)
     assert replicas[1].process.wait(30) == 0
-    assert replicas[0].acts
+    assert replicas[0].leads

@@ -34,11 +34,11 @@ def ready(api: KubernetesCluster, namespace: str, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_a_sample_names_the_secret_that_it_misses_and_is_ready_once_it_is_there(
-    bed: Cluster, api: KubernetesCluster, namespace: str, reconciler: LiveReconciling, path: Path
+def test_a_sample_is_ready_once_its_secret_exists(
+    cluster: Cluster, api: KubernetesCluster, namespace: str, reconciler: LiveReconciling, path: Path
 ) -> None:
-    bed.kubectl("-n", namespace, "delete", "secret", TOKEN, "--ignore-not-found")
-    bed.kubectl("-n", namespace, "apply", "--server-side", "--filename", str(path))
+    cluster.kubectl("-n", namespace, "delete", "secret", TOKEN, "--ignore-not-found")
+    cluster.kubectl("-n", namespace, "apply", "--server-side", "--filename", str(path))
     name = yaml.safe_load(path.read_text())["metadata"]["name"]
 
     reconciler.reconcile(name)
@@ -46,7 +46,7 @@ def test_a_sample_names_the_secret_that_it_misses_and_is_ready_once_it_is_there(
     assert (missing["status"], missing["reason"]) == ("False", "SecretNotFound")
     assert TOKEN in missing["message"]
 
-    bed.kubectl("-n", namespace, "create", "secret", "generic", TOKEN, "--from-literal=token=any")
+    cluster.kubectl("-n", namespace, "create", "secret", "generic", TOKEN, "--from-literal=token=any")
 
     def becomes_ready() -> bool:
         reconciler.reconcile(name)

@@ -6,8 +6,8 @@ import yaml
 
 from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.adapters.system_clock import SystemClock
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.constants import ANNOTATION_REQUESTED_AT, ANNOTATION_STOP
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import JOBS, PIPELINES
 from ingestion_operator.runs.trace import run_trace_id
 from testcluster.handle import Cluster
@@ -27,12 +27,12 @@ def waiting_job(namespace: str, uid: str) -> objects.Body:
 
 
 def test_a_deploy_and_the_run_after_it_reach_a_collector(
-    bed: Cluster, api: KubernetesCluster, namespace: str, tmp_path: Path
+    cluster: Cluster, api: KubernetesCluster, namespace: str, tmp_path: Path
 ) -> None:
     settings = tmp_path / "settings.yaml"
     with start_collector() as collector:
         settings.write_text(yaml.safe_dump(objects.SETTINGS | {"tracing": {"endpoint": collector.endpoint}}))
-        with start_operator(tmp_path, kubeconfig=bed.kubeconfig, namespace=namespace, settings=settings):
+        with start_operator(tmp_path, kubeconfig=cluster.kubeconfig, namespace=namespace, settings=settings):
             created = api.create(PIPELINES, objects.manifest(NAME, namespace, schedule=None))
             wait_for("the deploy", lambda: collector.spans, timeout=30)
             job = api.create(JOBS, waiting_job(namespace, created["metadata"]["uid"]))

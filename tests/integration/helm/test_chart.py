@@ -1,4 +1,4 @@
-"""The chart as it is rendered: what Helm and its checkers say, and that releases do not get into each other's way."""
+"""The chart as it is rendered: the results of Helm and its checkers, and that releases do not collide."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ Body = dict[str, Any]
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
-def test_helm_finds_nothing_to_say_against_it(name: str) -> None:
+def test_helm_lint_finds_nothing(name: str) -> None:
     run([program("helm"), "lint", "--strict", "--quiet", str(CHART), *VALUES[name]])
 
 

@@ -50,7 +50,7 @@ def pipeline(ready: str | None = "True", *, observed: int = 2, suspend: bool | N
         (pipeline("False", suspend=True), "Degraded", "SecretMissing: Secret bot is missing"),
     ],
 )
-def test_argo_cd_shows_what_the_operator_says(found: dict[str, Any], status: str, message: str) -> None:
+def test_argo_cd_shows_the_operators_status(found: dict[str, Any], status: str, message: str) -> None:
     assert health(found) == (status, message)
 
 

@@ -11,7 +11,7 @@ from testcluster.errors import CommandError
 from testing.golden import GOLDEN
 from testing.golden import rendered as cronjob_of
 from testing.helm import CHART, MAXIMAL, template_text
-from testing.installation import MANIFESTS
+from testing.install import MANIFESTS
 from testing.kubernetes_schemas import conform, of_release, write_schemas
 
 Locations = dict[int, str]
@@ -26,7 +26,7 @@ def minor_in(text: str) -> int:
 OLDEST = minor_in(yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"])
 NEWEST = minor_in(KUBERNETES_VERSION)
 MINORS = range(OLDEST, NEWEST + 1)
-"""From the oldest that the chart allows to that of the test bed."""
+"""From the oldest that the chart allows to that of the test cluster."""
 
 
 @pytest.fixture(scope="module")

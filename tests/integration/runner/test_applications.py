@@ -55,7 +55,7 @@ def test_an_application_started_on_its_own_has_no_row(pod: Pod, fake_server: Fak
 
     exit_code, summary, log = run(pod)
 
-    assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "nobody"), log
+    assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "none"), log
     assert fake_server.runs() == []
     assert fake_server.calls(unknown=True) == []
     assert "k-1234567" not in log
@@ -66,7 +66,7 @@ def test_an_application_started_on_its_own_has_no_row(pod: Pod, fake_server: Fak
     [
         ("metadata.applications.nowhere.HelloPipelines", "is not in this image"),
         ("metadata.applications.example.Nothing", "has no 'Nothing'"),
-        ("metadata.workflow.metadata.MetadataWorkflow", "is no application"),
+        ("metadata.workflow.metadata.MetadataWorkflow", "is not an application"),
     ],
 )
 def test_a_wrong_class_is_a_configuration_error_that_names_it(
@@ -83,9 +83,7 @@ def test_a_wrong_class_is_a_configuration_error_that_names_it(
     assert fake_server.runs(FQN)[0]["terminalStates"] == ["failed"]
 
 
-def test_a_wrong_configuration_is_a_configuration_error_that_names_the_field(
-    pod: Pod, fake_server: FakeServerClient
-) -> None:
+def test_a_configuration_error_names_the_field(pod: Pod, fake_server: FakeServerClient) -> None:
     mount(pod, fake_server, appConfig={"sleep": "for a while", "echo": "hello"})
 
     exit_code, summary, log = run(pod)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_operator.adapters.warm_pod_tls import TlsHandOver
+from ingestion_operator.adapters.warm_pod_tls import WarmPodTls
 from runner_testing.pod import TOKEN, Pod, server_connection
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.postgres.process import Postgres, connection
@@ -36,7 +36,7 @@ def mount(pod: Pod, fake_server: FakeServerClient, tested: dict[str, Any], **cha
     return document
 
 
-def carried_out(pod: Pod) -> tuple[int, dict[str, Any], str]:
+def executed(pod: Pod) -> tuple[int, dict[str, Any], str]:
     with pod.start("ingestion_runner") as parent:
         return parent.wait(), parent.summary(), parent.log
 
@@ -49,7 +49,7 @@ def statuses(automation: dict[str, Any]) -> list[str]:
 def test_a_good_connection_passes(pod: Pod, fake_server: FakeServerClient, postgres: Postgres) -> None:
     mount(pod, fake_server, postgres.connection)
 
-    exit_code, summary, log = carried_out(pod)
+    exit_code, summary, log = executed(pod)
 
     automation = fake_server.automation(NAME)
     assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "workflow"), log
@@ -69,27 +69,27 @@ def test_a_wrong_password_fails_the_test_and_not_the_run(
     wrong = "not-the-password"
     mount(pod, fake_server, connection(f"{postgres.host}:{postgres.port}", wrong))
 
-    exit_code, summary, log = carried_out(pod)
+    exit_code, summary, log = executed(pod)
 
     automation = fake_server.automation(NAME)
     assert (exit_code, summary["state"], summary["reportedBy"]) == (0, "success", "workflow"), log
     assert "the connection test failed: CheckAccess" in summary["message"]
     assert "password authentication failed" in summary["message"]
     assert "password authentication failed" in log
-    # Before 2.0 the library calls the automation itself successful, once the test was carried out.
+    # Before 2.0 the library calls the automation itself successful, once the test was executed.
     status = "Successful" if VERSION.startswith("1.") else "Failed"
     assert (automation["status"], automation["response"]["status"]) == (status, "Failed")
     assert [step["passed"] for step in automation["response"]["steps"] if step["name"] == "CheckAccess"] == [False]
     assert wrong not in log
 
 
-def test_what_a_newer_server_adds_and_what_airflow_wanted_do_not_break_it(
+def test_additional_fields_of_the_server_are_accepted(
     pod: Pod, fake_server: FakeServerClient, postgres: Postgres
 ) -> None:
     server = server_connection(fake_server.host_port, secretsManagerLoader="airflow", somethingNew=True)
     mount(pod, fake_server, postgres.connection, invented={"a": 1}, openMetadataServerConnection=server)
 
-    exit_code, _, log = carried_out(pod)
+    exit_code, _, log = executed(pod)
 
     assert exit_code == 0, log
     assert "does not know it: invented" in log
@@ -97,11 +97,11 @@ def test_what_a_newer_server_adds_and_what_airflow_wanted_do_not_break_it(
     assert "secretsManagerLoader is airflow, which is not here: using noop" in log
 
 
-def test_a_failure_before_the_first_step_is_told_in_that_step(pod: Pod, fake_server: FakeServerClient) -> None:
+def test_a_failure_before_the_first_step_is_in_that_step(pod: Pod, fake_server: FakeServerClient) -> None:
     snowflake = {"type": "Snowflake", "username": "u", "password": "p-of-snowflake", "account": "a", "warehouse": "w"}
     mount(pod, fake_server, {"config": snowflake})
 
-    exit_code, summary, log = carried_out(pod)
+    exit_code, summary, log = executed(pod)
 
     automation = fake_server.automation(NAME)
     assert (exit_code, summary["state"], summary["reason"]) == (2, "failed", "MissingPlugin"), log
@@ -114,13 +114,11 @@ def test_a_failure_before_the_first_step_is_told_in_that_step(pod: Pod, fake_ser
     assert "p-of-snowflake" not in log + str(step)
 
 
-def test_a_failure_that_the_library_tells_without_a_reason_gets_one(
-    pod: Pod, fake_server: FakeServerClient, postgres: Postgres
-) -> None:
+def test_a_failure_without_a_reason_gets_one(pod: Pod, fake_server: FakeServerClient, postgres: Postgres) -> None:
     mount(pod, fake_server, postgres.connection)
     fake_server.set_faults({"method": "GET", "path": DEFINITION, "status": 404, "message": "no such definition"})
 
-    exit_code, summary, log = carried_out(pod)
+    exit_code, summary, log = executed(pod)
 
     automation = fake_server.automation(NAME)
     assert (exit_code, summary["state"], summary["reportedBy"]) == (1, "failed", "runner"), log
@@ -128,14 +126,14 @@ def test_a_failure_that_the_library_tells_without_a_reason_gets_one(
     assert "definition" in automation["response"]["steps"][0]["message"]
 
 
-def test_a_connection_that_the_models_refuse_is_a_configuration_error(
+def test_an_invalid_connection_is_a_configuration_error(
     pod: Pod, fake_server: FakeServerClient, postgres: Postgres
 ) -> None:
     document = mount(pod, fake_server, postgres.connection)
     config = {**postgres.connection["config"], "database": ["s3cr3t-and-wrong"]}
     pod.mount_automation({**document, "request": {**document["request"], "connection": {"config": config}}})
 
-    exit_code, summary, log = carried_out(pod)
+    exit_code, summary, log = executed(pod)
 
     assert (exit_code, summary["reason"], summary["reportedBy"]) == (2, "InvalidConfiguration", "runner"), log
     assert "database" in summary["message"]
@@ -143,22 +141,24 @@ def test_a_connection_that_the_models_refuse_is_a_configuration_error(
     assert fake_server.automation(NAME)["status"] == "Failed"
 
 
-def test_a_token_that_the_server_refuses_is_told(pod: Pod, fake_server: FakeServerClient, postgres: Postgres) -> None:
+def test_a_token_that_the_server_refuses_is_reported(
+    pod: Pod, fake_server: FakeServerClient, postgres: Postgres
+) -> None:
     server = server_connection(fake_server.host_port, securityConfig={"jwtToken": "another-token"})
     mount(pod, fake_server, postgres.connection, openMetadataServerConnection=server)
 
-    exit_code, summary, log = carried_out(pod)
+    exit_code, summary, log = executed(pod)
 
-    assert (exit_code, summary["reason"], summary["reportedBy"]) == (1, "Unauthorized", "nobody"), log
+    assert (exit_code, summary["reason"], summary["reportedBy"]) == (1, "Unauthorized", "none"), log
 
 
-def test_a_warm_pod_has_the_library_ready_before_it_is_given_a_test(
+def test_a_warm_pod_has_loaded_the_library_before_a_test(
     pod: Pod, fake_server: FakeServerClient, postgres: Postgres
 ) -> None:
     document = mount(pod, fake_server, postgres.connection)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    gateway = TlsHandOver(port)
+    gateway = WarmPodTls(port)
     credentials = gateway.credentials("warm")
     pod.mount_handover(credentials, port=port, seconds=60)
 
@@ -167,7 +167,7 @@ def test_a_warm_pod_has_the_library_ready_before_it_is_given_a_test(
         assert fake_server.calls() == []
         wait_for(
             "the port",
-            lambda: gateway.give("127.0.0.1", "warm", credentials, json.dumps(document)) == "taken",
+            lambda: gateway.send("127.0.0.1", "warm", credentials, json.dumps(document)) == "taken",
             timeout=10,
         )
         exit_code = parent.wait()
@@ -182,7 +182,7 @@ def test_a_warm_pod_has_the_library_ready_before_it_is_given_a_test(
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """The port of a database that takes connections and says nothing."""
+    """The port of a database that takes connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

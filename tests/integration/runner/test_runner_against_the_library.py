@@ -9,8 +9,8 @@ from testcluster.locations import CHECKOUT
 
 
 @pytest.mark.timeout(1500)
-def test_what_the_runner_renders_and_reports_fits_the_real_library(library_python: Path) -> None:
-    # The library's own warnings are not ours to mend.
+def test_the_runner_fits_the_real_library(library_python: Path) -> None:
+    # The library's own warnings are not ours to fix.
     command = [str(library_python), "-m", "pytest", "-q", "-W", "default", "runner-image/tests/integration"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -156,9 +156,7 @@ def define_tests(fake_server: FakeServerClient, **minimums: int) -> None:
 SUITE = {"type": "testSuite", "name": f"{ORDERS}.testSuite"}
 
 
-def test_test_suite_reports_each_result_and_a_failing_test_is_no_failed_run(
-    pod: Pod, fake_server: FakeServerClient
-) -> None:
+def test_a_failing_test_is_not_a_failed_run(pod: Pod, fake_server: FakeServerClient) -> None:
     define_tests(fake_server, enough_orders=100, many_orders=100_000)
 
     exit_code, summary, log = run(
@@ -212,7 +210,7 @@ def assert_failed(outcome: tuple[int, dict[str, Any], str], exit_code: int, reas
 
 
 @pytest.mark.parametrize("pipeline_type", ["lineage", "usage"])
-def test_a_query_log_that_cannot_be_read_is_told_in_the_log_alone(
+def test_an_unreadable_query_log_is_only_logged(
     pod: Pod, fake_server: FakeServerClient, postgres: Postgres, *, pipeline_type: str
 ) -> None:
     """The library swallows it: the documents warn, and if this test fails, they must not any more."""
@@ -247,9 +245,7 @@ def test_a_profiler_that_may_not_log_in_names_the_cause(
     assert_reported(fake_server, "profiler", "failed")
 
 
-def test_a_table_that_cannot_be_read_fails_its_tests_and_from_2_0_on_the_run(
-    pod: Pod, fake_server: FakeServerClient, postgres: Postgres
-) -> None:
+def test_an_unreadable_table_fails_its_tests(pod: Pod, fake_server: FakeServerClient, postgres: Postgres) -> None:
     define_tests(fake_server, enough_orders=100)
     pod.mount_connection(json.dumps(connection(f"{postgres.host}:{postgres.port}", "not-the-password")["config"]))
 
@@ -283,7 +279,7 @@ def test_missing_dbt_artefacts_are_named(pod: Pod, fake_server: FakeServerClient
     assert_reported(fake_server, "dbt", "failed")
 
 
-def test_classification_without_its_extra_is_refused_before_it_starts(pod: Pod, fake_server: FakeServerClient) -> None:
+def test_classification_without_its_extra_is_refused_early(pod: Pod, fake_server: FakeServerClient) -> None:
     outcome = run(
         pod, fake_server, "autoClassification", {"type": "AutoClassification", "enableAutoClassification": True}
     )

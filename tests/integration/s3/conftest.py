@@ -16,7 +16,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The environment without what this machine would tell a client of a cloud."""
+    """The environment without this machine's variables for clients of clouds."""
     for name in os.environ:
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "SSL_")):
             monkeypatch.delenv(name)
@@ -28,7 +28,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture
 def server(shared_server: S3Server, environment: pytest.MonkeyPatch) -> S3Server:
     """A server whose credentials are in the environment; it is others' too, so leave it running."""
-    _tell(shared_server, environment)
+    _set_variables(shared_server, environment)
     return shared_server
 
 
@@ -36,7 +36,7 @@ def server(shared_server: S3Server, environment: pytest.MonkeyPatch) -> S3Server
 def fragile_server(tmp_path: Path, environment: pytest.MonkeyPatch) -> Iterator[S3Server]:
     """The same, to be killed and started."""
     with s3_server(tmp_path) as server:
-        _tell(server, environment)
+        _set_variables(server, environment)
         yield server
 
 
@@ -46,6 +46,6 @@ def bucket() -> str:
     return f"logs-{uuid.uuid4().hex[:8]}"
 
 
-def _tell(server: S3Server, environment: pytest.MonkeyPatch) -> None:
+def _set_variables(server: S3Server, environment: pytest.MonkeyPatch) -> None:
     for name, value in server.environment.items():
         environment.setenv(name, value)

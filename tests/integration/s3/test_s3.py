@@ -57,7 +57,7 @@ def test_what_was_put_can_be_got_listed_and_deleted(store: ObjectStore) -> None:
 
 
 def test_what_is_not_there_is_not_found_and_no_error_to_delete(store: ObjectStore) -> None:
-    with pytest.raises(NotFound, match="there is no a/b"):
+    with pytest.raises(NotFound, match="a/b does not exist"):
         store.get("a/b")
     store.put("a/c", b"")
     store.delete(["a/b", "a/c", "a/d"])
@@ -65,7 +65,7 @@ def test_what_is_not_there_is_not_found_and_no_error_to_delete(store: ObjectStor
     assert keys(store, "a") == []
 
 
-def test_thousands_of_objects_are_listed_and_deleted_over_several_pages(server: S3Server, bucket: str) -> None:
+def test_thousands_of_objects_are_listed_and_deleted_in_pages(server: S3Server, bucket: str) -> None:
     folder = server.make_bucket(bucket) / "logs" / "many"
     folder.mkdir(parents=True)
     for number in range(2_500):
@@ -118,7 +118,7 @@ def test_a_bucket_that_is_not_there_is_a_fault_of_the_store(server: S3Server, bu
         ("AWS_REGION", "eu-west-1", 'the region "eu-west-1" is wrong; expecting "us-east-1"'),
     ],
 )
-def test_what_is_wrong_with_the_credentials_is_told_in_a_line_that_has_none_of_them(
+def test_an_error_about_credentials_does_not_contain_them(
     server: S3Server,
     bucket: str,
     environment: pytest.MonkeyPatch,
@@ -129,16 +129,16 @@ def test_what_is_wrong_with_the_credentials_is_told_in_a_line_that_has_none_of_t
 ) -> None:
     server.make_bucket(bucket)
     environment.setenv(variable, value)
-    told = failure(ObjectStore(f"s3://{bucket}", create=True), operation)
-    assert words in told
-    assert "\n" not in told
-    assert "<" not in told
+    reported = failure(ObjectStore(f"s3://{bucket}", create=True), operation)
+    assert words in reported
+    assert "\n" not in reported
+    assert "<" not in reported
     for secret in (server.secret, server.key_id, "quite-another-secret", "AWS4-HMAC-SHA256"):
-        assert secret not in told
+        assert secret not in reported
 
 
 @each_call
-def test_a_server_that_is_away_is_a_fault_of_the_store_until_it_is_back(
+def test_a_server_that_is_away_is_a_temporary_store_error(
     fragile_server: S3Server, bucket: str, operation: str
 ) -> None:
     fragile_server.make_bucket(bucket)
@@ -154,7 +154,7 @@ def test_a_server_that_is_away_is_a_fault_of_the_store_until_it_is_back(
 
 
 @each_call
-def test_a_server_that_says_nothing_is_given_up_within_the_bound(server: S3Server, bucket: str, operation: str) -> None:
+def test_a_silent_server_is_an_error_within_the_bound(server: S3Server, bucket: str, operation: str) -> None:
     server.make_bucket(bucket)
     store = ObjectStore(f"s3://{bucket}", create=True, request_seconds=0.5, attempts=2)
     store.put("a/b", b"text")
@@ -166,7 +166,7 @@ def test_a_server_that_says_nothing_is_given_up_within_the_bound(server: S3Serve
 
 
 class TestCredentials:
-    """Other ways to be told them than the server's fixture takes."""
+    """Other sources of credentials than those of the server's fixture."""
 
     @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"])
     def test_the_server_may_be_named_by_several_variables(
@@ -185,7 +185,7 @@ class TestCredentials:
         with pytest.raises(StoreError, match="eu-west-1"):
             ObjectStore(f"s3://{bucket}", create=True).put("a", b"")
 
-    def test_a_role_by_web_identity_is_enough_from_a_server_with_a_certificate_of_our_own(
+    def test_a_role_by_web_identity_is_enough(
         self, server: S3Server, bucket: str, environment: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         body = (
@@ -225,9 +225,7 @@ class TestCredentials:
             (request,) = agent.requests
         assert b"the-pod" in request
 
-    def test_without_any_the_machine_is_asked_for_its_role_within_the_bound(
-        self, bucket: str, environment: pytest.MonkeyPatch
-    ) -> None:
+    def test_without_credentials_the_machines_role_is_used(self, bucket: str, environment: pytest.MonkeyPatch) -> None:
         with raw_server(b"", pause=10) as metadata:
             environment.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{metadata.port}")
             store = ObjectStore(f"s3://{bucket}", create=True, request_seconds=0.5, attempts=2)

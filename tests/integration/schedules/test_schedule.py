@@ -7,7 +7,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingestion_operator.errors import Rejected
-from ingestion_operator.k8s.schedule import CRON_PATTERN, PRESETS, last_tick, next_tick, normalise_cron
+from ingestion_operator.k8s.schedule import (
+    CRON_PATTERN,
+    PRESETS,
+    last_scheduled_time,
+    next_scheduled_time,
+    normalise_cron,
+)
 from testing.cron_cases import EXPRESSIONS, places_and_instants
 from testing.cron_oracle import Robfig
 
@@ -29,7 +35,7 @@ def moment(instant: int) -> datetime:
 
 def ticks(cron: str, zone: str, after: int, count: int) -> list[int]:
     found: list[int] = []
-    while len(found) < count and (tick := next_tick(cron, zone, moment(found[-1] if found else after))):
+    while len(found) < count and (tick := next_scheduled_time(cron, zone, moment(found[-1] if found else after))):
         found.append(int(tick.timestamp()))
     return found
 
@@ -83,7 +89,7 @@ def test_the_last_tick_is_that_of_a_walk_from_the_last_run(
 ) -> None:
     zone, until = place
     since = until - age * HOUR
-    tick = last_tick(cron, zone, moment(until), moment(since))
+    tick = last_scheduled_time(cron, zone, moment(until), moment(since))
     assert (int(tick.timestamp()) if tick else None) == robfig.last(cron, zone, since, until)
 
 
@@ -91,7 +97,7 @@ def test_the_last_tick_is_that_of_a_walk_from_the_last_run(
 @given(cron=EXPRESSIONS, place=places_and_instants())
 def test_without_a_last_run_the_walk_starts_early_enough(robfig: Robfig, cron: str, place: tuple[str, int]) -> None:
     zone, until = place
-    found = last_tick(cron, zone, moment(until))
+    found = last_scheduled_time(cron, zone, moment(until))
     expected = robfig.last(cron, zone, until - 40 * 24 * HOUR, until)
     if expected is not None:  # else it is older
         assert found == moment(expected)
@@ -103,7 +109,7 @@ def test_without_a_last_run_the_walk_starts_early_enough(robfig: Robfig, cron: s
 @example("0 0 31 2 */2")
 @example("0 0 * * 7-2")
 @example("0 0 * * 6-7/2")
-def test_what_the_definition_accepts_kubernetes_accepts_or_is_rejected(robfig: Robfig, text: str) -> None:
+def test_what_the_crd_accepts_kubernetes_accepts_or_is_rejected(robfig: Robfig, text: str) -> None:
     try:
         normal = normalise_cron(text)
     except Rejected:
@@ -121,4 +127,4 @@ def test_what_the_definition_accepts_kubernetes_accepts_or_is_rejected(robfig: R
 @given(seconds=st.integers(0, 999_999))
 def test_parts_of_a_second_never_repeat_a_tick(seconds: int) -> None:
     tick = datetime(2026, 3, 1, 2, tzinfo=UTC)
-    assert next_tick("0 2 * * *", "UTC", tick + timedelta(microseconds=seconds)) == tick + timedelta(days=1)
+    assert next_scheduled_time("0 2 * * *", "UTC", tick + timedelta(microseconds=seconds)) == tick + timedelta(days=1)

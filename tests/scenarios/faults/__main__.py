@@ -10,10 +10,9 @@ import argparse
 import sys
 import time
 
-from testcluster import binaries
-from testcluster import cluster as clusters
+from testcluster import binaries, provider
 from testcluster.errors import TestClusterError
-from testcluster.progress import say
+from testcluster.progress import show
 from testing.machine import facts
 from tests.scenarios.faults import document, report
 from tests.scenarios.faults.cases import CASES
@@ -40,7 +39,7 @@ def main() -> int:
         return 0
     begin = time.monotonic()
     try:
-        cluster = clusters.up()
+        cluster = provider.up()
         binaries.ensure_helm()
         machine = facts(cluster)
         remove_leftovers(cluster)
@@ -48,7 +47,7 @@ def main() -> int:
             results, counts = run_all(environment, cases, arguments.rounds)
         remove_leftovers(cluster)
     except (TestClusterError, AssertionError) as error:
-        say(f"chaos: {error}")
+        show(f"chaos: {error}")
         return 1
     print(report.table(results))
     print(f"all of it took {time.monotonic() - begin:.0f} s; load before {machine['load_before']}")
@@ -56,7 +55,7 @@ def main() -> int:
     for failure in report.failures(results):
         print(f"NOT AS EXPECTED: {failure}")
     if arguments.write:
-        document.write(report.table(results), machine, arguments.rounds)
+        document.SECTION.write(document.content(report.table(results), machine, arguments.rounds))
     print(report.last_line(results, counts), flush=True)
     return 0 if all(result.has_passed for result in results) and not counts else 1
 

@@ -22,20 +22,20 @@ from testcluster.errors import CommandError
 from testcluster.handle import Cluster
 from testcluster.node.network import API_SERVICE_ADDRESS
 from testing import helm, manifests
-from testing import site as sites
+from testing import installation as installations
 from testing.fake_openmetadata_client import FakeServerClient
 from testing.fault_proxy import FaultProxy
-from testing.installation import OPERATOR, apply, settings, wait_for_rollout
+from testing.install import OPERATOR, apply, settings, wait_for_rollout
+from testing.installation import OWN, Credentials, Installation, open_installation
 from testing.release import RELEASE, built_images
-from testing.site import OWN, Credentials, Site, open_site
 from tests.scenarios.faults import certificate
 from tests.scenarios.faults.case import Case
-from tests.scenarios.faults.installation import (
+from tests.scenarios.faults.target import (
     LIMITS,
-    Installation,
+    FaultTarget,
     ServerFaults,
     expose,
-    open_installation,
+    open_target,
     wait_for_fake_server,
 )
 
@@ -48,18 +48,18 @@ _RESTRICTED: Final = {OWN: _LABEL, "pod-security.kubernetes.io/enforce": "restri
 class Environment:
     """The cluster, the installation that most cases share, and what a further one needs."""
 
-    shared: Installation
+    shared: FaultTarget
     address: str
     """Of this machine, as pods reach it."""
     tls: ssl.SSLContext
 
     @contextmanager
-    def installation(self, case: Case, number: int) -> Iterator[Installation]:
-        """Return where a case runs: the shared installation, or one of its own, which is removed after the block."""
+    def target(self, case: Case, number: int) -> Iterator[FaultTarget]:
+        """Return where a case runs: the shared target, or one of its own, which is removed after the block."""
         if case.place != "own":
             yield self.shared
             return
-        shared, namespace = self.shared.site, f"{NAMESPACE}-{case.name}-{number}"
+        shared, namespace = self.shared.installation, f"{NAMESPACE}-{case.name}-{number}"
         watched = [f"{namespace}-{suffix}" for suffix in case.setup.watched]
         with ExitStack() as stack:
             proxy = stack.enter_context(FaultProxy(shared.cluster.kubeconfig, address=self.address, tls=self.tls))
@@ -68,10 +68,10 @@ class Environment:
             for name in (namespace, *watched):
                 prepare_namespace(replace(shared, namespace=name))
             _install(shared.cluster, namespace, self._values(case, namespace, watched, proxy))
-            site = replace(shared, namespace=watched[-1] if watched else namespace)
+            installation = replace(shared, namespace=watched[-1] if watched else namespace)
             yield stack.enter_context(
-                open_installation(
-                    site,
+                open_target(
+                    installation,
                     operator_namespace=namespace,
                     server_faults=self.shared.server_faults,
                     server=f"http://{manifests.FAKE_OPENMETADATA}.{NAMESPACE}:{manifests.FAKE_OPENMETADATA_PORT}/api",
@@ -80,12 +80,12 @@ class Environment:
             )
 
     def _values(self, case: Case, namespace: str, watched: list[str], proxy: FaultProxy) -> dict[str, Any]:
-        in_force = settings(self.shared.site.images["runner"], **LIMITS, **case.setup.settings)
+        in_force = settings(self.shared.installation.images["runner"], **LIMITS, **case.setup.settings)
         del in_force["logArchive"]  # the chart has its own
         variables = {"KUBERNETES_SERVICE_HOST": self.address, "KUBERNETES_SERVICE_PORT": str(proxy.port)}
         volume = {"type": "volume", "volume": {"keep": False, "storageClassName": namespace}}
         return {
-            "image": built_images(self.shared.site.images),
+            "image": built_images(self.shared.installation.images),
             "settings": in_force,
             "gateway": {"enabled": False},
             "crds": {"enabled": False},
@@ -105,29 +105,33 @@ def open_environment(cluster: Cluster) -> Iterator[Environment]:
     node = node_address(cluster)
     address = own_address(node)
     with ExitStack() as stack:
-        opened = stack.enter_context(open_site(cluster, NAMESPACE, built, Credentials.random(), **LIMITS))
+        opened = stack.enter_context(open_installation(cluster, NAMESPACE, built, Credentials.random(), **LIMITS))
         # Not by way of the API server, which some cases take away.
-        site = replace(
+        installation = replace(
             opened, fake_server=FakeServerClient(f"http://{node}:{expose(opened, manifests.FAKE_OPENMETADATA)}")
         )
-        wait_for_fake_server(site.fake_server)
-        shared = stack.enter_context(open_installation(site, server_faults=ServerFaults(site.fake_server)))
+        wait_for_fake_server(installation.fake_server)
+        shared = stack.enter_context(open_target(installation, server_faults=ServerFaults(installation.fake_server)))
         yield Environment(shared, address, certificate.server_context(cluster, address))
 
 
-def prepare_namespace(site: Site) -> None:
+def prepare_namespace(installation: Installation) -> None:
     """Make a namespace in which pipelines can be Ready: with the token of the fake OpenMetadata server."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": site.namespace, "labels": _RESTRICTED}}
-    apply(site.cluster, namespace)
-    name, key = sites.TOKEN_SECRET["name"], sites.TOKEN_SECRET["key"]
-    site.apply(sites.secret(name, key, site.credentials.token))
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": installation.namespace, "labels": _RESTRICTED},
+    }
+    apply(installation.cluster, namespace)
+    name, key = installations.TOKEN_SECRET["name"], installations.TOKEN_SECRET["key"]
+    installation.apply(installations.secret(name, key, installation.credentials.token))
 
 
 def remove_leftovers(cluster: Cluster) -> None:
     """Delete what an earlier round has left."""
     for kind in ("namespace", "pv"):
         cluster.kubectl("delete", kind, "-l", f"{OWN}={_LABEL}", "--ignore-not-found", "--timeout=90s", timeout=100)
-    sites.remove(cluster, NAMESPACE)
+    installations.remove(cluster, NAMESPACE)
 
 
 def _install(cluster: Cluster, namespace: str, values: dict[str, Any]) -> None:

@@ -10,12 +10,12 @@ from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.errors import ClusterError
 from testcluster.errors import TestClusterError
-from testcluster.progress import say, step
+from testcluster.progress import show, step
 from testing.fake_openmetadata_client import FakeServerError
 from tests.scenarios.faults import report
 from tests.scenarios.faults.case import SETTLE_SECONDS, Case, Result, problems_of
 from tests.scenarios.faults.environment import Environment
-from tests.scenarios.faults.installation import Installation
+from tests.scenarios.faults.target import FaultTarget
 from tests.scenarios.faults.trial import Trial
 from tests.scenarios.faults.verdict import Counts
 
@@ -45,7 +45,7 @@ class Phase:
 
 
 def phases(cases: Sequence[Case]) -> list[Phase]:
-    """Return the order of a round: what disturbs nothing, what has its own installation, what must be alone."""
+    """Return the order of a round: what disturbs nothing, what has its own target, what must be alone."""
     by_length = sorted(cases, key=lambda case: -case.about_seconds)
     found = [
         Phase(tuple(case for case in by_length if case.place == "shared"), SHARED_AT_ONCE),
@@ -55,10 +55,10 @@ def phases(cases: Sequence[Case]) -> list[Phase]:
     return [phase for phase in found if phase.cases]
 
 
-def run_case(installation: Installation, case: Case, number: int) -> tuple[Trial, Result]:
+def run_case(target: FaultTarget, case: Case, number: int) -> tuple[Trial, Result]:
     """Run a case once; whatever goes wrong is in the result."""
-    trial = Trial(installation, f"{case.name}-{number}", case.expected, case.able_within)
-    begin, restarts = time.monotonic(), installation.restarts()
+    trial = Trial(target, f"{case.name}-{number}", case.expected, case.able_within)
+    begin, restarts = time.monotonic(), target.restarts()
     with step(f"{case.name}, round {number}"):
         try:
             case.act(trial)
@@ -67,7 +67,7 @@ def run_case(installation: Installation, case: Case, number: int) -> tuple[Trial
         try:
             trial.check_able()
             trial.settle(timeout=SETTLE_SECONDS)
-            more = installation.restarts() - restarts
+            more = target.restarts() - restarts
         except _FAILURES as error:
             trial.problems.append(f"the operator could not be judged: {error}")
             more = 0
@@ -84,10 +84,10 @@ def run_case(installation: Installation, case: Case, number: int) -> tuple[Trial
         seconds=time.monotonic() - begin,
     )
     for problem in result.problems:
-        say(f"  {case.name}: {problem}")
+        show(f"  {case.name}: {problem}")
     bad = [seen for expected, seen in observations if problems_of(case, [(expected, seen)])]
     for seen in bad or [seen for _, seen in observations if result.problems]:
-        say(f"  {report.timeline(seen)}")
+        show(f"  {report.timeline(seen)}")
     return trial, result
 
 
@@ -111,17 +111,17 @@ def run_all(environment: Environment, cases: Sequence[Case], rounds: int) -> tup
         begin = time.monotonic()
         done += run_round(run, cases)
         passed = sum(result.has_passed for _, result in done)
-        say(f"round {number} of {rounds}: {passed} of {len(done)} passed so far; {time.monotonic() - begin:.0f} s")
+        show(f"round {number} of {rounds}: {passed} of {len(done)} passed so far; {time.monotonic() - begin:.0f} s")
     order = {case.name: place for place, case in enumerate(cases)}
     return sorted((result for _, result in done), key=lambda result: order[result.case.name]), final_counts(done)
 
 
 def _run_in_place(environment: Environment, case: Case, number: int) -> tuple[Trial, Result]:
     try:
-        with environment.installation(case, number) as installation:
-            return run_case(installation, case, number)
+        with environment.target(case, number) as target:
+            return run_case(target, case, number)
     except _FAILURES as error:
-        say(f"  {case.name}: its installation failed: {error}")
+        show(f"  {case.name}: its installation failed: {error}")
         trial = Trial(environment.shared, f"{case.name}-{number}", case.expected, case.able_within)
         return trial, Result(case, number, problems=[f"its installation failed: {error}"])
 
@@ -139,6 +139,6 @@ def final_counts(done: Sequence[tuple[Trial, Result]]) -> Counts:
     if shared:
         known = set().union(*(trial.known_runs() for trial in shared))
         pipelines = set().union(*(trial.pipelines() for trial in shared))  # other tests may have run in the namespace
-        runs = shared[0].installation.observer.runs()
+        runs = shared[0].target.observer.runs()
         total += Counts(lost=sum(seen.pipeline in pipelines and run not in known for run, seen in runs.items()))
     return total

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from testing.installation import OPERATOR, wait_for_rollout
-from testing.site import Site
+from testing.install import OPERATOR, wait_for_rollout
+from testing.installation import Installation
 from testing.waiting import wait_for
 from tests.scenarios.faults.environment import api_server_answers, service_is_reachable
 from tests.scenarios.faults.trial import Trial
@@ -36,7 +36,7 @@ sys.exit(main())
 @contextmanager
 def server_away(trial: Trial) -> Iterator[None]:
     """Let the fake OpenMetadata server cut every connection of pods and operator until the block ends."""
-    with trial.installation.server_faults.during(_CUT):
+    with trial.target.server_faults.during(_CUT):
         trial.disturbed()
         yield
     trial.recovered()
@@ -45,25 +45,25 @@ def server_away(trial: Trial) -> Iterator[None]:
 @contextmanager
 def server_version(trial: Trial, version: str, *, usual: str) -> Iterator[None]:
     """Let the fake OpenMetadata server be of another version until the block ends."""
-    trial.site.fake_server.set_version(version)
+    trial.installation.fake_server.set_version(version)
     try:
         yield
     finally:
-        trial.site.fake_server.set_version(usual)
+        trial.installation.fake_server.set_version(usual)
 
 
 @contextmanager
 def operator_away(trial: Trial) -> Iterator[None]:
     """Have no operator until the block ends."""
-    site = trial.site
-    site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
+    installation = trial.installation
+    installation.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=0")
     try:
-        site.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "--timeout=40s")
+        installation.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "--timeout=40s")
         trial.disturbed()
         yield
     finally:
-        site.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
-        wait_for_rollout(site.cluster, site.namespace, OPERATOR)
+        installation.kubectl("scale", f"deployment/{OPERATOR}", "--replicas=1")
+        wait_for_rollout(installation.cluster, installation.namespace, OPERATOR)
         trial.recovered()
 
 
@@ -74,46 +74,46 @@ def operator_clock_off(trial: Trial, by: timedelta) -> Iterator[None]:
     The processes of one machine share its clock, so the one place where the operator reads it is replaced as its
     program starts; all else is the image's own.
     """
-    site = trial.site
+    installation = trial.installation
     command = ["/opt/venv/bin/python", "-c", _CLOCK_OFF.format(seconds=by.total_seconds())]
-    _set_command(site, command)
+    _set_command(installation, command)
     trial.disturbed()
     try:
         yield
     finally:
-        _set_command(site, None)
+        _set_command(installation, None)
         trial.recovered()
 
 
-def _set_command(site: Site, command: list[str] | None) -> None:
+def _set_command(installation: Installation, command: list[str] | None) -> None:
     container = {"name": "operator", "command": command}
     patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    site.kubectl("patch", f"deployment/{OPERATOR}", "--patch", json.dumps(patch))
-    wait_for_rollout(site.cluster, site.namespace, OPERATOR)
+    installation.kubectl("patch", f"deployment/{OPERATOR}", "--patch", json.dumps(patch))
+    wait_for_rollout(installation.cluster, installation.namespace, OPERATOR)
 
 
 def kill_operator(trial: Trial) -> None:
     """End the operator without a chance to write anything, and wait for its successor."""
-    core, namespace = trial.installation.core, trial.site.namespace
+    core, namespace = trial.target.core, trial.installation.namespace
 
     def operators() -> set[str]:
         pods = core.list_namespaced_pod(namespace, label_selector=_SELECTOR).items
         return {str(pod.metadata.name) for pod in pods if pod.metadata is not None}
 
     killed = operators()
-    assert killed, "there is no operator to kill"
+    assert killed, "no operator runs"
     for name in killed:
         core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
     trial.disturbed()
     wait_for("another operator", lambda: operators() - killed, timeout=60)
-    wait_for_rollout(trial.installation.cluster, namespace, OPERATOR)
+    wait_for_rollout(trial.target.cluster, namespace, OPERATOR)
     trial.recovered()
 
 
 def restart_api_server(trial: Trial) -> None:
     """Restart the API server in order, as an upgrade of the control plane does."""
     trial.disturbed()
-    trial.installation.cluster.restart(API_SERVER)
+    trial.target.cluster.restart(API_SERVER)
     _wait_for_api_server(trial)
 
 
@@ -121,18 +121,18 @@ def restart_api_server(trial: Trial) -> None:
 def api_server_away(trial: Trial) -> Iterator[None]:
     """Kill the API server, which cuts every watch; start it when the block ends."""
     trial.disturbed()
-    trial.installation.cluster.stop(API_SERVER, kill=True)
+    trial.target.cluster.stop(API_SERVER, kill=True)
     try:
         yield
     finally:
-        trial.installation.cluster.start(API_SERVER)
+        trial.target.cluster.start(API_SERVER)
         _wait_for_api_server(trial)
 
 
 def freeze_etcd(trial: Trial, seconds: float) -> None:
     """Let etcd stand still: the API server serves what it has in memory and can write nothing."""
     trial.disturbed()
-    with trial.installation.cluster.frozen("etcd"):
+    with trial.target.cluster.frozen("etcd"):
         time.sleep(seconds)  # the length of the fault, nothing is waited for
     _wait_for_api_server(trial)
 
@@ -141,18 +141,18 @@ def freeze_etcd(trial: Trial, seconds: float) -> None:
 def kubelet_away(trial: Trial) -> Iterator[None]:
     """Stop the kubelet: containers go on, and their states are not reported."""
     trial.disturbed()
-    trial.installation.cluster.stop("kubelet")
+    trial.target.cluster.stop("kubelet")
     try:
         yield
     finally:
-        trial.installation.cluster.start("kubelet")
-        cluster = trial.installation.cluster
+        trial.target.cluster.start("kubelet")
+        cluster = trial.target.cluster
         cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s", timeout=100)
-        wait_for_rollout(cluster, trial.site.namespace, OPERATOR)
+        wait_for_rollout(cluster, trial.installation.namespace, OPERATOR)
         trial.recovered()
 
 
 def _wait_for_api_server(trial: Trial) -> None:
-    wait_for("the API server", lambda: api_server_answers(trial.installation.cluster), timeout=_API_SECONDS)
-    wait_for("pods to reach it again", lambda: service_is_reachable(trial.installation.cluster), timeout=_API_SECONDS)
+    wait_for("the API server", lambda: api_server_answers(trial.target.cluster), timeout=_API_SECONDS)
+    wait_for("pods to reach it again", lambda: service_is_reachable(trial.target.cluster), timeout=_API_SECONDS)
     trial.recovered()

@@ -4,19 +4,19 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Self
 
-import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import FINISHED_STATES
-from testing.watching import events
+from testing.watching import WatchThread
 
 _LABEL_JOB: Final = "batch.kubernetes.io/controller-uid"
-_PAUSE_SECONDS: Final = 0.2
 _ENDED: Final = ("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget")
 
 
@@ -57,7 +57,7 @@ class Observer:
         """Ids of the runs in each pipeline's status; absent once the pipeline has gone."""
         self._ended_pods: dict[str, tuple[str, float]] = {}
         """Job and moment by pod; a pod may be seen before its Job."""
-        self._stopped = False
+        self._watches = ExitStack()
 
     def __enter__(self) -> Self:
         custom = f"/apis/{constants.API_VERSION}/namespaces/{self._namespace}/{constants.PLURAL}"
@@ -67,12 +67,11 @@ class Observer:
             f"/api/v1/namespaces/{self._namespace}/pods": self._note_pod,
         }
         for path, note in watched.items():
-            name = f"observer of {path.rpartition('/')[2]}"
-            threading.Thread(target=self._watch, args=(path, note), name=name, daemon=True).start()
+            self._watches.enter_context(WatchThread(self._connect(), path, partial(self._note, note)))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped = True  # the threads are daemons: they may wait for events that never come
+        self._watches.close()
 
     def wait(self, what: str, condition: Callable[[Seen], bool], run: str, *, timeout: float) -> Seen:
         """Return what was seen of a run once that fulfils the condition. Raises AssertionError."""
@@ -109,20 +108,11 @@ class Observer:
             lasting = () if seen.unlisted_since is None else ((seen.unlisted_since, time.time()),)
             return (*seen.unlisted, *lasting)
 
-    def _watch(self, path: str, note: Callable[[dict[str, Any], float, bool], None]) -> None:
-        api = self._connect()
-        while not self._stopped:
-            try:
-                for event in events(api, path):
-                    now = time.time()
-                    if self._stopped:
-                        return
-                    if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                        with self._changed:
-                            note(event["object"], now, event["type"] == "DELETED")
-                            self._changed.notify_all()
-            except (urllib3.exceptions.HTTPError, ApiException, OSError):
-                time.sleep(_PAUSE_SECONDS)  # the next watch begins with all that there is
+    def _note(self, note: Callable[[dict[str, Any], float, bool], None], event: dict[str, Any]) -> None:
+        now = time.time()
+        with self._changed:
+            note(event["object"], now, event["type"] == "DELETED")
+            self._changed.notify_all()
 
     def _note_pipeline(self, body: dict[str, Any], now: float, is_deleted: bool) -> None:
         name, status = body["metadata"]["name"], body.get("status", {})

@@ -9,7 +9,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.adapters.kube.client import connect, read_configuration
-from testing.installation import OPERATOR, apply
+from testing.install import OPERATOR, apply
 from testing.waiting import wait_for
 from tests.scenarios.faults.trial import Trial
 
@@ -21,7 +21,7 @@ _PROBE: Final = {"metadata": {"annotations": {"chaos.example.com/probe": "yes"}}
 
 def operator_account(trial: Trial) -> str:
     """Return the user name of the operator's service account."""
-    return f"system:serviceaccount:{trial.installation.operator_namespace}:{OPERATOR}"
+    return f"system:serviceaccount:{trial.target.operator_namespace}:{OPERATOR}"
 
 
 @contextmanager
@@ -75,8 +75,8 @@ def _constraints(resource: str, operations: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _in_force(trial: Trial, kind: str, spec: dict[str, Any], binding: dict[str, Any]) -> Iterator[None]:
-    cluster, name = trial.site.cluster, f"chaos-{trial.name}"
-    scope = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": trial.site.namespace}}}
+    cluster, name = trial.installation.cluster, f"chaos-{trial.name}"
+    scope = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": trial.installation.namespace}}}
     apply(
         cluster,
         {"apiVersion": _VERSION, "kind": f"{kind}AdmissionPolicy", "metadata": {"name": name}, "spec": spec},
@@ -96,12 +96,12 @@ def _in_force(trial: Trial, kind: str, spec: dict[str, Any], binding: dict[str, 
 
 def _dry_run(trial: Trial, resource: str, name: str, change: Any = _PROBE) -> str:
     """Return what the API server answers to a change by the operator, which it does not make."""
-    api: Any = connect(read_configuration(str(trial.site.cluster.kubeconfig)))
+    api: Any = connect(read_configuration(str(trial.installation.cluster.kubeconfig)))
     api.set_default_header("Impersonate-User", operator_account(trial))
     batch = client.BatchV1Api(api)
     patch = batch.patch_namespaced_job if resource == "jobs" else batch.patch_namespaced_cron_job
     try:
-        answer = patch(name, trial.site.namespace, change, dry_run="All")
+        answer = patch(name, trial.installation.namespace, change, dry_run="All")
     except ApiException as error:
         return str(error.body)
     return json.dumps(api.sanitize_for_serialization(answer))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from testing.figures import percentile
+from testing.markdown_section import markdown_table
 from tests.scenarios.faults.case import Result
 from tests.scenarios.faults.observation import Observation
 from tests.scenarios.faults.verdict import Counts
@@ -36,8 +37,7 @@ def table(results: Sequence[Result]) -> str:
     by_case: dict[str, list[Result]] = {}
     for result in results:
         by_case.setdefault(result.case.name, []).append(result)
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(rounds) for rounds in by_case.values())]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(COLUMNS, (cells(rounds) for rounds in by_case.values()))
 
 
 def last_line(results: Sequence[Result], counts: Counts) -> str:

@@ -12,14 +12,14 @@ from kubernetes.client.exceptions import ApiException
 from ingestion_operator import constants
 from ingestion_operator.api.status import FINISHED_STATES
 from testcluster.errors import CommandError
-from testing import site as sites
+from testing import installation as installations
 from testing.fault_proxy import Rule
-from testing.installation import OPERATOR
-from testing.site import SERVICE, Site
+from testing.install import OPERATOR
+from testing.installation import SERVICE, Installation
 from testing.waiting import wait_for
 from tests.scenarios.faults import application
-from tests.scenarios.faults.installation import Installation
 from tests.scenarios.faults.observation import Observation
+from tests.scenarios.faults.target import FaultTarget
 from tests.scenarios.faults.verdict import Counts, Expected, count
 
 _START_SECONDS: Final = 150
@@ -42,9 +42,9 @@ class _Started:
 
 @dataclass
 class Trial:
-    """What a case acts with."""
+    """The means of a case."""
 
-    installation: Installation
+    target: FaultTarget
     name: str
     """Of the case and the round: names of pipelines begin with it."""
     expected: Expected
@@ -62,16 +62,18 @@ class Trial:
     _probes: int = 0
 
     @property
-    def site(self) -> Site:
+    def installation(self) -> Installation:
         """The namespace of the pipelines."""
-        return self.installation.site
+        return self.target.installation
 
     # Pipelines
 
-    def light(self, seconds: float = 5, *, suffix: str = "", site: Site | None = None, **spec: Any) -> str:
+    def light(
+        self, seconds: float = 5, *, suffix: str = "", installation: Installation | None = None, **spec: Any
+    ) -> str:
         """Apply a pipeline whose run is a light pod that lasts so long; return its name."""
         spec.setdefault("podTemplate", application.light_template(seconds))
-        return self._pipeline(suffix, application.SERVICE, _application("sleep", 0) | spec, site=site)
+        return self._pipeline(suffix, application.SERVICE, _application("sleep", 0) | spec, installation=installation)
 
     def application(self, behaviour: str = "sleep", seconds: float = 0, *, suffix: str = "", **spec: Any) -> str:
         """Apply a pipeline whose run sleeps so long and then behaves so, in the library; return its name."""
@@ -83,12 +85,12 @@ class Trial:
 
     def edit(self, pipeline: str, spec: dict[str, Any]) -> None:
         """Change the spec of a pipeline."""
-        self.site.kubectl("patch", "omip", pipeline, "--type=merge", "--patch", json.dumps({"spec": spec}))
+        self.installation.kubectl("patch", "omip", pipeline, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
     def wait_until_ready(self, *pipelines: str, timeout: float = 60) -> None:
         """Return when pipelines are Ready with the spec that they have now."""
         for name in pipelines:
-            ready = lambda name=name: self.installation.is_ready(self.site.namespace, name)  # noqa: E731
+            ready = lambda name=name: self.target.is_ready(self.installation.namespace, name)  # noqa: E731
             wait_for(f"{name} to be Ready", ready, timeout=timeout)
 
     def wait_for_condition(
@@ -97,7 +99,7 @@ class Trial:
         """Return a condition of a pipeline once its type or reason is `words`. Raises AssertionError."""
 
         def found() -> dict[str, Any] | None:
-            conditions = self.site.status(pipeline).get("conditions", [])
+            conditions = self.installation.status(pipeline).get("conditions", [])
             wanted = (one for one in conditions if words in (one["type"], one["reason"]))
             return next((one for one in wanted if status in (None, one["status"])), None)
 
@@ -107,13 +109,13 @@ class Trial:
 
     def start(self, pipeline: str, expected: Expected | None = None, *, number: int = 1) -> str:
         """Start a run as kubectl's users do; return its id."""
-        run = self.site.start_run(pipeline, f"{pipeline}-{number}")
+        run = self.installation.start_run(pipeline, f"{pipeline}-{number}")
         return self._note(pipeline, run, expected)
 
     def start_by_client(self, pipeline: str, expected: Expected | None = None) -> str:
         """Start a run as OpenMetadata does, in its turn; return its id."""
-        wait_for("the CronJob", lambda: self.site.status(pipeline).get("cronJobName"), timeout=30)
-        run = self.installation.service.run_pipeline(pipeline).run_id
+        wait_for("the CronJob", lambda: self.installation.status(pipeline).get("cronJobName"), timeout=30)
+        run = self.target.service.run_pipeline(pipeline).run_id
         assert run is not None
         return self._note(pipeline, run, expected)
 
@@ -124,7 +126,7 @@ class Trial:
 
     def wait_until_working(self, run: str) -> None:
         """Return when a container of the run works and the status has the run."""
-        what, observer = "the run to work", self.installation.observer
+        what, observer = "the run to work", self.target.observer
         observer.wait(what, lambda seen: bool(seen.working), run, timeout=_START_SECONDS)
         observer.wait(what, lambda seen: (seen.record or {}).get("state") == "running", run, timeout=_START_SECONDS)
 
@@ -136,18 +138,18 @@ class Trial:
     def wait_until_recorded(self, run: str, *, timeout: float = _START_SECONDS) -> None:
         """Return when the status has the run's end."""
         what = "the record of the end"
-        self.installation.observer.wait(what, lambda seen: seen.recorded_at is not None, run, timeout=timeout)
+        self.target.observer.wait(what, lambda seen: seen.recorded_at is not None, run, timeout=timeout)
 
     def wait_until_ended(self, run: str) -> None:
         """Return in the moment in which a container of the run is seen to have ended."""
         what = "the end of a container"
-        self.installation.observer.wait(what, lambda seen: bool(seen.containers_ended), run, timeout=_START_SECONDS)
+        self.target.observer.wait(what, lambda seen: bool(seen.containers_ended), run, timeout=_START_SECONDS)
 
     def row(self, run: str) -> dict[str, Any]:
         """What the fake OpenMetadata server knows of a run, empty while it knows nothing or does not answer."""
         fqn = next(one.fqn for one in self._started if one.run_id == run)
         with suppress(OSError):
-            return next((row for row in self.site.fake_server.runs(fqn) if row["runId"] == run), {})
+            return next((row for row in self.installation.fake_server.runs(fqn) if row["runId"] == run), {})
         return {}
 
     # The fault
@@ -164,7 +166,7 @@ class Trial:
     def failing(self, *rules: Rule) -> Iterator[Rule]:
         """Let the operator's calls fail until the block ends, and the watches that are open now."""
         self.disturbed()
-        with self.installation.proxy.failing(*rules, open_streams=True) as rule:
+        with self.target.proxy.failing(*rules, open_streams=True) as rule:
             yield rule
         self.recovered()
 
@@ -175,14 +177,14 @@ class Trial:
         except AssertionError as error:
             self.problems.append(str(error))
 
-    def check_able(self, site: Site | None = None, *, within: float | None = None) -> None:
+    def check_able(self, installation: Installation | None = None, *, within: float | None = None) -> None:
         """Create a pipeline and wait until it is Ready, which shows that the operator is not deaf."""
         self._probes += 1
         bound, begin = within or self.able_within, time.time()
-        place = site or self.site
-        name = self.light(suffix=f"-after-{self._probes}", site=place)
+        place = installation or self.installation
+        name = self.light(suffix=f"-after-{self._probes}", installation=place)
         try:
-            ready = lambda: self.installation.is_ready(place.namespace, name)  # noqa: E731
+            ready = lambda: self.target.is_ready(place.namespace, name)  # noqa: E731
             wait_for(f"a new pipeline in {place.namespace} to be Ready", ready, timeout=bound)
         except (AssertionError, ApiException) as error:
             self.deaf += 1
@@ -206,13 +208,13 @@ class Trial:
     def counts(self, observations: list[tuple[Expected, Observation]]) -> Counts:
         """Return what must not be; on an installation of its own also of runs that the case has not started."""
         counted = count(observations, bound=self.able_within) + Counts(deaf=self.deaf)
-        unknown = self.unknown_runs() if self.installation.api_proxy is not None else set()
+        unknown = self.unknown_runs() if self.target.api_proxy is not None else set()
         return counted + Counts(lost=len(unknown))
 
     def unknown_runs(self) -> set[str]:
         """Return the runs in the namespace that are none of this case's."""
         known = {one.run_id for one in self._started} | self._ignored
-        return set(self.installation.observer.runs()) - known
+        return set(self.target.observer.runs()) - known
 
     def known_runs(self) -> set[str]:
         """Return the runs that this case has started, those that it ignores included."""
@@ -222,16 +224,18 @@ class Trial:
         """Return the names of the pipelines that this case has made."""
         return set(self._fqns)
 
-    def _pipeline(self, suffix: str, service_name: str, spec: dict[str, Any], *, site: Site | None = None) -> str:
+    def _pipeline(
+        self, suffix: str, service_name: str, spec: dict[str, Any], *, installation: Installation | None = None
+    ) -> str:
         name = f"{self.name}{suffix}"
-        body = sites.pipeline(name)
-        if self.installation.server is not None:
-            body["spec"]["server"]["hostPort"] = self.installation.server
+        body = installations.pipeline(name)
+        if self.target.server is not None:
+            body["spec"]["server"]["hostPort"] = self.target.server
         body["spec"] = {key: value for key, value in (body["spec"] | spec).items() if value is not None}
         self._fqns[name] = f"{service_name}.{name}"
         kind = {"pipelineType": "application"} if spec.get("pipelineType") == "application" else {}
-        self.site.fake_server.register_pipeline(self._fqns[name], **kind)
-        (site or self.site).apply(body)
+        self.installation.fake_server.register_pipeline(self._fqns[name], **kind)
+        (installation or self.installation).apply(body)
         return name
 
     def _note(self, pipeline: str, run: str, expected: Expected | None) -> str:
@@ -240,14 +244,14 @@ class Trial:
         return run
 
     def _is_settled(self, one: _Started) -> bool:
-        observer = self.installation.observer
+        observer = self.target.observer
         record = observer.seen(one.run_id).record or {}
         is_noted = record.get("report") in ("Done", "Refused") or not observer.is_listed(one.run_id)
         is_reported = self.row(one.run_id).get("state") in FINISHED_STATES
         return record.get("state") in FINISHED_STATES and is_noted and is_reported
 
     def _observation(self, one: _Started, *, with_log: bool) -> Observation:
-        observer = self.installation.observer
+        observer = self.target.observer
         seen = observer.seen(one.run_id)
         return Observation(
             pipeline=one.pipeline,
@@ -273,8 +277,8 @@ class Trial:
         def read() -> bool:
             nonlocal found
             with suppress(CommandError):
-                found = self.site.cluster.kubectl(
-                    "-n", self.installation.operator_namespace, "exec", f"deployment/{OPERATOR}", "--",
+                found = self.installation.cluster.kubectl(
+                    "-n", self.target.operator_namespace, "exec", f"deployment/{OPERATOR}", "--",
                     "/opt/venv/bin/python", "-c", _READ_LOG, one.run_id,
                 )  # fmt: skip
             return one.expected.log in found
@@ -296,4 +300,4 @@ def _application(behaviour: str, seconds: float) -> dict[str, Any]:
 def kill_by_annotation(trial: Trial, pipeline: str, run: str) -> None:
     """Ask for a run's end as users of kubectl do."""
     patch = json.dumps({"metadata": {"annotations": {constants.ANNOTATION_KILL: run}}})
-    trial.site.kubectl("patch", "omip", pipeline, "--type=merge", "--patch", patch)
+    trial.installation.kubectl("patch", "omip", pipeline, "--type=merge", "--patch", patch)

@@ -1,4 +1,4 @@
-"""Whether a run ended as its case says, and whether it was lost, doubled or hidden; pure functions."""
+"""Whether a run ended as its case expects, and whether it was lost, doubled or hidden; pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

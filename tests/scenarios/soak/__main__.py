@@ -1,6 +1,6 @@
 """Hours of random use with faults: `make soak DURATION=120 SEED=1`.
 
-The real operator and gateway run as processes beside the test bed's API server, with the Roles of manifests/, and
+The real operator and gateway run as processes beside the test cluster's API server, with the Roles of manifests/, and
 reach it through proxies that fail. Pipelines are created, changed, run, killed, paused and deleted at random, through
 the gateway and with kubectl. Prints a table and, as its last line, one JSON object. Exits with 1 if a run was lost or
 doubled, something leaked, or a process grew.
@@ -13,13 +13,13 @@ import sys
 import time
 from dataclasses import asdict
 
-from testcluster import cluster as testbed
+from testcluster import provider
 from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
-from testcluster.progress import say
-from testing.installation import install_definition
+from testcluster.progress import show
+from testing.install import install_crd
 from tests.scenarios.soak import report
-from tests.scenarios.soak.play import LONG, soak
+from tests.scenarios.soak.execution import LONG, soak
 
 
 def main() -> int:
@@ -35,12 +35,12 @@ def main() -> int:
     folder.mkdir(parents=True)
     begin = time.monotonic()
     try:
-        bed = testbed.up()
-        install_definition(bed)
-        result = soak(bed, folder, seed=arguments.seed, seconds=60 * arguments.minutes, scale=LONG)
+        cluster = provider.up()
+        install_crd(cluster)
+        result = soak(cluster, folder, seed=arguments.seed, seconds=60 * arguments.minutes, scale=LONG)
     except (TestClusterError, AssertionError) as error:
-        say(f"soak: {error}")
-        say(f"seed {arguments.seed}; steps and logs: {folder}")
+        show(f"soak: {error}")
+        show(f"seed {arguments.seed}; steps and logs: {folder}")
         return 1
     (folder / "result.json").write_text(json.dumps(asdict(result)))
     violations = report.violations(result)

@@ -85,7 +85,7 @@ class Faults:
                 self.is_disturbed.set()
                 faults[name]()
                 self.is_disturbed.clear()
-        except Exception as error:  # noqa: BLE001  whatever it is, the soak must tell it
+        except Exception as error:  # noqa: BLE001  the soak must report any error
             self.failure = error
 
     def _last(self) -> None:
@@ -103,7 +103,7 @@ class Faults:
         self._proxies["operator"].cut_watches()
 
     def _miss_watches(self) -> None:
-        """Cut the watches, and let each list anew, as an API server does that has been started anew."""
+        """Cut the watches, and make each list again, as after a restart of the API server."""
         proxy = self._proxies["operator"]
         with ExitStack() as stack:
             for kind in WATCHED:

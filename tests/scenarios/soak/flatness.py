@@ -11,7 +11,7 @@ WARM_UP_SECONDS: Final = 900.0
 take, of which a thread for each may. Ever larger ones come ever more rarely."""
 
 LEAST_SECONDS: Final = 300.0
-"""Less than that, beyond the warm-up, says nothing about growth."""
+"""Less than that, beyond the warm-up, shows no growth."""
 
 
 def warm(lives: Mapping[int, Sequence[tuple[float, float]]]) -> list[list[tuple[float, float]]]:

@@ -1,4 +1,4 @@
-"""A kubelet for pods that no node takes: it says of each that it runs, and after a while how it ended.
+"""A kubelet for pods that no node takes: it writes for each that it runs, and after a while how it ended.
 
 The API server, the Job and CronJob controllers and the garbage collector are the real ones.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-from ingestion_operator import constants
 from ingestion_operator.adapters.kube.client import KubernetesCluster
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import ClusterError
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.ports import PODS
+from testing.pod_status import status
 from tests.scenarios.soak.ledger import is_alive
 
 _PAUSE_SECONDS: Final = 0.3
@@ -33,11 +33,11 @@ class End:
     """State and reason in the runner's account, None where there is none."""
 
     def message(self) -> str:
-        """Return the termination message; nobody has told OpenMetadata, so that the operator has to."""
+        """Return the termination message; OpenMetadata has no report, so that the operator has to send one."""
         if self.outcome is None:
             return ""
         state, reason = self.outcome
-        return json.dumps({"version": 1, "state": state, "reason": reason, "message": "", "reportedBy": "nobody"})
+        return json.dumps({"version": 1, "state": state, "reason": reason, "message": "", "reportedBy": "none"})
 
 
 _ENDS: Final = {
@@ -58,8 +58,8 @@ class _Life:
     started: str = ""
 
 
-class PlayedKubelet:
-    """Plays until the block ends; what becomes of a pod is decided by its name and a seed."""
+class SimulatedKubelet:
+    """Runs until the block ends; what becomes of a pod is decided by its name and a seed."""
 
     def __init__(self, cluster: KubernetesCluster, namespace: str, seed: int) -> None:
         self._cluster = cluster
@@ -67,7 +67,7 @@ class PlayedKubelet:
         self._seed = seed
         self._lives: dict[str, _Life] = {}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="played kubelet", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="simulated kubelet", daemon=True)
         self.ended = 0
         """How many containers have come to their end."""
 
@@ -89,7 +89,7 @@ class PlayedKubelet:
             self._lives = {uid: self._lives.get(uid) or self._life(pod) for uid, pod in alive.items()}
             for uid, pod in alive.items():
                 try:
-                    self._play(pod, self._lives[uid])
+                    self._advance(pod, self._lives[uid])
                 except ClusterError:
                     continue  # deleted meanwhile, or to be tried again
 
@@ -99,31 +99,23 @@ class PlayedKubelet:
         (end,) = chance.choices(list(_ENDS), weights=list(_ENDS.values()))
         return _Life(starts_at, starts_at + chance.uniform(*_RUN_SECONDS), end)
 
-    def _play(self, pod: dict[str, Any], life: _Life) -> None:
+    def _advance(self, pod: dict[str, Any], life: _Life) -> None:
         now = time.monotonic()
         if life.started and now >= life.ends_at:
             end = life.end
             times = {"startedAt": life.started, "finishedAt": _now()}
             state = {"exitCode": end.exit_code, "reason": end.reason, "message": end.message(), **times}
-            self._say(pod, "Failed" if end.exit_code else "Succeeded", {"terminated": state})
+            self._write_status(pod, "Failed" if end.exit_code else "Succeeded", {"terminated": state})
             self.ended += 1
         elif not life.started and now >= life.starts_at:
             started = _now()
-            self._say(pod, "Running", {"running": {"startedAt": started}})
+            self._write_status(pod, "Running", {"running": {"startedAt": started}})
             life.started = started
 
-    def _say(self, pod: dict[str, Any], phase: str, state: dict[str, Any]) -> None:
-        container = {
-            "name": constants.RUNNER_CONTAINER,
-            "image": "none",
-            "imageID": "none",
-            "ready": "running" in state,
-            "restartCount": 0,
-            "state": state,
-        }
+    def _write_status(self, pod: dict[str, Any], phase: str, state: dict[str, Any]) -> None:
         metadata = pod["metadata"]
-        status = {"phase": phase, "startTime": metadata["creationTimestamp"], "containerStatuses": [container]}
-        patch = {"metadata": {"uid": metadata["uid"]}, "status": status}
+        found = status(pod, phase, metadata["creationTimestamp"], state)
+        patch = {"metadata": {"uid": metadata["uid"]}, "status": found}
         self._cluster.merge_patch(PODS, self._namespace, metadata["name"], patch, subresource="status")
 
 

@@ -79,12 +79,12 @@ class Ledger:
         return {job.run for job in self._jobs.values()}
 
     def unfinished(self, accepted: Iterable[Run]) -> list[str]:
-        """Return which runs, of those seen and those that somebody was promised, have no end that was told."""
-        expected = {run: "a Job that nobody saw" for run in accepted if run[0] in self.pipelines} | self.runs()
+        """Return which runs, of those seen and those that a caller was promised, have no reported end."""
+        expected = {run: "a Job that was never seen" for run in accepted if run[0] in self.pipelines} | self.runs()
         return [
-            f"run {run} of {self.pipelines[uid]} ({job}): {_told(self.records.get((uid, run)))}"
+            f"run {run} of {self.pipelines[uid]} ({job}): {_progress_of(self.records.get((uid, run)))}"
             for (uid, run), job in expected.items()
-            if not _is_told(self.records.get((uid, run)))
+            if not _is_reported(self.records.get((uid, run)))
         ]
 
     def doubled(self) -> list[str]:
@@ -140,9 +140,9 @@ class Ledger:
             self._alive[metadata["uid"]] = pod
 
     def _was_admitted(self, pod: _Pod) -> bool:
-        """Tell whether the operator had admitted the pod's run before: one by hand or by schedule starts unasked.
+        """Return whether the operator had admitted the pod's run before: a manual or scheduled one starts unasked.
 
-        Times have whole seconds, in which a scheduled run may start, be put back and be admitted; versions tell.
+        Times have whole seconds, in which a scheduled run may start, be requeued and be admitted: the versions decide.
         """
         job = self._jobs.get(pod.job)
         if job is None or not job.admitted_at or job.admitted_at > pod.created:
@@ -158,7 +158,7 @@ class Ledger:
 
 
 def is_alive(pod: Body) -> bool:
-    """Tell whether a pod works or may still come to it."""
+    """Return whether a pod works or may still come to it."""
     return pod.get("status", {}).get("phase") in ("Pending", "Running") and not pod["metadata"].get("deletionTimestamp")
 
 
@@ -182,11 +182,11 @@ def _end(record: Body) -> tuple[Any, Any]:
     return record.get("state"), record.get("reason")
 
 
-def _is_told(record: Body | None) -> bool:
+def _is_reported(record: Body | None) -> bool:
     return record is not None and record["state"] in FINISHED_STATES and record.get("report") == "Done"
 
 
-def _told(record: Body | None) -> str:
+def _progress_of(record: Body | None) -> str:
     return "not in the status" if record is None else f"{_end(record)}, report {record.get('report')}"
 
 

@@ -3,23 +3,21 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, Final, Self
 
-import urllib3
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
 
 from ingestion_operator.adapters.kube.client import KubernetesCluster
 from ingestion_operator.errors import ClusterError
 from ingestion_operator.ports import CRONJOBS, JOBS, PIPELINES, PODS, SECRETS, Kind
-from testing.watching import events
+from testing.watching import WatchThread
 from tests.scenarios.soak.ledger import WATCHED, Ledger, Run, orphans
 
 LEAK_SECONDS: Final = 60.0
 """How long an object may be there after the last of its owners has gone."""
 
 _SWEEP_SECONDS: Final = 2.0
-_PAUSE_SECONDS: Final = 0.2
 _TOKENS: Final = ("ingestion-bot", "openmetadata-token-")
 _OWNED: Final = (PIPELINES, CRONJOBS, JOBS, PODS, SECRETS)
 
@@ -36,16 +34,18 @@ class Observer:
         self._ledger = Ledger()
         self._orphaned_since: dict[str, float] = {}
         self._leaked: dict[str, str] = {}
+        self._watches = ExitStack()
         self._stopped = threading.Event()
 
     def __enter__(self) -> Self:
         for kind in WATCHED:
-            self._start(f"observer of {kind.plural}", self._watch, kind)
-        self._start("observer of leaks", self._sweep)
+            self._watches.enter_context(self._watch(kind))
+        threading.Thread(target=self._sweep, name="observer of leaks", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()  # the threads are daemons: they may wait for events that never come
+        self._stopped.set()  # the thread is a daemon
+        self._watches.close()
 
     def violations(self) -> list[str]:
         """Return what was seen up to now that must never be."""
@@ -54,7 +54,7 @@ class Observer:
             return [*self._ledger.violations, *self._ledger.doubled(), *leaks]
 
     def unfinished(self, accepted: Iterable[Run]) -> list[str]:
-        """Return which runs of pipelines that are there have no end that OpenMetadata was told."""
+        """Return which runs of pipelines that are there have no end that OpenMetadata received."""
         with self._lock:
             return self._ledger.unfinished(accepted)
 
@@ -78,23 +78,19 @@ class Observer:
             if kind is not SECRETS or not body["metadata"]["name"].startswith(_TOKENS)
         ]
 
-    def _start(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
-        threading.Thread(target=target, args=arguments, name=name, daemon=True).start()
-
-    def _watch(self, kind: Kind) -> None:
-        api = self._connect()
+    def _watch(self, kind: Kind) -> WatchThread:
         group = "/api" if kind.api_version == "v1" else "/apis"
         path = f"{group}/{kind.api_version}/namespaces/{self._namespace}/{kind.plural}"
-        while not self._stopped.is_set():
+
+        def note(event: dict[str, Any]) -> None:
+            with self._lock:
+                self._ledger.note(kind, event["type"], event["object"])
+
+        def restart() -> None:
             with self._lock:
                 self._ledger.restarted(kind)
-            try:
-                for event in events(api, path):
-                    if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                        with self._lock:
-                            self._ledger.note(kind, event["type"], event["object"])
-            except (urllib3.exceptions.HTTPError, ApiException, OSError):
-                time.sleep(_PAUSE_SECONDS)  # the next watch begins with all that there is
+
+        return WatchThread(self._connect(), path, note, on_open=restart)
 
     def _objects(self) -> dict[Kind, list[dict[str, Any]]]:
         # What belongs to something is listed before its owners: an owner that is gone then was gone before.

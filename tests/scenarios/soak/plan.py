@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-Kind = Literal["create", "change", "run", "run by hand", "kill", "pause", "resume", "read", "delete"]
+Kind = Literal["create", "change", "run", "run manually", "kill", "pause", "resume", "read", "delete"]
 Way = Literal["gateway", "kubernetes"]
 
 APPLIED: Final = "applied"
@@ -15,20 +15,20 @@ DEPLOYED: Final = "deployed"
 """Pipelines that OpenMetadata's server deploys; people may delete them with kubectl all the same."""
 
 _WEIGHTS: Final[dict[Kind, int]] = {
-    "run": 40, "read": 14, "change": 12, "kill": 12, "run by hand": 8, "pause": 8, "delete": 6,
+    "run": 40, "read": 14, "change": 12, "kill": 12, "run manually": 8, "pause": 8, "delete": 6,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that somebody does."""
+    """One thing that a user does."""
 
     number: int
     kind: Kind
     pipeline: str
     way: Way
     value: int
-    """What a create or a change sets: see `acting`."""
+    """What a create or a change sets: see `callers`."""
     run_id: str
     """Of a run through the gateway."""
 
@@ -45,8 +45,8 @@ def names(size: int) -> list[str]:
 def steps(seed: int, size: int) -> Iterator[Step]:
     """Yield steps without end.
 
-    Each is possible if all before it were carried out: what happens to them meanwhile changes nothing about the
-    next, so that a seed says it all.
+    Each is possible if all before it were executed: what happens to them meanwhile changes nothing about the
+    next, so that a seed determines everything.
     """
     chance = random.Random(seed)  # noqa: S311  a seed is what it is for
     paused: dict[str, bool] = {}
@@ -73,7 +73,7 @@ def _way(chance: random.Random, kind: Kind, name: str) -> Way:
     either: Way = chance.choice(("gateway", "kubernetes"))
     if kind in ("run", "read"):
         return "gateway"
-    if kind == "run by hand":
+    if kind == "run manually":
         return "kubernetes"
     if kind in ("create", "change", "delete"):
         if name.startswith(APPLIED):

@@ -9,7 +9,7 @@ _POOL: Final = "Connection pool is full"
 
 
 def problems(program: str, lines: Iterable[str]) -> list[str]:
-    """Return the lines that tell of a mistake: an error that nobody expected, a connection made for one call."""
+    """Return the lines that show a mistake: an unexpected error, a connection made for one call."""
     return [
         f"the {program} logged {entry['message'].splitlines()[0]}"
         for entry in map(_entry, lines)

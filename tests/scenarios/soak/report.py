@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.scenarios.soak.execution import Result
 from tests.scenarios.soak.flatness import LEAST_SECONDS, growth_per_hour, peak, seconds, warm
-from tests.scenarios.soak.play import Result
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Judged:
     peak: float
     growth_per_hour: float | None
     let_pass: float | None
-    """Both None where the samples are too few to tell."""
+    """Both None where the samples are too few."""
 
     def problems(self) -> list[str]:
         """Return what is wrong, in words."""

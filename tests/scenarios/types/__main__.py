@@ -10,23 +10,22 @@ import argparse
 import sys
 import time
 
-from testcluster import cluster as testbed
-from testcluster import images
+from testcluster import images, provider
 from testcluster.errors import TestClusterError
-from testcluster.progress import say
+from testcluster.progress import show
+from testing.installation import Credentials, open_installation, remove
 from testing.machine import facts
-from testing.site import Credentials, open_site, remove
 from tests.scenarios.types import document, report
 from tests.scenarios.types.cases import CASES
 from tests.scenarios.types.cases.databases import CATALOGUE
-from tests.scenarios.types.play import bad_calls, play_all
-from tests.scenarios.types.stage import open_whole_stage_on
+from tests.scenarios.types.environment import open_whole_environment
+from tests.scenarios.types.execution import bad_calls, run_all
 
 NAMESPACE = "types"
 
 
 def main() -> int:
-    """Play the table."""
+    """Run the table."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.scenarios.types", description="Every pipeline type, for real."
     )
@@ -41,16 +40,19 @@ def main() -> int:
         cases.insert(0, CATALOGUE)
     begin = time.monotonic()
     try:
-        bed = testbed.up()
-        built = images.load(bed, ["operator", "runner", "fake-openmetadata", "postgres", "mariadb"])
-        machine = facts(bed)
-        remove(bed, NAMESPACE)
-        with open_site(bed, NAMESPACE, built, Credentials.random()) as site, open_whole_stage_on(site) as stage:
-            results = play_all(stage, cases, arguments.at_once)
-            refused = bad_calls(stage)
-        remove(bed, NAMESPACE)
+        cluster = provider.up()
+        built = images.load(cluster, ["operator", "runner", "fake-openmetadata", "postgres", "mariadb"])
+        machine = facts(cluster)
+        remove(cluster, NAMESPACE)
+        with (
+            open_installation(cluster, NAMESPACE, built, Credentials.random()) as installation,
+            open_whole_environment(installation) as environment,
+        ):
+            results = run_all(environment, cases, arguments.at_once)
+            refused = bad_calls(environment)
+        remove(cluster, NAMESPACE)
     except (TestClusterError, AssertionError) as error:
-        say(f"test-types: {error}")
+        show(f"test-types: {error}")
         return 1
     print(report.table(results))
     print(f"all of it took {time.monotonic() - begin:.0f} s; load before {machine['load_before']}")
@@ -58,7 +60,7 @@ def main() -> int:
     for problem in problems:
         print(f"NOT AS EXPECTED: {problem}")
     if arguments.write and not problems:
-        document.write(report.table(results), machine)
+        document.SECTION.write(document.content(report.table(results), machine))
     print(report.last_line(results), flush=True)
     return 1 if problems else 0
 

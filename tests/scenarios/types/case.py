@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.scenarios.types.stage import Stage
+    from tests.scenarios.types.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Seen:
     seconds: float
     """From the trigger to the end in the pipeline's status, or of a connection test at the server."""
     peak_memory: int | None
-    """Bytes, of the workflow's process, as the runner tells; None where it has not told."""
+    """Bytes, of the workflow's process, as the runner reports; None without a report."""
     log: str
 
 
@@ -43,15 +43,15 @@ class Case:
     """For people: what is read."""
     situation: str
     """For people: what is the matter; empty where nothing is."""
-    play: "Callable[[Stage, str], Seen]"
+    run: "Callable[[Environment, str], Seen]"
     """Runs it under the case's name and returns what was seen."""
     expected: Expected
-    check: "Callable[[Stage], None] | None" = None
+    check: "Callable[[Environment], None] | None" = None
     """Asserts what the run must have left at the server."""
     needs_catalogue: bool = False
     """Whether the tables of the shop must be known before."""
     is_quick: bool = False
-    """Whether `make test` plays it too."""
+    """Whether `make test` runs it too."""
 
 
 @dataclass(frozen=True)
@@ -71,5 +71,5 @@ def deviations(expected: Expected, seen: Seen) -> list[str]:
     in_log, words = expected.words.startswith("log:"), expected.words.removeprefix("log:")
     where, text = ("log", seen.log) if in_log else ("message", seen.message)
     if words not in text:
-        problems.append(f"its {where} does not say {words!r}: {text[-2000:]}")
+        problems.append(f"its {where} does not contain {words!r}: {text[-2000:]}")
     return problems

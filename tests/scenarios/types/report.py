@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+from testing.markdown_section import markdown_table
 from tests.scenarios.types.case import Result
 
 COLUMNS: Final = ("type", "source", "what is the matter", "state", "reason", "finished after", "peak memory")
@@ -23,8 +24,7 @@ def cells(result: Result) -> list[str]:
 
 def table(results: Sequence[Result]) -> str:
     """Return all rows in Markdown."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(result) for result in results)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(COLUMNS, (cells(result) for result in results))
 
 
 def problems(results: Sequence[Result]) -> list[str]:

@@ -27,7 +27,7 @@ USER = "system:serviceaccount:scale:ingestion-operator"
         ({10: 0.0, 100: 0.0}, None),
     ],
 )
-def test_the_exponent_tells_how_a_cost_grows(costs: dict[int, float], expected: float | None) -> None:
+def test_the_exponent_shows_how_a_cost_grows(costs: dict[int, float], expected: float | None) -> None:
     assert exponent(costs) == expected
 
 

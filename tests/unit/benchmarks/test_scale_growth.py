@@ -12,10 +12,9 @@ import pytest
 from benchmarks.scale import document
 from benchmarks.scale.growth import exponents, super_linear
 from benchmarks.scale.measuring import Measured
-from benchmarks.scale.plot import lives, nice, processor_percent, svg
+from benchmarks.scale.plot import cpu_percent, lives, nice, svg
 from benchmarks.scale.report import NIGHT, TARGETS, Before, last_line, missed, rows, table
 from benchmarks.scale.timeline import Timeline
-from testcluster.locations import CHECKOUT
 from testing.machine import Facts
 from testing.process import idle_seconds, open_files, threads_of
 from testing.waiting import wait_for
@@ -23,14 +22,14 @@ from testing.waiting import wait_for
 LINEAR = {size: {"restart_ready_s": size / 100, "calls_per_pipeline": 6.0} for size in (10, 100, 1000)}
 
 
-def test_linear_is_one_for_a_total_and_for_what_each_pipeline_costs() -> None:
+def test_linear_growth_has_the_exponent_one() -> None:
     assert exponents(LINEAR, ["restart_ready_s", "calls_per_pipeline", "unknown"]) == {
         "restart_ready_s": 1.0,
         "calls_per_pipeline": 1.0,
     }
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_what_is_not_a_number_is_left_out() -> None:
     assert exponents({10: {"lag": float("nan")}, 100: {"lag": 1.0}}, ["lag"]) == {}
 
 
@@ -78,29 +77,29 @@ def test_figures_of_another_commit_get_the_last_column(tmp_path: Path) -> None:
     assert document.read_before(tmp_path / "none") is None
 
 
-def test_the_document_gets_the_table_between_its_marks_and_keeps_the_rest() -> None:
+def test_the_document_gets_the_table_and_keeps_the_rest() -> None:
     machine: Facts = {"cores": 2, "memory_gib": 24, "kubernetes": "v1.37.0", "load_before": 0.1, "commit": "abc"}
-    text = (CHECKOUT / document.NAME).read_text()
-    once = document.rewritten(text, [Measured(10, {"floor_s": 1.5}), Measured(100, {"floor_s": 15})], machine)
+    section, found = document.SECTION, [Measured(10, {"floor_s": 1.5}), Measured(100, {"floor_s": 15})]
+    text = section.document.read_text()
+    once = section.replaced(text, document.content(found, machine))
     assert "| floor_s | 1.5 | 15 | 1.00 |" in once.splitlines()
-    assert "|---|---|---|---|" in once.splitlines()
-    assert document.rewritten(once, [], machine).partition("<!-- the rest")[0] == text.partition("<!-- the rest")[0]
-    with pytest.raises(ValueError, match="has lost the comments"):
-        document.rewritten("nothing", [], machine)
+    assert "| --- | --- | --- | --- |" in once.splitlines()
+    again = section.replaced(once, document.content([], machine))
+    assert again.partition("<!-- the rest")[0] == text.partition("<!-- the rest")[0]
 
 
-def test_a_pause_or_less_processor_time_is_another_life() -> None:
+def test_a_pause_or_less_cpu_time_is_another_life() -> None:
     samples = [(0.0, 50.0, 1.0), (0.5, 51.0, 1.25), (1.0, 40.0, 0.25), (1.5, 41.0, 0.5), (9.0, 41.0, 0.75)]
     assert [len(life) for life in lives(samples)] == [2, 2, 1]
-    assert processor_percent(samples[:2]) == [(0.5, 50.0)]
+    assert cpu_percent(samples[:2]) == [(0.5, 50.0)]
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0015, 0.002), (1, 1), (1.2, 2), (2.5, 5), (34, 50), (99, 100)])
-def test_marks_are_at_round_numbers(value: float, expected: float) -> None:
+def test_ticks_are_at_round_numbers(value: float, expected: float) -> None:
     assert nice(value) == pytest.approx(expected)
 
 
-def test_the_drawing_is_xml_with_a_line_for_each_life_in_both_panels() -> None:
+def test_the_drawing_has_a_line_for_each_life_in_both_panels() -> None:
     operator = [(float(at), 60.0 + at, at / 4) for at in range(10)]
     gateway = [(20.0 + at, 60.0, at / 8) for at in range(5)]
     drawn = ET.fromstring(  # noqa: S314  our own text

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from benchmarks.scale import metrics
 from benchmarks.scale.audit import Calls
 from benchmarks.scale.night_figures import Night, Rest, cron, figures, first_tick, minutes_of
-from benchmarks.scale.pod_status import ended, running
 from benchmarks.scale.subject import OPERATOR_MODULE, VARIABLE, Subject
 from benchmarks.scale.work import Work, per_reconcile, per_run
 from ingestion_operator.runs.outcome import parse_outcome
 from testcluster.errors import TestClusterError
 from testcluster.locations import CHECKOUT
+from testing.pod_status import ended, running
 
 FIRST = datetime(2026, 1, 1, 23, 50, tzinfo=UTC)
 LAST = datetime(2100, 1, 1)  # noqa: DTZ001  hypothesis adds the zone
@@ -125,7 +125,7 @@ def test_this_checkout_is_measured_unless_one_is_named(monkeypatch: pytest.Monke
     assert subject.program(OPERATOR_MODULE, "--one") == ("-m", "ingestion_operator", "--one")
 
 
-def test_a_folder_that_is_no_checkout_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_checkout_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(TestClusterError, match="is not a checkout of this project"):
         Subject.named()

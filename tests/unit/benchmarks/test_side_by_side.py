@@ -23,7 +23,7 @@ def some_samples() -> dict[str, Samples]:
     return samples
 
 
-def test_a_figure_has_the_smallest_the_median_the_largest_and_how_many() -> None:
+def test_a_figure_has_min_median_max_and_count() -> None:
     assert summary([3.0, 1.0, 2.25]) == {"min": 1.0, "median": 2.25, "max": 3.0, "n": 3}
 
 
@@ -31,16 +31,16 @@ def test_figures_are_rounded_to_three_digits_but_not_below_one() -> None:
     assert summary([1697.34, 0.012345, 21.4567]) == {"min": 0.0123, "median": 21.5, "max": 1697.0, "n": 3}
 
 
-def test_no_samples_are_no_figure() -> None:
+def test_without_samples_a_figure_is_missing() -> None:
     with pytest.raises(ValueError, match="no samples"):
         summary([])
 
 
 def test_the_last_line_has_every_figure_of_every_contender() -> None:
-    told = json.loads(last_line(results(some_samples())))
+    reported = json.loads(last_line(results(some_samples())))
 
-    assert list(told) == [figure.key for figure in FIGURES]
-    assert told["kill_ms"] == {
+    assert list(reported) == [figure.key for figure in FIGURES]
+    assert reported["kill_ms"] == {
         "ours": {"min": 1.0, "median": 2.0, "max": 3.0, "n": 3},
         "airflow": {"min": 8.0, "median": 8.0, "max": 8.0, "n": 1},
         "floor": {"min": 0.5, "median": 0.6, "max": 0.7, "n": 2},
@@ -48,7 +48,7 @@ def test_the_last_line_has_every_figure_of_every_contender() -> None:
     }
 
 
-def test_a_floor_that_cannot_be_is_null_and_says_why() -> None:
+def test_a_missing_floor_is_null_with_its_reason() -> None:
     row = results(some_samples())["cold_start_s"]
 
     assert row["floor"] is None
@@ -92,7 +92,7 @@ def test_a_process_may_be_called_anything() -> None:
     assert parse_stat(line) == Stat(state="S", parent=7, session=40, ticks=11 + 22 + 33 + 44)
 
 
-def test_descendants_are_found_over_generations_and_orphans_by_their_session() -> None:
+def test_descendants_and_orphans_are_found() -> None:
     stats = {
         1: Stat("S", parent=0, session=1, ticks=0),
         10: Stat("S", parent=1, session=10, ticks=0),
@@ -113,7 +113,7 @@ def call(at: float, path: str, agent: str = "postgres_metadata") -> dict[str, ob
     return {"at": at, "path": f"/api/v1/{path}", "headers": {"user-agent": agent}}
 
 
-def test_the_first_request_is_the_workflow_s_own_that_names_its_pipeline() -> None:
+def test_the_first_request_is_the_workflows_own() -> None:
     calls = [
         call(99.0, f"services/ingestionPipelines/name/{FQN}"),  # of the run before
         call(100.5, "system/version", "python-requests"),  # of the DAG processor
@@ -126,7 +126,7 @@ def test_the_first_request_is_the_workflow_s_own_that_names_its_pipeline() -> No
     assert first_request(calls, FQN, triggered=100.0) == 103.0
 
 
-def test_what_is_answered_before_there_is_a_log_is_no_log_line() -> None:
+def test_an_answer_without_a_log_is_not_a_log_line() -> None:
     placeholder = "[None] INFO - : - ::group::Log message source details\n[None] INFO - : - ::endgroup::\n"
 
     assert not has_log_line(placeholder)

@@ -1,4 +1,4 @@
-"""What the store makes of lists, events and own writes, case by case."""
+"""What the store has after lists, events and overlays, case by case."""
 
 import logging
 from typing import Any
@@ -38,7 +38,7 @@ def a_cronjob(version: object, name: str = "nightly") -> Body:
 
 
 class Clock:
-    """Monotonic seconds that pass when the test says so."""
+    """Monotonic seconds that pass when the test advances them."""
 
     seconds = 1000.0
 
@@ -141,25 +141,25 @@ def test_a_scope_has_synced_once_all_its_kinds_have() -> None:
     assert everything.has_synced("any")
 
 
-def test_an_own_write_is_seen_at_once_and_not_reported(store: Store, changes: list[Any]) -> None:
+def test_an_overlay_is_seen_at_once_and_not_reported(store: Store, changes: list[Any]) -> None:
     store.upsert(JOBS, a_job(101))
-    store.wrote(JOBS, a_job(105))
+    store.overlay_write(JOBS, a_job(105))
     assert versions(store) == ["105"]
     store.upsert(JOBS, a_job(105))
     assert changes == [(None, "101")]
 
 
-def test_an_older_event_does_not_undo_an_own_write(store: Store, changes: list[Any]) -> None:
+def test_an_older_event_does_not_undo_an_overlay(store: Store, changes: list[Any]) -> None:
     store.upsert(JOBS, a_job(101))
-    store.wrote(JOBS, a_job(105))
+    store.overlay_write(JOBS, a_job(105))
     store.upsert(JOBS, a_job(103))
     assert versions(store) == ["105"]
     assert changes == [(None, "101"), ("105", "105")]  # another client wrote 103: its change needs a reconcile
 
 
-def test_own_writes_that_are_shown_late_are_not_reported(store: Store, changes: list[Any]) -> None:
-    store.wrote(JOBS, a_job(106))
-    store.wrote(JOBS, a_job(105))  # answers may overtake each other
+def test_overlays_that_are_shown_late_are_not_reported(store: Store, changes: list[Any]) -> None:
+    store.overlay_write(JOBS, a_job(106))
+    store.overlay_write(JOBS, a_job(105))  # answers may overtake each other
     store.upsert(JOBS, a_job(105))
     store.upsert(JOBS, a_job(106))
     assert (versions(store), changes) == (["106"], [])
@@ -168,16 +168,16 @@ def test_own_writes_that_are_shown_late_are_not_reported(store: Store, changes: 
 def test_a_late_answer_does_not_revive_a_deleted_object(store: Store) -> None:
     store.upsert(JOBS, a_job(105))
     store.remove(JOBS, a_job(107))
-    store.wrote(JOBS, a_job(105))
+    store.overlay_write(JOBS, a_job(105))
     store.advance(JOBS, "", "110")
-    store.wrote(JOBS, a_job(109, "nightly-2"))
+    store.overlay_write(JOBS, a_job(109, "nightly-2"))
     assert versions(store) == []
 
 
-def test_an_older_list_does_not_undo_an_own_write(store: Store, clock: Clock) -> None:
+def test_an_older_list_does_not_undo_an_overlay(store: Store, clock: Clock) -> None:
     store.upsert(JOBS, a_job(101, "a"))
-    store.wrote(JOBS, a_job(105, "a"))
-    store.wrote(JOBS, a_job(106, "b"))
+    store.overlay_write(JOBS, a_job(105, "a"))
+    store.overlay_write(JOBS, a_job(106, "b"))
     store.replace(JOBS, "", [a_job(101, "a")], "104")
     assert versions(store) == ["105", "106"]
     clock.seconds += 61
@@ -185,15 +185,15 @@ def test_an_older_list_does_not_undo_an_own_write(store: Store, clock: Clock) ->
     assert versions(store) == ["101"]
 
 
-def test_a_newer_list_without_the_own_write_is_right(store: Store) -> None:
-    store.wrote(JOBS, a_job(105))
+def test_a_newer_list_without_the_overlay_is_right(store: Store) -> None:
+    store.overlay_write(JOBS, a_job(105))
     store.replace(JOBS, "", [], "107")
     assert versions(store) == []
 
 
 def test_an_own_deletion_is_not_undone_by_what_is_older(store: Store, changes: list[Any]) -> None:
     store.upsert(JOBS, a_job(101))
-    store.deleted(JOBS, NAMESPACE, "nightly-1", "uid-nightly-1")
+    store.overlay_deletion(JOBS, NAMESPACE, "nightly-1", "uid-nightly-1")
     assert versions(store) == []
     store.upsert(JOBS, a_job(102))
     store.replace(JOBS, "", [a_job(102)], "103")
@@ -205,7 +205,7 @@ def test_an_own_deletion_is_not_undone_by_what_is_older(store: Store, changes: l
 
 
 def test_the_deletion_of_a_predecessor_is_past(store: Store) -> None:
-    store.wrote(JOBS, a_job(105, uid="second"))
+    store.overlay_write(JOBS, a_job(105, uid="second"))
     store.remove(JOBS, a_job(103, uid="first"))
     assert versions(store) == ["105"]
 
@@ -213,21 +213,21 @@ def test_the_deletion_of_a_predecessor_is_past(store: Store) -> None:
 def test_versions_that_are_not_numbers_go_by_arrival(store: Store) -> None:
     store.replace(JOBS, "", [], "zz")
     for version in ("b", "a"):
-        store.wrote(JOBS, a_job(version))
+        store.overlay_write(JOBS, a_job(version))
         assert versions(store) == [version]
     store.upsert(JOBS, a_job("c"))
     store.remove(JOBS, a_job("0x"))
     assert versions(store) == []
 
 
-def test_own_writes_that_no_watch_covers_are_not_kept() -> None:
+def test_overlays_that_no_watch_covers_are_not_kept() -> None:
     store = Store(["other"], [JOBS])
-    store.wrote(JOBS, a_job(5))
-    store.wrote(CRONJOBS, a_cronjob(6))
+    store.overlay_write(JOBS, a_job(5))
+    store.overlay_write(CRONJOBS, a_cronjob(6))
     one_off = a_job(7)
     del one_off["metadata"]["labels"]
     one_off["metadata"]["namespace"] = "other"
-    store.wrote(JOBS, one_off)
+    store.overlay_write(JOBS, one_off)
     store.upsert(JOBS, a_job(8))
     assert store.jobs_of(NAMESPACE, LABEL) == store.jobs_of("other", "") == []
 
@@ -293,3 +293,19 @@ def test_observers_may_read_the_store(store: Store) -> None:
     store.on_change(lambda *_: seen.append(len(store.jobs_of(NAMESPACE, LABEL))))
     store.replace(JOBS, "", [a_job(101)], "105")
     assert seen == [1]
+
+
+def test_a_list_from_before_a_replacement_does_not_revive_an_object() -> None:
+    def body(uid: str, version: int) -> Body:
+        found = job("a", uid=uid)
+        found["metadata"]["resourceVersion"] = str(version)
+        return found
+
+    store = Store([NAMESPACE], [JOBS])
+    store.overlay_write(JOBS, body("first", 106))
+    store.overlay_write(JOBS, body("second", 108))
+    store.overlay_deletion(JOBS, NAMESPACE, "a", "second")
+
+    store.replace(JOBS, NAMESPACE, [body("first", 105)], "105")
+
+    assert store.job(NAMESPACE, "a") is None

@@ -49,7 +49,7 @@ class Server:
         return body
 
 
-class World:
+class Exchange:
     """A server, a store, and what is under way between them."""
 
     def __init__(self, version: int) -> None:
@@ -73,7 +73,7 @@ class World:
     def take(self, step: str, name: str, place: int) -> None:  # noqa: C901  one line per step
         if step == "write":
             self.server.write(name, is_own=False)
-        elif step == "own write":
+        elif step == "overlaid write":
             self.answers.append(("wrote", self.server.write(name, is_own=True)))
         elif step == "delete" and name in self.server.objects:
             self.server.delete(name, is_own=False)
@@ -96,10 +96,10 @@ class World:
     def answer(self, what: str, body: Body) -> None:
         metadata = body["metadata"]
         if what == "wrote":
-            self.store.wrote(JOBS, body)
+            self.store.overlay_write(JOBS, body)
             self.written[metadata["uid"]] = max(int(metadata["resourceVersion"]), self.written.get(metadata["uid"], 0))
         else:
-            self.store.deleted(JOBS, NAMESPACE, metadata["name"], metadata["uid"])
+            self.store.overlay_deletion(JOBS, NAMESPACE, metadata["name"], metadata["uid"])
             self.gone.add(metadata["uid"])
 
     def event(self) -> None:
@@ -139,7 +139,19 @@ class World:
             self.take("event", "", 0)
 
 
-STEPS = ("write", "own write", "delete", "own delete", "answer", "answer", "event", "event", "cut", "list", "replace")
+STEPS = (
+    "write",
+    "overlaid write",
+    "delete",
+    "own delete",
+    "answer",
+    "answer",
+    "event",
+    "event",
+    "cut",
+    "list",
+    "replace",
+)
 
 
 @pytest.mark.parametrize("first", [100, 995])  # versions of as many digits, and of more
@@ -147,15 +159,15 @@ STEPS = ("write", "own write", "delete", "own delete", "answer", "answer", "even
 @given(data=st.data())
 def test_the_store_ends_as_the_api_server_is(first: int, data: st.DataObject) -> None:
     steps = st.tuples(st.sampled_from(STEPS), st.sampled_from(NAMES), st.integers(0, 5))
-    world = World(first)
+    exchange = Exchange(first)
     for step, name, place in data.draw(st.lists(steps, min_size=10, max_size=60)):
-        world.take(step, name, place)
-    world.settle()
+        exchange.take(step, name, place)
+    exchange.settle()
     for name in NAMES:
-        record = world.store.job(NAMESPACE, name)
-        live = world.server.objects.get(name, {"metadata": {}})["metadata"]
+        record = exchange.store.job(NAMESPACE, name)
+        live = exchange.server.objects.get(name, {"metadata": {}})["metadata"]
         assert (record and record.resource_version) == live.get("resourceVersion")
         assert (record and record.uid) == live.get("uid")
         if record is not None:  # whatever others did to it, a reconcile was asked for afterwards
-            assert world.notices.get(name, 0) >= world.server.foreign.get(name, 0)
-    assert sorted(one.name for one in world.store.jobs_of(NAMESPACE, "nightly")) == sorted(world.server.objects)
+            assert exchange.notices.get(name, 0) >= exchange.server.foreign.get(name, 0)
+    assert sorted(one.name for one in exchange.store.jobs_of(NAMESPACE, "nightly")) == sorted(exchange.server.objects)

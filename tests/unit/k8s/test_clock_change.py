@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_operator.k8s.clock_change import Kind, clock_change
-from ingestion_operator.k8s.schedule import next_tick
+from ingestion_operator.k8s.schedule import next_scheduled_time
 from testing.cron_cases import EXPRESSIONS
 
 ROOT = Path(__file__).parents[3]
@@ -97,7 +97,7 @@ def test_the_message_names_night_time_and_fix() -> None:
     assert whole_day.fix == "use timeZone UTC"
 
 
-COPIED = [ROOT / "README.md", ROOT / "docs" / "user-guide" / "ingestion-pipeline.md", *ROOT.glob("manifests/samples/*")]
+COPIED = [*(ROOT / "docs" / "user-guide").glob("*.md"), *ROOT.glob("manifests/samples/*")]
 SCHEDULE = re.compile(r'cron: "(\S+ \S+ \S+ \S+ \S+)",?\s+timeZone: ([A-Za-z/]+)')
 
 
@@ -116,9 +116,9 @@ def test_a_reported_time_is_run_never_or_twice_that_night(cron: str, zone: str, 
     if change is None:
         return
     runs: Counter[datetime] = Counter()
-    tick = next_tick(cron, zone, change.at - timedelta(days=8))
+    tick = next_scheduled_time(cron, zone, change.at - timedelta(days=8))
     while tick is not None and tick < change.at + timedelta(days=2):
         runs[tick.astimezone(ZoneInfo(zone)).replace(tzinfo=None)] += 1
-        tick = next_tick(cron, zone, tick)
+        tick = next_scheduled_time(cron, zone, tick)
     count = runs[datetime.combine(change.night, change.times[0])]
     assert count == (0 if change.kind is Kind.SKIPPED else 2)

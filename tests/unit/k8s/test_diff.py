@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion_operator.k8s.diff import contains, fingerprint, parse_quantity, same_quantity
+from ingestion_operator.k8s.diff import contains, fingerprint
+from ingestion_operator.k8s.quantities import parse_quantity, same_quantity
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 KEYS = st.text("abcdrequestslimits", min_size=1, max_size=8) | st.sampled_from(["requests", "limits", "sizeLimit"])
@@ -23,7 +24,7 @@ def test_everything_contains_itself(tree: Any) -> None:
 
 
 @given(OBJECTS, OBJECTS)
-def test_fields_that_others_added_are_no_difference(ours: dict[str, Any], others: dict[str, Any]) -> None:
+def test_fields_that_others_added_are_not_a_difference(ours: dict[str, Any], others: dict[str, Any]) -> None:
     assert contains({**others, **ours}, ours)
 
 
@@ -33,18 +34,18 @@ def test_comparing_never_fails_whatever_the_live_object_holds(desired: dict[str,
 
 
 @pytest.mark.parametrize("empty", ["", None, {}, []])
-def test_an_empty_value_that_the_server_left_out_is_no_difference(empty: Any) -> None:
+def test_an_empty_value_and_a_missing_one_are_the_same(empty: Any) -> None:
     assert contains({}, {"field": empty})
     assert contains({"field": None}, {"field": empty})
 
 
 @pytest.mark.parametrize("field", ["automountServiceAccountToken", "backoffLimit", "suspend"])
 @pytest.mark.parametrize("zero", [False, 0])
-def test_a_zero_or_false_that_is_gone_is_a_difference_since_the_default_may_be_another(field: str, zero: Any) -> None:
+def test_a_missing_zero_or_false_is_a_difference(field: str, zero: Any) -> None:
     assert not contains({}, {field: zero})
 
 
-def test_a_mount_that_is_not_read_only_does_not_say_so() -> None:
+def test_a_mount_that_is_not_read_only_omits_the_field() -> None:
     assert contains({"name": "a"}, {"name": "a", "readOnly": False})
     assert not contains({"readOnly": True}, {"readOnly": False})
     assert not contains({}, {"readOnly": True})
@@ -80,7 +81,7 @@ def test_another_value_is_a_difference(live: Any, desired: Any) -> None:
 
 
 @pytest.mark.parametrize("field", ["requests", "limits"])
-def test_a_quantity_that_the_server_rewrote_is_no_difference(field: str) -> None:
+def test_a_quantity_that_the_server_rewrote_is_not_a_difference(field: str) -> None:
     live = {"resources": {field: {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1m"}}}
     desired = {"resources": {field: {"cpu": "1000m", "memory": "1024Mi", "ephemeral-storage": "0.0001"}}}
     assert contains(live, desired)
@@ -103,8 +104,8 @@ def test_two_amounts_are_not_the_same_quantity(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Mi", "1X", "1kk", "abc", "NaN", "inf", "Infinity", "--1"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no quantity"):
+def test_what_is_not_a_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a quantity"):
         parse_quantity(text)
 
 

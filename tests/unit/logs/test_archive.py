@@ -59,7 +59,7 @@ def whole(reader: ArchiveReader, log: KubeletLog, size: int) -> str:
 
 
 @given(st.data(), logs(), st.integers(1, 9), st.integers(1, 40))
-def test_archive_and_pod_make_the_log_wherever_the_operator_was_killed(
+def test_archive_and_pod_make_the_log_after_any_kill(
     data: st.DataObject, log: KubeletLog, page_size: int, segment_bytes: int
 ) -> None:
     store = MemoryStore()
@@ -105,7 +105,7 @@ def test_a_full_segment_is_left_alone_and_the_next_one_begun() -> None:
     assert log.is_complete
 
 
-def test_a_character_that_has_come_in_part_is_read_again_as_a_whole_by_the_next_process() -> None:
+def test_a_partial_character_is_read_whole_by_the_next_process() -> None:
     store, log = MemoryStore(), lines(1, "€uro")
     answer = log.serve(None)
     writer = resumed(store)
@@ -128,7 +128,7 @@ def test_a_store_that_was_away_gets_what_it_missed_once() -> None:
     assert whole(ArchiveReader(store), KubeletLog(), 1000) == log.text.decode()
 
 
-def test_a_replaced_segment_that_could_not_be_deleted_does_no_harm() -> None:
+def test_a_replaced_segment_that_stays_is_harmless() -> None:
     store, log = MemoryStore(), lines(6)
     writer = resumed(store)
     kept: dict[str, tuple[bytes, datetime]] = {}
@@ -166,7 +166,7 @@ def test_an_attempt_without_a_log_has_none() -> None:
     assert ArchiveReader(MemoryStore()).find(ATTEMPT).segments == ()
 
 
-def test_a_segment_that_was_replaced_meanwhile_is_told_so_that_it_can_be_found_anew() -> None:
+def test_a_segment_replaced_meanwhile_is_reported() -> None:
     store = MemoryStore()
     archive(store, lines(2), end=False)
     reader = ArchiveReader(store)
@@ -200,7 +200,7 @@ class TestTail:
         archive(store, lines(2))
         assert ArchiveReader(store).tail(ATTEMPT, 100) == "line 0\nline 1\n"
 
-    def test_a_segment_replaced_while_it_is_read_is_found_anew(self) -> None:
+    def test_a_segment_replaced_while_it_is_read_is_found_again(self) -> None:
         store, log = MemoryStore(), lines(2)
         writer = resumed(store)
         writer.feed(log.served(None)[0])
@@ -224,7 +224,7 @@ def test_attempts_are_in_the_order_in_which_they_were_written() -> None:
 
 
 class TestSweep:
-    def test_a_run_goes_as_a_whole_and_only_when_its_newest_object_is_old(self) -> None:
+    def test_a_run_is_deleted_whole_once_its_newest_object_is_old(self) -> None:
         clock = FakeClock(datetime(2026, 3, 1, tzinfo=UTC))
         store = MemoryStore(clock)
         archive(store, lines(5), end=False)

@@ -15,11 +15,11 @@ BEGUN = datetime.fromtimestamp(T0 // NANOSECONDS, UTC)
 def test_any_log_in_any_pieces_loses_its_times_and_nothing_else(data: st.DataObject, log: KubeletLog) -> None:
     cursor = LogCursor()
     assert b"".join(cursor.feed(piece) for piece in data.draw(pieces(log.serve(None)))) == log.text
-    assert cursor.complaint == ""
+    assert cursor.error == ""
 
 
 @given(st.data(), logs())
-def test_reading_goes_on_exactly_where_it_was_broken_off_however_often(data: st.DataObject, log: KubeletLog) -> None:
+def test_reading_continues_exactly_after_each_interruption(data: st.DataObject, log: KubeletLog) -> None:
     cursor, taken = LogCursor(), b""
     for _ in range(data.draw(st.integers(0, 4))):
         cursor.begin()
@@ -44,7 +44,7 @@ def test_what_is_read_twice_is_returned_once(log: KubeletLog, at: int) -> None:
     assert cursor.position == place
 
 
-def test_lines_that_rotation_has_taken_are_a_gap_that_is_told() -> None:
+def test_rotated_lines_are_a_gap_that_is_reported() -> None:
     log = KubeletLog()
     for second in range(5):
         log.write(T0 + second * NANOSECONDS, b"line %d\n" % second)
@@ -59,7 +59,7 @@ def test_lines_that_rotation_has_taken_are_a_gap_that_is_told() -> None:
     assert cursor.position == Position(T0 + 4 * NANOSECONDS, 7)
 
 
-def test_a_rotation_that_took_only_what_was_known_is_no_gap() -> None:
+def test_a_rotation_that_took_only_what_was_known_is_not_a_gap() -> None:
     log = KubeletLog()
     log.write(T0, b"a\n")
     log.write(T0 + 1, b"b\n")
@@ -72,18 +72,18 @@ def test_a_rotation_that_took_only_what_was_known_is_no_gap() -> None:
 
 
 @pytest.mark.parametrize(("after", "is_gap"), [(1, False), (59, False), (61, True)])
-def test_a_first_line_long_after_the_start_means_that_others_were_before_it(after: int, is_gap: bool) -> None:
-    cursor = LogCursor(begun=BEGUN)
+def test_a_late_first_line_means_that_others_are_missing(after: int, is_gap: bool) -> None:
+    cursor = LogCursor(started_at=BEGUN)
     taken = cursor.feed(stamp(T0 + after * NANOSECONDS) + b"late\n")
     assert (b"missing here, from the start" in taken) is is_gap
     assert taken.endswith(b"late\n")
 
 
-def test_a_gap_is_told_once_though_reading_is_broken_off_after_it() -> None:
+def test_a_gap_is_reported_once_despite_an_interruption() -> None:
     answer = stamp(T0 + 61 * NANOSECONDS) + b"late\n"
-    cursor = LogCursor(begun=BEGUN)
+    cursor = LogCursor(started_at=BEGUN)
     assert b"missing" in cursor.feed(answer)
-    again = LogCursor(cursor.position, begun=BEGUN)
+    again = LogCursor(cursor.position, started_at=BEGUN)
     assert again.feed(answer) == b""
 
 
@@ -96,19 +96,19 @@ def test_times_are_understood_in_every_zone(zone: str) -> None:
     assert cursor.position == Position(T0 + 7, 2)
 
 
-def test_the_kubelets_own_words_are_no_part_of_the_log() -> None:
+def test_the_kubelets_own_words_are_not_part_of_the_log() -> None:
     cursor = LogCursor()
     assert cursor.feed(stamp(T0) + b"a\nfailed to create fsnotify watcher: too many open files") == b"a\n"
-    assert cursor.complaint == "failed to create fsnotify watcher: too many open files"
+    assert cursor.error == "failed to create fsnotify watcher: too many open files"
     cursor.begin()
     cursor.feed(stamp(T0) + b"a\n")
-    assert cursor.complaint == ""
+    assert cursor.error == ""
 
 
-def test_short_words_of_the_kubelet_without_a_line_break_are_a_complaint_too() -> None:
+def test_a_short_text_without_a_line_break_is_an_error_too() -> None:
     cursor = LogCursor()
     assert cursor.feed(b"no such file") == b""
-    assert cursor.complaint == "no such file"
+    assert cursor.error == "no such file"
 
 
 def test_the_rest_of_a_line_that_began_before_is_known_already() -> None:
@@ -123,9 +123,9 @@ def test_the_rest_of_a_line_that_began_before_is_known_already() -> None:
     log.write(T0 + 3 * NANOSECONDS, b"c\n")
     cursor.begin()
     assert cursor.feed(log.serve(cursor.position.since)) == b"c\n"
-    assert cursor.complaint == ""
+    assert cursor.error == ""
 
 
-def test_the_start_asks_for_the_whole_log_and_a_place_for_a_second_before_it() -> None:
+def test_a_resumed_log_starts_a_second_earlier() -> None:
     assert START.since is None
     assert Position(T0 + 999, 5).since == BEGUN - timedelta(seconds=1)

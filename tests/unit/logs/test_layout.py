@@ -20,12 +20,12 @@ segments = st.builds(
 
 
 @given(segments)
-def test_a_name_says_all_that_there_is_to_say_about_a_segment(segment: Segment) -> None:
+def test_a_name_has_all_attributes_of_a_segment(segment: Segment) -> None:
     assert Segment.parse(segment.name) == segment
 
 
 @pytest.mark.parametrize("name", ["", "lost+found", "00000001-5-6-7.gz.tmp", "1-5-6-7.gz", "00000001-5-6-7-END.gz"])
-def test_a_name_of_something_else_is_no_segment(name: str) -> None:
+def test_a_name_of_something_else_is_not_a_segment(name: str) -> None:
     assert Segment.parse(name) is None
 
 
@@ -60,7 +60,7 @@ def test_of_two_segments_of_one_number_the_longer_counts() -> None:
     assert stored_log([longer.name, shorter.name]).segments == (longer,)
 
 
-def test_a_log_is_complete_when_its_last_segment_says_so() -> None:
+def test_a_log_is_complete_with_its_last_segment() -> None:
     first, last = Segment(0, 5, Position(7, 5)), Segment(1, 0, Position(7, 5), is_end=True)
     assert not stored_log([first.name]).is_complete
     assert stored_log([first.name, last.name]).is_complete
@@ -101,5 +101,5 @@ def test_a_run_id_that_the_caller_gave_goes_before_the_jobs() -> None:
 
 
 @pytest.mark.parametrize("missing", LABELS)
-def test_a_pod_without_its_labels_is_no_attempt(missing: str) -> None:
+def test_a_pod_without_its_labels_is_not_an_attempt(missing: str) -> None:
     assert attempt_of(pod({**LABELS, missing: ""})) is None

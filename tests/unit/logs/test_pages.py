@@ -29,16 +29,14 @@ def test_the_pages_of_any_log_in_any_pieces_make_the_log(data: st.DataObject, te
 
 
 @given(st.data(), st.binary(max_size=60), st.integers(1, 9))
-def test_bytes_that_are_no_text_are_replaced_alike_however_they_arrive(
-    data: st.DataObject, raw: bytes, size: int
-) -> None:
+def test_bytes_that_are_not_text_are_always_replaced_alike(data: st.DataObject, raw: bytes, size: int) -> None:
     total = page_of([raw], 0, size=size).total
     joined = "".join(page_of(data.draw(pieces(raw)), index, size=size).text for index in range(total))
     assert joined == raw.decode(errors="replace")
 
 
 @pytest.mark.parametrize("index", [1, 2, 10**9, -1])
-def test_a_page_that_is_not_there_is_an_error_that_names_those_that_are(index: int) -> None:
+def test_the_error_of_a_missing_page_names_the_pages(index: int) -> None:
     with pytest.raises(LogRangeError, match="pages 0 to 0"):
         page_of([b"abc"], index, size=3)
 

@@ -91,7 +91,7 @@ def test_runs_are_limited_by_the_smaller_of_the_two_limits(runs: int, tasks: int
         ("seconds", None, None),
     ],
 )
-def test_a_timeout_is_seconds_unless_the_settings_say_days(
+def test_a_timeout_is_seconds_unless_set_to_days(
     unit: Literal["seconds", "days"], given: int | None, timeout: str | None
 ) -> None:
     found = read(unit, workflowTimeout=given).timeout

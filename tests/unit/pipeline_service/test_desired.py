@@ -46,7 +46,7 @@ def test_a_value_that_may_be_secret_is_never_repeated() -> None:
     assert "4711" not in message
 
 
-def test_no_message_says_what_makes_old_servers_ask_for_another_token() -> None:
+def test_no_message_makes_old_servers_fetch_another_token() -> None:
     assert "csrf token" not in refusal(airflowConfig=None).lower()
 
 
@@ -74,16 +74,16 @@ def test_every_shape_that_servers_have_sent_is_taken(changes: dict[str, Any]) ->
     check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)
 
 
-def test_a_name_with_a_dot_is_quoted_in_the_full_name_where_none_is_sent() -> None:
+def test_a_name_with_a_dot_is_quoted_in_the_default_full_name() -> None:
     assert desired(entity("v1.0", fullyQualifiedName=None), settings(), NOW).fully_qualified_name == 'shop."v1.0"'
 
 
-def test_a_token_that_lies_in_a_secrets_manager_is_refused_with_what_to_do() -> None:
+def test_a_token_in_a_secrets_manager_is_refused() -> None:
     assert "secrets manager" in refusal(jwt="secret:/openmetadata/bot/token")
 
 
 @pytest.mark.parametrize("jwt", ["opaque", "a.b.c", "a.!!!.c", "..", "a.MTIz.c", "a.W10.c"])
-def test_a_token_that_is_no_jwt_is_told_apart_by_how_its_bot_logs_in(jwt: str) -> None:
+def test_another_token_is_distinguished_by_its_bots_login(jwt: str) -> None:
     wanted = desired(entity(jwt=jwt), settings(), NOW)
     assert wanted.token is not None
     other = desired(entity("other", jwt="also opaque"), settings(), NOW)
@@ -118,12 +118,12 @@ def test_what_has_no_effect_outside_the_schedule_is_named_too() -> None:
     )
 
 
-def test_a_source_configuration_is_written_the_same_way_whatever_the_order_of_its_keys() -> None:
+def test_the_order_of_keys_does_not_change_a_source_config() -> None:
     assert source_config_text({"a": 1, "b": None}) == source_config_text({"b": None, "a": 1})
     assert json.loads(source_config_text({"x": "\ud800 ü"})) == {"config": {"x": "\ud800 ü"}}
 
 
-def test_a_source_configuration_that_no_secret_can_hold_is_refused() -> None:
+def test_a_source_configuration_that_is_too_large_is_refused() -> None:
     with pytest.raises(Rejected, match="sourceConfig"):
         source_config_text({"x": "y" * 1_000_001})
 
@@ -172,7 +172,7 @@ def test_every_type_that_runs_can_be_deployed(pipeline_type: str, service: dict[
 
 
 @pytest.mark.parametrize("pipeline_type", ["dataInsight", "elasticSearchReindex", "policyAgent"])
-def test_a_type_without_code_cannot_be_deployed_and_the_answer_says_what_to_use(pipeline_type: str) -> None:
+def test_a_type_without_code_cannot_be_deployed(pipeline_type: str) -> None:
     wanted = desired(entity(pipelineType=pipeline_type), settings(), NOW)
     with pytest.raises(Rejected, match=rf"{pipeline_type}.* instead"):
         check_renderable(NAMESPACE, wanted.resource, wanted.spec, settings(), NOW)

@@ -74,5 +74,5 @@ def test_a_name_that_openmetadata_cannot_have_given_is_refused(name: str) -> Non
         check_name(name)
 
 
-def test_a_server_with_and_without_a_slash_at_its_end_is_one_server() -> None:
+def test_a_slash_at_the_end_makes_no_other_server() -> None:
     assert token_secret_name("http://om/api/", "bot") == token_secret_name("http://om/api", "bot")

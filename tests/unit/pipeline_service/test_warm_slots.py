@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingestion_operator import constants
-from ingestion_operator.pipeline_service.warm_slots import Plan, plan, read, take_patch, takeable
+from ingestion_operator.pipeline_service.warm_slots import Plan, claim_patch, claimable, plan, read
 from testing.objects import Body
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -79,7 +79,7 @@ def test_every_slot_without_a_waiting_job_gets_one() -> None:
         {"fingerprint": "of-another-image"},
     ],
 )
-def test_a_job_that_does_not_wait_for_what_is_wanted_leaves_its_slot_free(gone: dict[str, Any]) -> None:
+def test_an_outdated_job_leaves_its_slot_free(gone: dict[str, Any]) -> None:
     assert created(job("a", **gone)) == [0]
 
 
@@ -87,7 +87,7 @@ def test_all_that_see_the_same_pool_give_a_new_job_the_same_name() -> None:
     assert planned(job("a", annotations=TAKEN)).create == planned(job("a", annotations=TAKEN)).create
 
 
-def test_a_new_job_has_a_name_that_none_before_it_in_its_slot_had() -> None:
+def test_a_new_job_has_a_new_name_in_its_slot() -> None:
     first = planned().create[0][1]
     second = planned(job(first, annotations=TAKEN)).create[0][1]
     third = planned(job(first, age=400, annotations=TAKEN), job(second, annotations=TAKEN)).create[0][1]
@@ -102,22 +102,22 @@ def test_what_is_outdated_or_too_much_is_retired() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"fingerprint": "of-other-settings"}, {"slot": 1}])
-def test_replicas_that_know_different_settings_leave_each_others_new_jobs_alone(changes: dict[str, Any]) -> None:
+def test_replicas_with_different_settings_keep_each_others_jobs(changes: dict[str, Any]) -> None:
     new, old = job("a", age=179, **changes), job("a", age=180, **changes)
     assert retired(new) == []
     assert retired(old) == ["a"]
     assert created(job("b"), new) == []
 
 
-def test_a_slot_that_another_replica_has_just_filled_otherwise_is_not_filled_twice() -> None:
+def test_a_slot_that_another_replica_has_filled_stays() -> None:
     assert created(job("a", age=179, fingerprint="of-other-settings")) == []
 
 
-def test_everything_that_waits_is_retired_when_no_pool_is_wanted_and_nothing_that_works() -> None:
+def test_without_a_pool_only_waiting_jobs_are_retired() -> None:
     assert retired(job("a"), job("b", slot=1), job("c", slot=2, annotations=TAKEN), wanted=0) == ["a", "b"]
 
 
-def test_a_job_that_is_not_ready_in_time_is_made_anew() -> None:
+def test_a_job_that_is_not_ready_in_time_is_made_again() -> None:
     late = job("a", age=601, ready=0)
     assert (created(late), retired(late)) == ([0], ["a"])
     in_time = job("a", age=599, ready=0)
@@ -130,7 +130,7 @@ def test_a_failed_job_is_followed_by_another_only_after_a_pause() -> None:
     assert created(job("a", age=5, conditions=["Failed"], annotations=TAKEN)) == [0]
 
 
-def test_a_job_that_has_waited_long_gets_a_successor_and_goes_by_itself() -> None:
+def test_a_job_that_has_waited_long_is_replaced() -> None:
     old = job("a", age=1741)
     assert (created(old), retired(old)) == ([0], [])
     assert (created(old, job("b", age=30)), retired(old, job("b", age=30))) == ([], [])
@@ -138,7 +138,7 @@ def test_a_job_that_has_waited_long_gets_a_successor_and_goes_by_itself() -> Non
 
 def test_what_is_ready_is_taken_oldest_first_at_its_pods_address() -> None:
     jobs = read([job("young", age=20), job("old", slot=1)])
-    found = takeable(jobs, [pod("young"), pod("old")], WANTED, NOW)
+    found = claimable(jobs, [pod("young"), pod("old")], WANTED, NOW)
     assert [(taken.name, address) for taken, address in found] == [("old", "ip-of-old"), ("young", "ip-of-young")]
 
 
@@ -154,17 +154,17 @@ def test_what_is_ready_is_taken_oldest_first_at_its_pods_address() -> None:
     ],
 )
 def test_nothing_else_is_taken(the_job: Body, the_pod: Body) -> None:
-    assert takeable(read([the_job]), [the_pod], WANTED, NOW) == []
+    assert claimable(read([the_job]), [the_pod], WANTED, NOW) == []
 
 
-def test_a_taken_job_is_bound_to_what_was_read_and_has_its_time_from_now_on() -> None:
+def test_a_claimed_job_is_bound_to_its_resource_version() -> None:
     (found,) = read([job("a", age=300)])
-    patch = take_patch(found, "test-connection-x", 100, NOW)
+    patch = claim_patch(found, "test-connection-x", 100, NOW)
     assert patch["metadata"]["resourceVersion"] == "7"
     assert patch["spec"]["activeDeadlineSeconds"] == 400
 
 
-def test_a_job_that_somebody_labelled_by_hand_holds_no_slot() -> None:
+def test_a_manually_labelled_job_holds_no_slot() -> None:
     foreign = job("a")
     foreign["metadata"]["annotations"] = {}
     assert created(foreign) == [0]

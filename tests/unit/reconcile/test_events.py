@@ -7,7 +7,7 @@ import pytest
 from ingestion_operator.api.status import PipelineStatus, Run
 from ingestion_operator.errors import Rejected
 from ingestion_operator.reconcile.events import events
-from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult
+from ingestion_operator.reconcile.observed import ActionFailure, CronJobResult
 from ingestion_operator.reconcile.status import with_results
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
 from testing.objects import NOW, job, pipeline, pod
@@ -23,8 +23,8 @@ def reasons(before: PipelineStatus, after: PipelineStatus) -> list[tuple[str, st
 
 def test_readiness_gets_an_event_when_it_or_its_reason_changes() -> None:
     ready = status_of(pipeline())
-    refused = status_of(pipeline(), children=ChildrenResult(blocker=REFUSED))
-    other = status_of(pipeline(), children=ChildrenResult(blocker=Rejected("NameConflict", "x")))
+    refused = status_of(pipeline(), children=CronJobResult(blocker=REFUSED))
+    other = status_of(pipeline(), children=CronJobResult(blocker=Rejected("NameConflict", "x")))
     assert reasons(PipelineStatus(), ready) == []  # thousands may come at once
     assert reasons(PipelineStatus(), refused) == [("Warning", "UnknownTimeZone")]
     assert reasons(ready, refused) == [("Warning", "UnknownTimeZone")]
@@ -78,7 +78,7 @@ def test_failed_actions_get_one_event_for_each_message() -> None:
     ready = status_of(pipeline())
 
     def failed(error: str) -> PipelineStatus:
-        failures = [ActionFailure("Job data/a: admit it", error)]
+        failures = [ActionFailure("Job data/a: admit", error)]
         return with_results(pipeline(), ready, [], failures, ReportResult(), NOW)
 
     assert reasons(ready, failed("denied")) == [("Warning", "ActionsFailed")]

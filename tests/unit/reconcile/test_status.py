@@ -9,9 +9,9 @@ import pytest
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import PipelineStatus, Run
-from ingestion_operator.api.types import format_timestamp
 from ingestion_operator.errors import Rejected
-from ingestion_operator.reconcile.observed import ActionFailure, ChildrenResult
+from ingestion_operator.k8s.timestamps import format_timestamp
+from ingestion_operator.reconcile.observed import ActionFailure, CronJobResult
 from ingestion_operator.reconcile.status import with_reports, with_results
 from ingestion_operator.render.cronjob import cronjob
 from ingestion_operator.reporting.results import ReportBlocker, ReportResult
@@ -32,9 +32,9 @@ AWAY = ReportBlocker("the server is away", needs_action=False)
 WRONG_TOKEN = ReportBlocker("the token is wrong", needs_action=True)
 
 
-def blocked(blocker: Rejected = REFUSED) -> ChildrenResult:
+def blocked(blocker: Rejected = REFUSED) -> CronJobResult:
     """A pipeline that has no CronJob, and why."""
-    return ChildrenResult(blocker=blocker)
+    return CronJobResult(blocker=blocker)
 
 
 def test_a_status_written_and_computed_later_is_equal() -> None:
@@ -67,18 +67,18 @@ def test_a_blocker_is_the_reason_why_a_pipeline_is_not_ready() -> None:
 
 
 def test_a_failed_write_leaves_readiness_of_the_same_spec_alone() -> None:
-    failure = ActionFailure("CronJob data/nightly: apply it", "timed out")
+    failure = ActionFailure("CronJob data/nightly: apply", "timed out")
     failed = replace(in_place(pipeline()), failure=failure)
     ready = status_of(pipeline())
     assert status_of(pipeline(status=written(ready)), children=failed, now=NOW + HOUR) == ready
     edited = status_of(pipeline(status=written(ready), generation=2), children=failed)
     condition = condition_of(edited, "Ready")
     assert (condition.status, condition.reason, condition.observed_generation) == ("False", "NotReconciled", 2)
-    assert condition.message.startswith("CronJob data/nightly: apply it failed; tried again")
+    assert condition.message.startswith("CronJob data/nightly: apply failed; will be retried")
 
 
 def test_a_wrong_kill_is_named_once_while_writes_fail() -> None:
-    failed = replace(in_place(pipeline()), failure=ActionFailure("CronJob data/nightly: apply it", "timed out"))
+    failed = replace(in_place(pipeline()), failure=ActionFailure("CronJob data/nightly: apply", "timed out"))
     first = status_of(replace(pipeline(), kill="all"))
     later = status_of(replace(pipeline(status=written(first)), kill="all"), children=failed)
     assert condition_of(later, "Ready").message == condition_of(first, "Ready").message
@@ -93,7 +93,7 @@ def test_a_wrong_kill_is_named_once_while_writes_fail() -> None:
         ("1Gi", {"memory": "2Gi"}, "its maxMemory 1Gi is not above the container's limit of 2Gi"),
     ],
 )
-def test_readiness_says_where_memory_has_no_room_to_grow(most: str, limits: Body, remark: str) -> None:
+def test_readiness_names_a_memory_limit_that_cannot_grow(most: str, limits: Body, remark: str) -> None:
     resources = {"container": {"resources": {"limits": limits}}}
     found = pipeline(retry={"onOutOfMemory": {"maxMemory": most}}, podTemplate=resources)
     ready = condition_of(status_of(found), "Ready")
@@ -103,14 +103,14 @@ def test_readiness_says_where_memory_has_no_room_to_grow(most: str, limits: Body
     )
 
 
-def test_readiness_says_that_a_container_has_no_memory_limit() -> None:
+def test_readiness_names_a_missing_memory_limit() -> None:
     found = pipeline(retry={"onOutOfMemory": {"maxMemory": "8Gi"}})
     body = deepcopy(cronjob(found, settings(), NOW))
     job_template = body["spec"]["jobTemplate"]
     del job_template["metadata"]["annotations"][constants.ANNOTATION_MEMORY_LIMITS]
     del job_template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
-    ready = condition_of(status_of(found, children=ChildrenResult(record(body))), "Ready")
-    assert ready.message.endswith("spec.retry.onOutOfMemory has no effect: there is no memory limit")
+    ready = condition_of(status_of(found, children=CronJobResult(record(body))), "Ready")
+    assert ready.message.endswith("spec.retry.onOutOfMemory has no effect: the container has no memory limit")
 
 
 def test_readiness_names_settings_of_the_entity_without_effect() -> None:
@@ -131,7 +131,7 @@ def test_readiness_names_settings_of_the_entity_without_effect() -> None:
         ({"schedule": {"cron": "@daily", "startDate": at(60)}, "suspend": True}, "Suspended"),
     ],
 )
-def test_the_scheduled_condition_says_why_no_run_starts(changes: Body, reason: str) -> None:
+def test_the_scheduled_condition_has_the_cause(changes: Body, reason: str) -> None:
     scheduled = condition_of(status_of(pipeline(**changes)), "Scheduled")
     assert (scheduled.status == "True", scheduled.reason) == (reason == "Scheduled", reason)
 
@@ -247,7 +247,7 @@ def results(
         ([None], AWAY, ("False", "ReportPending")),
     ],
 )
-def test_reported_says_whether_openmetadata_has_every_end(
+def test_reported_is_true_once_openmetadata_has_every_end(
     reports: list[Any], blocker: ReportBlocker | None, expected: Any
 ) -> None:
     runs = reported_as(*reports)
@@ -277,11 +277,11 @@ def test_reports_are_recorded_run_by_run() -> None:
 
 
 def test_a_failed_action_names_object_verb_and_error() -> None:
-    failures = [ActionFailure("Job data/a: admit it", "denied"), ActionFailure("Job data/b: stop it", "denied")]
+    failures = [ActionFailure("Job data/a: admit", "denied"), ActionFailure("Job data/b: stop", "denied")]
     status = results(status_of(pipeline()), [], ReportResult(), failures)
     failed = condition_of(status, "ActionsFailed")
     assert failed.status == "True"
-    assert failed.message == "Job data/a: admit it failed, and 1 more; tried again: denied"
+    assert failed.message == "Job data/a: admit failed, and 1 more; will be retried: denied"
     later = pipeline(status=written(status))
     assert status_of(later, now=NOW + HOUR) == status, "it stays until the actions were tried again"
     assert [c.type for c in results(status_of(later), [], ReportResult()).conditions] == ["Ready", "Scheduled"]
@@ -289,7 +289,7 @@ def test_a_failed_action_names_object_verb_and_error() -> None:
 
 def test_all_conditions_together_are_stable_after_one_write() -> None:
     children = replace(in_place(pipeline()), overridden="x", contested="y")
-    failures = [ActionFailure("Job data/a: admit it", "denied")]
+    failures = [ActionFailure("Job data/a: admit", "denied")]
     runs = reported_as("Done", "Pending")
 
     def reconciled(before: PipelineStatus | None) -> PipelineStatus:

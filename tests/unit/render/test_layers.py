@@ -78,7 +78,7 @@ def test_tolerations_add_up_and_their_seconds_can_be_changed() -> None:
     ]
 
 
-def test_a_toleration_that_names_its_operator_is_the_one_that_does_not() -> None:
+def test_a_toleration_with_the_default_operator_is_the_same() -> None:
     spelt_out = {"tolerations": [{"key": "a", "operator": "Equal", "value": "b"}]}
     assert merge({"tolerations": [{"key": "a", "value": "b"}]}, spelt_out) == spelt_out
 
@@ -92,7 +92,7 @@ def test_variables_from_several_objects_add_up() -> None:
     ]
 
 
-def test_a_sidecar_is_changed_in_what_an_upper_layer_says_of_it() -> None:
+def test_an_upper_layer_changes_a_sidecars_own_fields() -> None:
     base = {"sidecars": [{"name": "proxy", "image": "x", "args": ["a", "b"], "env": [{"name": "A", "value": "1"}]}]}
     over = {"sidecars": [{"name": "proxy", "args": ["c"], "env": [{"name": "B", "value": "2"}]}, {"name": "other"}]}
     assert merge(base, over)["sidecars"] == [

@@ -22,7 +22,7 @@ def test_the_source_config_arrives_as_it_was_written(config: dict[str, Any]) -> 
     assert json.loads(run_input(pipeline(sourceConfig={"config": config})))["sourceConfig"] == {"config": config}
 
 
-def test_the_document_says_what_the_runner_reads() -> None:
+def test_the_document_has_what_the_runner_reads() -> None:
     document = json.loads(
         run_input(
             pipeline(
@@ -70,12 +70,12 @@ def test_what_is_not_set_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("scheme", "verification"), [("http", "no-ssl"), ("https", "validate")])
-def test_the_servers_certificate_is_checked_by_default_where_there_is_one(scheme: str, verification: str) -> None:
+def test_the_servers_certificate_is_checked_by_default(scheme: str, verification: str) -> None:
     document = json.loads(run_input(pipeline(server={"hostPort": f"{scheme}://openmetadata/api"})))
     assert document["server"]["verifySSL"] == verification
 
 
-def test_an_input_up_to_the_limit_is_taken_and_a_byte_more_is_rejected_with_the_way_out() -> None:
+def test_an_input_above_the_limit_is_rejected() -> None:
     room = RUN_INPUT_LIMIT_BYTES - len(run_input(pipeline(sourceConfig={"config": {"x": ""}})).encode())
     assert len(run_input(pipeline(sourceConfig={"config": {"x": "a" * room}})).encode()) == RUN_INPUT_LIMIT_BYTES
     with pytest.raises(Rejected, match=r"move it into a Secret .* spec\.sourceConfigSecretRef"):

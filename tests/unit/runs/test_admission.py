@@ -70,7 +70,7 @@ def test_the_oldest_request_goes_first() -> None:
     assert settle([waiting("b", created=9), second, first], limit=3).admit == ["z", "a", "b"]
 
 
-def test_a_run_under_way_takes_a_slot_whoever_started_it() -> None:
+def test_every_running_run_takes_a_slot() -> None:
     by_kubectl = job("by-hand", scheduled=False)
     assert settle([waiting("a"), by_kubectl]).admit == []
     assert settle([waiting("a"), by_kubectl], limit=2).admit != []
@@ -101,13 +101,13 @@ def test_a_stopped_run_is_not_admitted() -> None:
 
 
 def test_what_waits_for_another_client_is_left_alone() -> None:
-    suspended_by_hand = job("hand", suspended=True)
+    suspended_manually = job("hand", suspended=True)
     admitted_before = waiting("again", {constants.ANNOTATION_ADMITTED_AT: at(0)})
     kueue = waiting("kueue")
     kueue["metadata"]["labels"][constants.LABEL_QUEUE_NAME] = "team-a"
     going = waiting("going")
     going["metadata"]["deletionTimestamp"] = at(1)
-    assert settle([suspended_by_hand, admitted_before, kueue, going], limit=9) == Decided()
+    assert settle([suspended_manually, admitted_before, kueue, going], limit=9) == Decided()
 
 
 def test_a_scheduled_run_above_the_limit_is_requeued() -> None:
@@ -175,7 +175,7 @@ def test_a_run_that_continues_in_another_job_is_as_old_as_it_was() -> None:
     assert decide([continuing, new], [run], 1, replaces=True) == Decided(replace=["next"])
 
 
-MARKS: list[dict[str, str]] = [
+ANNOTATIONS: list[dict[str, str]] = [
     {},
     {},
     {constants.ANNOTATION_ADMISSION_HOLD: "secret"},
@@ -185,23 +185,23 @@ MARKS: list[dict[str, str]] = [
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[Body], list[Run]]:
+def clusters(draw: st.DrawFn) -> tuple[list[Body], list[Run]]:
     jobs = []
     for number in range(draw(st.integers(0, 8))):
-        marks = draw(st.sampled_from(MARKS))
+        annotations = draw(st.sampled_from(ANNOTATIONS))
         if draw(st.booleans()):
-            jobs.append(waiting(f"j{number}", marks, created=number))
+            jobs.append(waiting(f"j{number}", annotations, created=number))
         else:
             condition = draw(st.sampled_from([None, None, "Complete", "Failed"]))
             jobs.append(job(f"j{number}", created=number, condition=condition, scheduled=draw(st.booleans())))
     return jobs, [run_of(body) for body in jobs if draw(st.booleans())]
 
 
-@given(worlds(), st.integers(1, 4))
+@given(clusters(), st.integers(1, 4))
 def test_never_more_runs_are_active_than_allowed_by_an_admission(
-    world: tuple[list[Body], list[Run]], limit: int
+    cluster: tuple[list[Body], list[Run]], limit: int
 ) -> None:
-    jobs, runs = world
+    jobs, runs = cluster
     found = decide(jobs, runs, limit)
     ended = {run.job for run in runs if run.state in FINISHED_STATES}
     active = [
@@ -220,9 +220,9 @@ def test_never_more_runs_are_active_than_allowed_by_an_admission(
         assert not requests or body["metadata"]["name"] not in found.admit
 
 
-@given(worlds(), st.integers(1, 4))
-def test_with_replace_one_run_at_most_is_not_stopped(world: tuple[list[Body], list[Run]], limit: int) -> None:
-    jobs, runs = world
+@given(clusters(), st.integers(1, 4))
+def test_with_replace_one_run_at_most_is_not_stopped(cluster: tuple[list[Body], list[Run]], limit: int) -> None:
+    jobs, runs = cluster
     found = decide(jobs, runs, limit, replaces=True)
     assert not set(found.replace) & {*found.admit, *found.requeue}
     assert len(found.admit) <= 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import FINISHED_STATES, Run
-from ingestion_operator.api.types import format_timestamp
+from ingestion_operator.k8s.timestamps import format_timestamp
 from ingestion_operator.runs.classify import trigger
 from testing.objects import Body, at, job, job_record, pod, run_of
 
@@ -108,7 +108,7 @@ FINISHED = [
     row("complete beats a running pod", COMPLETE, [pod(running=True)], "success", "Succeeded"),
     row("failed beats suspended", job(condition="Failed", suspended=True), [], "failed", "BackoffLimitExceeded"),
 ]
-BEFORE_THE_JOB_SAYS_SO = [
+BEFORE_THE_JOB_SHOWS_IT = [
     row("exit 0", job(), [pod(exit_code=0, message=said("success", "Succeeded"))], "success", "Succeeded"),
     row("no retry left", job(), [pod(exit_code=1, message=said("failed"))], "failed", "WorkflowFailed"),
     row(
@@ -186,7 +186,7 @@ ACTIVE = [
         "0/3 nodes",
     ),
     row(
-        "suspended by somebody after an attempt",
+        "suspended by a user after an attempt",
         job(suspended=True, backoff_limit=1),
         [pod(exit_code=1)],
         "queued",
@@ -206,7 +206,7 @@ ACTIVE = [
 ]
 
 
-@pytest.mark.parametrize(("found", "pods", "state", "reason", "message"), FINISHED + BEFORE_THE_JOB_SAYS_SO + ACTIVE)
+@pytest.mark.parametrize(("found", "pods", "state", "reason", "message"), FINISHED + BEFORE_THE_JOB_SHOWS_IT + ACTIVE)
 def test_classify_names_the_state_and_its_reason(
     found: Body, pods: list[Body], state: str, reason: str, message: str
 ) -> None:
@@ -299,7 +299,7 @@ def test_any_job_and_pods_make_a_valid_record(
     assert condition is None or run.state in FINISHED_STATES or run.reason == "Stopping"
 
 
-TOLD, BY_RUNNER = {"reportedBy": "workflow"}, {"reportedBy": "runner"}
+REPORTED, BY_RUNNER = {"reportedBy": "workflow"}, {"reportedBy": "runner"}
 PROVISIONAL = said("failed", "Interrupted", reportedBy="runner", provisional=True)
 STOPPED = job(condition="Failed", reason="DeadlineExceeded")
 STOPPED["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(40)
@@ -312,23 +312,27 @@ TWO_FAILED["status"]["failed"] = 2
     [
         (job(), [], None),
         (job(), [pod(running=True)], None),
-        (job(backoff_limit=1), [pod(exit_code=1, message=said("failed", **TOLD))], None),
-        (COMPLETE, [pod(exit_code=0, message=said("success", "Succeeded", **TOLD))], "Done"),
-        (job(), [pod(exit_code=0, message=said("partialSuccess", "Partial", **TOLD))], "Done"),
-        (FAILED, [pod(exit_code=1, message=said("failed", **TOLD))], "Done"),
+        (job(backoff_limit=1), [pod(exit_code=1, message=said("failed", **REPORTED))], None),
+        (COMPLETE, [pod(exit_code=0, message=said("success", "Succeeded", **REPORTED))], "Done"),
+        (job(), [pod(exit_code=0, message=said("partialSuccess", "Partial", **REPORTED))], "Done"),
+        (FAILED, [pod(exit_code=1, message=said("failed", **REPORTED))], "Done"),
         (FAILED, [pod(exit_code=2, message=said("failed", "MissingPlugin", **BY_RUNNER))], "Done"),
-        (FAILED, [pod(exit_code=1, message=said("failed", "ServerUnreachable", reportedBy="nobody"))], "Pending"),
+        (FAILED, [pod(exit_code=1, message=said("failed", "ServerUnreachable", reportedBy="none"))], "Pending"),
         (FAILED, [pod(exit_code=1, message=said("failed"))], "Pending"),
         (FAILED, [pod(exit_code=143, message=PROVISIONAL)], "Pending"),
         (STOPPED, [pod(exit_code=143, message=PROVISIONAL)], "Pending"),
-        (STOPPED, [pod(exit_code=1, message=said("failed", **TOLD))], "Pending"),
+        (STOPPED, [pod(exit_code=1, message=said("failed", **REPORTED))], "Pending"),
         (COMPLETE, [pod(exit_code=0)], "Pending"),
         (COMPLETE, [], "Pending"),
-        (COMPLETE, [pod(exit_code=0, message=said("failed", **TOLD))], "Pending"),
-        (FAILED, [pod("a", exit_code=1, message=said("failed", **TOLD)), pod("b", created=60)], "Pending"),
-        (FAILED, [pod("a", exit_code=1, message=said("failed", **TOLD)), pod("b", created=60, exit_code=9)], "Pending"),
-        (TWO_FAILED, [pod(exit_code=1, message=said("failed", **TOLD))], "Pending"),
-        (FAILED, [pod(exit_code=3, message=said("stopped", "OutsideSchedule", reportedBy="nobody"))], "Pending"),
+        (COMPLETE, [pod(exit_code=0, message=said("failed", **REPORTED))], "Pending"),
+        (FAILED, [pod("a", exit_code=1, message=said("failed", **REPORTED)), pod("b", created=60)], "Pending"),
+        (
+            FAILED,
+            [pod("a", exit_code=1, message=said("failed", **REPORTED)), pod("b", created=60, exit_code=9)],
+            "Pending",
+        ),
+        (TWO_FAILED, [pod(exit_code=1, message=said("failed", **REPORTED))], "Pending"),
+        (FAILED, [pod(exit_code=3, message=said("stopped", "OutsideSchedule", reportedBy="none"))], "Pending"),
     ],
 )
 def test_the_last_attempt_decides_whether_a_run_is_reported(found: Body, pods: list[Body], report: str | None) -> None:

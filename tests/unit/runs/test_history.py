@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import FINISHED_STATES, Attempt, Run, RunTarget
-from ingestion_operator.api.types import parse_timestamp
 from ingestion_operator.constants import ATTEMPTS_LIMIT, STATUS_RUNS_LIMIT
+from ingestion_operator.k8s.timestamps import parse_timestamp
 from ingestion_operator.runs import history
 from ingestion_operator.runs.history import missing_jobs, owned, recorded
 from testing.objects import NOW, Body, at, job, job_record, job_records, pod, pod_records

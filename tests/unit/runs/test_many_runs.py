@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingestion_operator import constants
 from ingestion_operator.api.pipeline import History
 from ingestion_operator.api.status import FINISHED_STATES, Run
-from ingestion_operator.runs import admission, history, retention, stopping
+from ingestion_operator.runs import admission, history, job_retention, stopping
 from ingestion_operator.runs.actions import PatchJob
 from ingestion_operator.runs.jobs import read_job
 from testing.objects import NOW, UID, Body, at, job, job_records
@@ -81,7 +81,7 @@ class Cluster:
             self.reported[run.id] = run.state
         done = [run.model_copy(update={"report": "Done"}) if run in due else run for run in runs]
         self.status = history.recorded(done)
-        for deletion in retention.expired(jobs, done, self.history):
+        for deletion in job_retention.expired_jobs(jobs, done, self.history):
             del self.jobs[deletion.job.name]
         return runs
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import Run
-from ingestion_operator.k8s.schedule import last_tick, next_tick
+from ingestion_operator.k8s.schedule import last_scheduled_time, next_scheduled_time
 from ingestion_operator.runs.jobs import CronJob, Job, read_cronjob, read_job
-from ingestion_operator.runs.missed import judged_at, last_miss
+from ingestion_operator.runs.missed import last_missed_schedule, missed_at
 from testing.objects import NAMESPACE, NOW, at, job, job_record
 
 HOUR = 3600
@@ -48,8 +48,8 @@ def run(start: float, end: float | None = None, trigger: str = "scheduled") -> R
 def missed(
     found: CronJob, after: float, jobs: list[Job] | None = None, runs: list[Run] | None = None
 ) -> datetime | None:
-    miss = last_miss(found, jobs or [], runs or [], NOW + timedelta(seconds=after))
-    return miss.tick if miss else None
+    miss = last_missed_schedule(found, jobs or [], runs or [], NOW + timedelta(seconds=after))
+    return miss.scheduled_at if miss else None
 
 
 # NOW is 12:00, a tick of @hourly.
@@ -98,19 +98,19 @@ def test_only_the_newest_lost_tick_counts() -> None:
         (run(-HOUR, trigger="manual"), False),
     ],
     ids=["it still runs", "it ended later", "its Job ended with the deadline", "a run could have started after it",
-         "it began after the tick", "Forbid does not see runs by hand"],
+         "it began after the tick", "Forbid does not see manual runs"],
 )  # fmt: skip
 def test_a_scheduled_run_holds_up_a_tick(under_way: Run, is_held_up: bool) -> None:
-    miss = last_miss(cronjob(last=-HOUR), [], [under_way], NOW + timedelta(seconds=700))
+    miss = last_missed_schedule(cronjob(last=-HOUR), [], [under_way], NOW + timedelta(seconds=700))
     assert miss is not None
-    assert miss.held_up_by == ("the-run" if is_held_up else None)
+    assert miss.blocking_run == ("the-run" if is_held_up else None)
 
 
 def test_with_allow_no_run_holds_up_another() -> None:
     found = replace(cronjob(last=-HOUR), concurrency_policy="Allow")
-    miss = last_miss(found, [], [run(-HOUR)], NOW + timedelta(seconds=700))
+    miss = last_missed_schedule(found, [], [run(-HOUR)], NOW + timedelta(seconds=700))
     assert miss is not None
-    assert miss.held_up_by is None
+    assert miss.blocking_run is None
 
 
 def utc(text: str) -> datetime:
@@ -136,25 +136,25 @@ def utc(text: str) -> datetime:
 )  # fmt: skip
 def test_a_miss_on_both_nights_of_a_clock_change(cron: str, last: str, now: str, tick: str | None) -> None:
     found = replace(cronjob(cron, zone="Europe/Zurich"), created=utc(last), last_schedule_time=utc(last))
-    miss = last_miss(found, [], [], utc(now))
-    assert (miss.tick if miss else None) == (utc(tick) if tick else None)
+    miss = last_missed_schedule(found, [], [], utc(now))
+    assert (miss.scheduled_at if miss else None) == (utc(tick) if tick else None)
 
 
 def test_a_day_that_kubernetes_skips_is_not_missed() -> None:
     # Friday 24 April 2026 has no midnight in Cairo, so that the controller goes on to the next Friday.
     found = cronjob("0 12 * * fri", zone="Africa/Cairo")
     last = utc("2026-04-17T10:00")
-    assert last_miss(replace(found, created=last), [], [], utc("2026-04-25T12:00")) is None
-    edited = last_miss(replace(found, created=utc("2026-04-24T08:00")), [], [], utc("2026-04-25T12:00"))
+    assert last_missed_schedule(replace(found, created=last), [], [], utc("2026-04-25T12:00")) is None
+    edited = last_missed_schedule(replace(found, created=utc("2026-04-24T08:00")), [], [], utc("2026-04-25T12:00"))
     assert edited is not None
-    assert edited.tick == utc("2026-04-24T09:00")
+    assert edited.scheduled_at == utc("2026-04-24T09:00")
 
 
 def test_a_tick_is_judged_when_it_can_come_no_more() -> None:
     found = cronjob(last=-HOUR)
-    assert judged_at(found, [], NOW + timedelta(seconds=10)) == NOW + timedelta(seconds=690)
-    assert judged_at(found, [], NOW + timedelta(seconds=690)) is None
-    assert judged_at(cronjob(last=0), [], NOW + timedelta(seconds=10)) is None
+    assert missed_at(found, [], NOW + timedelta(seconds=10)) == NOW + timedelta(seconds=690)
+    assert missed_at(found, [], NOW + timedelta(seconds=690)) is None
+    assert missed_at(cronjob(last=0), [], NOW + timedelta(seconds=10)) is None
 
 
 @given(st.sampled_from(["tonight", "2026-03-01T12:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]) | st.text())
@@ -162,7 +162,7 @@ def test_a_strange_scheduled_timestamp_is_ignored(text: str) -> None:
     body = job()
     body["metadata"]["annotations"][constants.ANNOTATION_SCHEDULED_AT] = text
     assert missed(cronjob(last=-HOUR), 690, jobs=[read_job(body)]) == NOW
-    assert judged_at(cronjob(last=-HOUR), [read_job(body)], NOW) == NOW + timedelta(seconds=690)
+    assert missed_at(cronjob(last=-HOUR), [read_job(body)], NOW) == NOW + timedelta(seconds=690)
 
 
 MOMENTS = st.integers(0, 10**8).map(lambda seconds: datetime.fromtimestamp(1_700_000_000 + seconds, UTC))
@@ -172,10 +172,10 @@ ZONES = st.sampled_from(["UTC", "Europe/Zurich", "America/New_York", "Asia/Kathm
 
 @given(CRONS, MOMENTS)
 def test_the_last_tick_is_the_one_that_no_other_follows_in_time(cron: str, until: datetime) -> None:
-    tick = last_tick(cron, "UTC", until)
+    tick = last_scheduled_time(cron, "UTC", until)
     assert tick is not None
     assert tick <= until
-    following = next_tick(cron, "UTC", tick)
+    following = next_scheduled_time(cron, "UTC", tick)
     assert following is not None
     assert following > until
 
@@ -191,11 +191,11 @@ def test_every_miss_is_over_and_is_judged_in_time(
         last_schedule_time=last,
     )
     now = last + timedelta(seconds=age)
-    miss = last_miss(found, [], [], now)
+    miss = last_missed_schedule(found, [], [], now)
     if miss is not None:
-        assert last < miss.tick <= now - timedelta(seconds=deadline)
-        assert last_miss(replace(found, last_schedule_time=miss.tick), [], [], now) is None
+        assert last < miss.scheduled_at <= now - timedelta(seconds=deadline)
+        assert last_missed_schedule(replace(found, last_schedule_time=miss.scheduled_at), [], [], now) is None
         return
-    again = judged_at(found, [], now)
+    again = missed_at(found, [], now)
     assert again is None or again > now
-    assert again is None or last_miss(found, [], [], again) is not None
+    assert again is None or last_missed_schedule(found, [], [], again) is not None

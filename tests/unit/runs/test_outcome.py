@@ -56,7 +56,7 @@ def test_what_the_runner_did_not_know_is_left_open() -> None:
         json.dumps(GOOD)[:-1],
     ],
 )
-def test_a_message_that_is_no_account_counts_as_none(message: str | None) -> None:
+def test_a_message_that_is_not_an_account_counts_as_none(message: str | None) -> None:
     assert parse_outcome(message) is None
 
 
@@ -81,17 +81,17 @@ def test_any_json_object_is_read_without_failing(document: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("told", "is_told"),
+    ("reported", "is_reported"),
     [
         ({}, False),
-        ({"reportedBy": "nobody"}, False),
+        ({"reportedBy": "none"}, False),
         ({"reportedBy": "workflow"}, True),
         ({"reportedBy": "runner"}, True),
         ({"reportedBy": "somebody of a later version"}, False),
         ({"reportedBy": "runner", "provisional": True}, False),
     ],
 )
-def test_the_server_has_an_end_that_was_reported_for_good(told: dict[str, Any], is_told: bool) -> None:
-    outcome = parse_outcome(json.dumps(GOOD | told))
+def test_the_server_has_an_end_that_was_reported_for_good(reported: dict[str, Any], is_reported: bool) -> None:
+    outcome = parse_outcome(json.dumps(GOOD | reported))
     assert outcome is not None
-    assert outcome.is_told is is_told
+    assert outcome.is_reported is is_reported

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from ingestion_operator import constants
 from ingestion_operator.api.status import Run
+from ingestion_operator.k8s.timestamps import read_time
 from ingestion_operator.runs.history import runs_of
-from ingestion_operator.runs.jobs import read_job, read_time
+from ingestion_operator.runs.jobs import read_job
 from ingestion_operator.runs.pending import (
     Waiting,
-    expired,
-    lost_too_long,
-    waiting,
+    terminate_lost,
+    terminate_overdue,
+    waiting_runs,
     with_known_causes,
     with_waiting_since,
 )
@@ -37,7 +38,7 @@ def observed(bodies: list[Body], of_pods: list[Body], now: float, known: list[Ru
 
 
 def waits(jobs: list[Body], pods: list[Body], now: float = 20) -> list[Waiting]:
-    return waiting(observed(jobs, pods, now), job_records(jobs), pod_records(pods), LIMIT)
+    return waiting_runs(observed(jobs, pods, now), job_records(jobs), pod_records(pods), LIMIT)
 
 
 def seconds(moment: datetime | None) -> float | None:
@@ -102,7 +103,7 @@ def test_the_pause_grows_when_disrupted_pods_are_gone() -> None:
     (run,) = observed([found], [], 130, known)
 
     assert len(run.attempts) == 4
-    (wait,) = waiting([run], job_records([found]), [], LIMIT)
+    (wait,) = waiting_runs([run], job_records([found]), [], LIMIT)
     assert seconds(wait.deadline) == 120 + 80 + LIMIT.total_seconds()
 
 
@@ -123,7 +124,8 @@ def test_a_run_in_a_pause_is_decided_about_once_that_is_over() -> None:
     found["status"]["failed"] = 6
     moment = NOW + timedelta(seconds=365)
     runs = observed([found], pods, 365)
-    assert expired(waits([found], pods, 365), runs, "5m", moment) == ([], NOW + timedelta(seconds=50 + 320 + 10))
+    overdue = terminate_overdue(waits([found], pods, 365), runs, "5m", moment)
+    assert overdue == ([], NOW + timedelta(seconds=50 + 320 + 10))
 
 
 @pytest.mark.parametrize(
@@ -142,10 +144,10 @@ def test_events_are_read_where_the_pod_names_no_cause(pods: list[Body], uid: str
     assert wait.events_of == uid
 
 
-@pytest.mark.parametrize("mark", [constants.ANNOTATION_STOP, constants.ANNOTATION_TERMINATED_REASON])
-def test_a_run_that_is_being_ended_waits_for_nothing(mark: str) -> None:
+@pytest.mark.parametrize("annotation", [constants.ANNOTATION_STOP, constants.ANNOTATION_TERMINATED_REASON])
+def test_a_run_that_is_being_ended_waits_for_nothing(annotation: str) -> None:
     found = started(job())
-    found["metadata"]["annotations"][mark] = at(30)
+    found["metadata"]["annotations"][annotation] = at(30)
     assert waits([found], [pod(waiting=PULL)]) == []
 
 
@@ -154,7 +156,7 @@ def ended_for_waiting(found: Body, pods: list[Body], limit: str = "10m") -> Body
     found["metadata"]["resourceVersion"] = "7"
     started(found)
     runs, moment = observed([found], pods, 5000), NOW + timedelta(seconds=5000)
-    (patch,), again_at = expired(waits([found], pods, 5000), runs, limit, moment)
+    (patch,), again_at = terminate_overdue(waits([found], pods, 5000), runs, limit, moment)
     assert again_at is None
     assert patch.patch["metadata"]["resourceVersion"] == "7"
     found["metadata"]["annotations"] |= patch.annotations
@@ -199,8 +201,8 @@ def test_a_known_cause_stays_until_the_pod_has_its_own() -> None:
         run_of(job(), [pod(waiting=PULL)]),
         run_of(job(), [pod(running=True)]),
     )
-    (told,) = with_known_causes([silent], known)
-    assert (told.reason, told.message) == ("SecretNotFound", "why")
+    (reported,) = with_known_causes([silent], known)
+    assert (reported.reason, reported.message) == ("SecretNotFound", "why")
     assert with_known_causes([telling, running], known) == [telling, running]
     assert with_known_causes([silent], [running]) == [silent]
 
@@ -232,7 +234,7 @@ def test_no_run_is_ended_while_it_runs_or_before_its_time(
         started(found, begins)
     pods = [pod(f"p{number}", **words) for number, words in enumerate(described)]
     runs = observed([found], pods, now)
-    for wait in waiting(runs, [read_job(found)], pod_records(pods), LIMIT):
+    for wait in waiting_runs(runs, [read_job(found)], pod_records(pods), LIMIT):
         newest = max(
             pods, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]), default=None
         )
@@ -249,18 +251,18 @@ def test_a_run_on_a_silent_node_is_ended_after_the_limit() -> None:
     found, pods = started(job()), [pod(running=True, node_lost=True)]
     runs = observed([found], pods, 100)
     jobs, of_job = job_records([found]), pod_records(pods)
-    assert lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=360)) == ([], NOW + timedelta(seconds=361))
-    (patch,), again_at = lost_too_long(runs, jobs, of_job, "5m", NOW + timedelta(seconds=361))
+    assert terminate_lost(runs, jobs, of_job, "5m", NOW + timedelta(seconds=360)) == ([], NOW + timedelta(seconds=361))
+    (patch,), again_at = terminate_lost(runs, jobs, of_job, "5m", NOW + timedelta(seconds=361))
     assert again_at is None
     assert str(patch.annotations[constants.ANNOTATION_TERMINATED_REASON]).startswith(
         "NodeLost: The node did not report for 5 minutes"
     )
     assert patch.spec == {"activeDeadlineSeconds": 1}
     found["metadata"]["annotations"][constants.ANNOTATION_TERMINATED_REASON] = "NodeLost: x"
-    assert lost_too_long(runs, job_records([found]), of_job, "5m", NOW + timedelta(hours=1)) == ([], None)
+    assert terminate_lost(runs, job_records([found]), of_job, "5m", NOW + timedelta(hours=1)) == ([], None)
 
 
 def test_a_run_whose_job_is_not_there_keeps_its_record() -> None:
     (known,) = observed([started(job())], [], 100)
     assert observed([], [], 200, [known]) == [known]
-    assert waiting([known], [], [], LIMIT) == []
+    assert waiting_runs([known], [], [], LIMIT) == []

@@ -77,7 +77,7 @@ def test_a_pod_waits_for_the_first_sidecar_that_is_not_up(states: list[Body], re
     assert (read.waiting_reason, read.waiting_message) == (reason, message)
 
 
-def test_an_injected_container_that_comes_before_is_no_sidecar() -> None:
+def test_an_injected_first_container_is_not_a_sidecar() -> None:
     body = _with_sidecars(NOT_UP)
     del body["spec"]["initContainers"][0]["restartPolicy"]
     assert read_pod(body).waiting_reason == "PodInitializing"

@@ -37,13 +37,13 @@ def finished(state: Any = "failed", reason: str = "OutOfMemory", *attempts: Atte
 
 
 def row(state: str | None, ended: float | None = None, **more: Any) -> dict[str, Any]:
-    """A row as the server tells it; `ended` in seconds after NOW."""
+    """A row as the server returns it; `ended` in seconds after NOW."""
     found = {"runId": RUN_ID, "pipelineState": state, "startDate": epoch(NOW), "timestamp": epoch(NOW)}
     return found | ({} if ended is None else {"endDate": epoch(NOW) + int(ended * 1000)}) | more
 
 
 def steps(name: str, reason: str = "", **more: Any) -> dict[str, Any]:
-    failures = [{"name": reason, "error": "as told", **more}] if reason else []
+    failures = [{"name": reason, "error": "as reported", **more}] if reason else []
     return {"status": [{"name": name, "records": 0, "errors": 1, "failures": failures}]}
 
 
@@ -58,12 +58,12 @@ TABLE = [
     ("no row", finished(), None, True),
     ("an empty answer", finished(), {}, True),
     ("no state", finished(), row(None), True),
-    ("given up, then told", finished("success", "Succeeded"), row("failed") | steps("Operator", "NodeLost"), True),
-    ("given up, and told so", finished("failed", "NodeLost"), row("failed") | steps("Operator", "NodeLost"), False),
+    ("failed, then reported", finished("success", "Succeeded"), row("failed") | steps("Operator", "NodeLost"), True),
+    ("failed, and reported", finished("failed", "NodeLost"), row("failed") | steps("Operator", "NodeLost"), False),
     ("queued", finished(), row("queued"), True),
     ("running", finished(), row("running"), True),
     ("running, reopened for the last attempt", finished(), row("running", 41), True),
-    ("a run that ended well and could not say so", finished("success", "Succeeded"), row("running"), True),
+    ("a run that succeeded and could not report it", finished("success", "Succeeded"), row("running"), True),
     ("provisional, after a kill", KILLED, row("failed", 49, **INTERRUPTED), True),
     ("provisional, whatever became of it", finished("success", "Succeeded"), row("failed", 19, **INTERRUPTED), True),
     ("provisional, without an end", KILLED, row("failed", None, **INTERRUPTED), True),
@@ -76,7 +76,7 @@ TABLE = [
     ("the workflow's success, then a kill", KILLED, row("partialSuccess", 49), False),
     ("the parent's own word", finished(), row("failed", 49, **steps("Runner", "InitializationFailed")), False),
     ("interrupted, among the workflow's steps", KILLED, row("failed", 49, status=INTERRUPTED["status"] * 2), False),
-    ("a step that is called so and told nothing", KILLED, row("failed", 49, **steps("Runner")), False),
+    ("a step of that name without a result", KILLED, row("failed", 49, **steps("Runner")), False),
     ("steps in another shape", KILLED, row("failed", 49, status=["Runner"]), False),
     ("stopped by the server", finished(), row("stopped", 49), False),
     ("closed without an end", finished(), row("failed"), False),
@@ -85,10 +85,10 @@ TABLE = [
     ("a state of the future", finished(), row("paused", 49), False),
     ("a state of the future, of old", finished(), row("paused", 1), False),
     ("a last attempt that never started, after a failure", ONE_STARTED, row("failed", 20.9), True),
-    ("a last attempt that nobody saw start", ONE_STARTED, row("failed", 21), False),
+    ("a last attempt whose start was not seen", ONE_STARTED, row("failed", 21), False),
     ("a last attempt of which only the end was seen", ENDED_UNSEEN, row("failed", 49), False),
     ("a last attempt in the second in which the one before ended", AT_ONCE, row("failed", 20.5), False),
-    ("the only attempt, which nobody saw start", UNSEEN, row("success", 10), False),
+    ("the only attempt, whose start was not seen", UNSEEN, row("success", 10), False),
     ("no attempt at all", finished("failed", "JobDeleted", attempts=[]), row("success", 10), False),
     ("killed in the queue", finished("stopped", "Killed", attempts=[]), None, True),
     ("refused to start", REFUSED_START, None, False),
@@ -101,9 +101,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("run", "found", "due"), [case[1:] for case in TABLE], ids=[case[0] for case in TABLE])
-def test_the_operator_writes_what_nobody_else_could_and_leaves_the_rest(
-    run: Run, found: dict[str, Any] | None, due: bool
-) -> None:
+def test_the_operator_writes_only_what_is_missing(run: Run, found: dict[str, Any] | None, due: bool) -> None:
     assert is_due(run, found) is due
 
 
@@ -143,13 +141,13 @@ def test_what_was_written_is_kept_ever_after(run: Run, found: Any, version: str,
 
 
 @pytest.mark.parametrize("state", [[], {}, ["running"], 7, True])
-def test_a_state_that_is_no_word_is_left_alone(state: Any) -> None:
+def test_a_state_that_is_not_a_word_is_left_alone(state: Any) -> None:
     """What a server answers must not end the reconciliation of its pipeline."""
     assert not is_due(finished("failed", "OutOfMemory"), row("failed") | {"pipelineState": state})
 
 
 @given(RUNS, st.sampled_from(sorted(FINISHED_STATES)), st.integers(0, 100))
-def test_a_row_that_the_workflow_closed_in_the_last_attempt_is_never_replaced(run: Run, state: str, later: int) -> None:
+def test_a_row_closed_in_the_last_attempt_is_never_replaced(run: Run, state: str, later: int) -> None:
     began = max([a.start_time for a in run.attempts if a.start_time], default=NOW)
     ended = max([began, *(a.end_time + timedelta(seconds=1) for a in run.attempts if a.end_time)])
     closed = row(state, (ended - NOW).total_seconds() + later, **steps("Postgres", "table"))
@@ -157,7 +155,7 @@ def test_a_row_that_the_workflow_closed_in_the_last_attempt_is_never_replaced(ru
 
 
 @given(RUNS, ROWS)
-def test_only_what_was_open_or_provisional_or_of_an_earlier_attempt_is_replaced(run: Run, found: Any) -> None:
+def test_only_open_provisional_or_earlier_rows_are_replaced(run: Run, found: Any) -> None:
     if is_due(run, found) and found and found["pipelineState"] in FINISHED_STATES and not is_provisional(found):
         starts = [a.start_time for a in run.attempts if a.start_time]
         ends = [a.end_time + timedelta(seconds=1) for a in run.attempts[:-1] if a.end_time]
@@ -170,11 +168,11 @@ def written(run: Run, found: dict[str, Any] | None = None, version: str = "2.0",
 
 def failure(of: dict[str, Any]) -> dict[str, Any]:
     (step,) = of["status"]
-    (told,) = step["failures"]
-    return dict(told)
+    (reported,) = step["failures"]
+    return dict(reported)
 
 
-def test_a_row_tells_state_times_reason_pods_and_the_end_of_the_log() -> None:
+def test_a_row_has_state_times_reason_pods_and_end_of_the_log() -> None:
     last = LAST.model_copy(update={"exit_code": 137, "reason": "OutOfMemory"})
     run = finished("failed", "OutOfMemory", FIRST, last, message="Pod b: out of memory")
     assert written(run, tail="one\ntwo") == {
@@ -205,7 +203,7 @@ def test_a_row_tells_state_times_reason_pods_and_the_end_of_the_log() -> None:
     }
 
 
-def test_what_the_server_knows_of_the_run_otherwise_is_kept_and_unknown_fields_are_not() -> None:
+def test_known_fields_of_the_row_are_kept_and_unknown_ones_not() -> None:
     known = row("running", 41, startDate=5, timestamp=4, config={"a": 1}, metadata={"b": 2}, extra=3, status=None)
     made = written(finished(), known)
     assert (made["startDate"], made["timestamp"], made["config"], made["metadata"]) == (5, 4, {"a": 1}, {"b": 2})
@@ -233,33 +231,33 @@ def test_a_killed_run_is_stopped_for_servers_that_know_the_word(version: str, st
     assert (made["pipelineState"], failure(made)["name"]) == (state, "Killed")
 
 
-def test_the_last_lines_that_the_parent_saw_stay_where_the_pod_is_gone() -> None:
+def test_the_last_lines_stay_after_the_pod_is_gone() -> None:
     provisional = row("failed", 49, **INTERRUPTED)
     assert failure(written(KILLED, provisional))["stackTrace"] == "the parent's last lines"
     assert failure(written(KILLED, provisional, tail="newer"))["stackTrace"] == "newer"
     assert "stackTrace" not in failure(written(KILLED, row("failed", 1, **steps("x", "y", stackTrace="old"))))
 
 
-def test_an_attempt_that_never_started_is_told_as_that() -> None:
+def test_an_attempt_that_never_started_is_reported_as_that() -> None:
     assert "Attempt 1: pod b, never started" in failure(written(finished("failed", "x", NEVER_STARTED)))["error"]
 
 
-def test_an_attempt_whose_end_nobody_saw_is_told_as_that() -> None:
-    told = failure(written(finished("failed", "JobDeleted", FIRST.model_copy(update={"end_time": None}))))["error"]
-    assert "2026-03-01T12:00:01Z to an unknown end" in told
+def test_an_attempt_with_an_unseen_end_is_reported_as_that() -> None:
+    reported = failure(written(finished("failed", "JobDeleted", FIRST.model_copy(update={"end_time": None}))))["error"]
+    assert "2026-03-01T12:00:01Z to an unknown end" in reported
 
 
-def test_texts_are_bounded_and_the_last_attempts_and_lines_are_those_that_stay() -> None:
+def test_texts_are_bounded_and_keep_their_end() -> None:
     attempts = [FIRST.model_copy(update={"pod": f"pod-{n}-{'x' * 240}", "node": "n" * 253}) for n in range(32)]
-    told = failure(written(finished(attempts=attempts, message="m" * 1024), tail="x" * 99_999 + "the end"))
-    assert len(told["error"]) <= 8000
-    assert f"Attempt 32: pod pod-31-{'x' * 240}" in told["error"]
-    assert "Attempt 22: " not in told["error"]
-    assert len(told["stackTrace"]) == LOG_TAIL_CHARACTERS
-    assert told["stackTrace"].endswith("the end")
+    reported = failure(written(finished(attempts=attempts, message="m" * 1024), tail="x" * 99_999 + "the end"))
+    assert len(reported["error"]) <= 8000
+    assert f"Attempt 32: pod pod-31-{'x' * 240}" in reported["error"]
+    assert "Attempt 22: " not in reported["error"]
+    assert len(reported["stackTrace"]) == LOG_TAIL_CHARACTERS
+    assert reported["stackTrace"].endswith("the end")
 
 
-def test_colours_and_characters_that_databases_refuse_are_left_out() -> None:
-    told = failure(written(finished(message="a\x00b"), tail="\x1b[31mred\x1b[0m\x00\r\n\tend"))
-    assert told["error"].startswith("ab\n")
-    assert told["stackTrace"] == "red\n\tend"
+def test_characters_that_databases_refuse_are_left_out() -> None:
+    reported = failure(written(finished(message="a\x00b"), tail="\x1b[31mred\x1b[0m\x00\r\n\tend"))
+    assert reported["error"].startswith("ab\n")
+    assert reported["stackTrace"] == "red\n\tend"

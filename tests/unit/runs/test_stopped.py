@@ -80,7 +80,7 @@ def test_a_run_whose_secret_never_came_is_abandoned() -> None:
     ("pods", "message"),
     [
         ([pod(exit_code=143, ended=31)], "Stopped on request of OpenMetadata"),
-        ([], "Stopped on request of OpenMetadata before it began"),
+        ([], "Stopped on request of OpenMetadata before it started"),
     ],
 )
 def test_a_stopped_run_names_the_caller(pods: list[Body], message: str) -> None:
@@ -90,4 +90,4 @@ def test_a_stopped_run_names_the_caller(pods: list[Body], message: str) -> None:
 
 
 def test_a_stop_without_a_caller_names_none() -> None:
-    assert run_of(stopping(job(suspended=True)), []).message == "Stopped on request before it began"
+    assert run_of(stopping(job(suspended=True)), []).message == "Stopped on request before it started"

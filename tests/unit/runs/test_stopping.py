@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingestion_operator import constants
 from ingestion_operator.runs.jobs import read_job
-from ingestion_operator.runs.stopping import not_understood, stop, to_kill
+from ingestion_operator.runs.stopping import invalid_kill_request, stop, to_kill
 from testing.objects import NOW, Body, at, job, job_record
 
 RUN = "0d9d4c1e-6a5e-4c5b-9b7e-0b1f0f1d2c3b"
@@ -54,15 +54,15 @@ def test_the_annotation_names_runs_until_a_moment_or_by_id(wish: str, names: lis
         ("", ""),
         (at(0), ""),
         (f"{RUN},{at(0)}", ""),
-        ("all", "has 'all', which is neither a moment nor a run id"),
+        ("all", "has 'all', which is neither a time nor a run id"),
         ("1772366400", "has '1772366400', which is neither"),
         ("2026-03-01T12:00:00", "has '2026-03-01T12:00:00', which"),
-        (at(301), f"has '{at(301)}', which is still to come"),
-        ("all,everything", "has 'all', which is neither a moment nor a run id, 'everything', which is neither"),
+        (at(301), f"has '{at(301)}', which is in the future"),
+        ("all,everything", "has 'all', which is neither a time nor a run id, 'everything', which is neither"),
     ],
 )
 def test_a_text_that_names_no_run_gets_a_fix(wish: str, words: str) -> None:
-    text = not_understood(wish, NOW)
+    text = invalid_kill_request(wish, NOW)
     assert text.startswith(words)
     assert bool(text) == bool(words)
     assert not text or '"$(date -u +%FT%TZ)"' in text
@@ -70,9 +70,9 @@ def test_a_text_that_names_no_run_gets_a_fix(wish: str, words: str) -> None:
 
 @given(st.text(max_size=100))
 def test_no_text_ends_a_run_that_was_requested_later(wish: str) -> None:
-    later = [job_record("later", created=400, uid="a-uid-that-nobody-writes-by-chance")]
+    later = [job_record("later", created=400, uid="a-uid-that-is-not-used-by-chance")]
     assert to_kill(wish, later, NOW) == []
-    assert isinstance(not_understood(wish, NOW), str)
+    assert isinstance(invalid_kill_request(wish, NOW), str)
 
 
 @given(st.integers(-1000, 300), st.integers(0, 10**6))
@@ -94,11 +94,11 @@ def test_a_running_job_gets_a_deadline_and_the_caller() -> None:
 
 
 def test_the_first_caller_stays() -> None:
-    marked = job(suspended=True)
-    marked["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(-5)
-    assert stop_patch(marked, "another client") is None
-    marked["spec"]["suspend"] = False
-    assert stop_patch(marked, "another client") == {
+    annotated = job(suspended=True)
+    annotated["metadata"]["annotations"][constants.ANNOTATION_STOP] = at(-5)
+    assert stop_patch(annotated, "another client") is None
+    annotated["spec"]["suspend"] = False
+    assert stop_patch(annotated, "another client") == {
         "metadata": {"resourceVersion": "7"},
         "spec": {"activeDeadlineSeconds": 1},
     }

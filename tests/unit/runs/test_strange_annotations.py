@@ -12,15 +12,15 @@ from ingestion_operator.api.status import PipelineStatus
 from ingestion_operator.runs import (
     admission,
     history,
+    job_retention,
     missed,
     pending,
-    retention,
     stopping,
     trace,
 )
 from ingestion_operator.runs.jobs import read_cronjob, read_job
-from ingestion_operator.runs.retry import disruptions, repetition
-from ingestion_operator.runs.retry.replacement import successor_name
+from ingestion_operator.runs.retry import disruptions, oom_retry
+from ingestion_operator.runs.retry.replacement import replacement_name
 from testing.objects import NAMESPACE, NOW, Body, at, growing, manifest, pod, pod_records
 
 ANNOTATIONS = [
@@ -70,19 +70,19 @@ def run_all_policies(
     assert len(runs) == 1
     written = PipelineStatus(runs=runs).model_dump(by_alias=True, exclude_none=True, mode="json")
     PipelineStatus.model_validate(written)
-    waits = pending.waiting(runs, jobs, pods, timedelta(minutes=10))
-    pending.expired(waits, runs, "10m", now)
-    pending.lost_too_long(runs, jobs, pods, "5m", now)
+    waits = pending.waiting_runs(runs, jobs, pods, timedelta(minutes=10))
+    pending.terminate_overdue(waits, runs, "10m", now)
+    pending.terminate_lost(runs, jobs, pods, "5m", now)
     disruptions.decide(jobs, pods, runs, 0)
     for replaces in (True, False):
         admission.decide(jobs, runs, admission.Limits(1, replaces=replaces), now)
-    repetition.decide(jobs, runs)
-    retention.expired(jobs, runs, History())
-    missed.last_miss(CRONJOB, jobs, runs, now)
-    missed.judged_at(CRONJOB, jobs, now)
+    oom_retry.decide(jobs, runs)
+    job_retention.expired_jobs(jobs, runs, History())
+    missed.last_missed_schedule(CRONJOB, jobs, runs, now)
+    missed.missed_at(CRONJOB, jobs, now)
     stopping.stop(jobs[0], "a person", now)
     stopping.to_kill(at(0), jobs, now)
-    assert len(successor_name(jobs[0])) <= 63
+    assert len(replacement_name(jobs[0])) <= 63
     pipeline = manifest()
     pipeline["metadata"] |= {"uid": "u", "generation": 1}
     trace.new_spans(pipeline, None, PipelineStatus(), PipelineStatus(runs=runs), jobs, now)

@@ -39,7 +39,7 @@ def moment(seconds: float | None) -> datetime | None:
 
 
 def asked_for(*, admitted: float | None = None, **fields: Any) -> Body:
-    """A Job that somebody asked for, which waited for its admission."""
+    """A requested Job, which waited for its admission."""
     body = job(scheduled=False, **fields)
     body["metadata"]["annotations"][ANNOTATION_REQUESTED_AT] = at(0)
     if admitted is not None:
@@ -86,7 +86,7 @@ LIVES: dict[str, tuple[list[Body], Lines]] = {
         [resumed(9, condition="Complete"), pod(created=10, exit_code=0, message=SUCCEEDED)],
         [("run", 0, 50), ("queue", 0, 9), ("pod", 9, 11), ("attempt", 11, 50)],
     ),
-    "suspended for more memory, which starts the Job's clock anew": (
+    "suspended for more memory, which starts the Job's clock again": (
         [resumed(40, condition="Complete", backoff_limit=1), pod(created=1, exit_code=137, ended=30),
          pod("b", created=41, exit_code=0, message=SUCCEEDED, ended=80)],
         [("run", 0, 80), ("queue", 0, 0), ("pod", 0, 2), ("attempt", 2, 30), ("pod", 30, 42), ("attempt", 42, 80)],
@@ -169,7 +169,7 @@ def test_spans_have_attributes() -> None:
 
 
 def test_a_person_can_compute_the_id_of_a_trace() -> None:
-    """As docs/operations/traces.md tells: printf %s data/nightly/5f0c | sha256sum | cut -c1-32."""
+    """As in docs/operations/traces.md: printf %s data/nightly/5f0c | sha256sum | cut -c1-32."""
     expected = hashlib.sha256(b"data/nightly/5f0c").hexdigest()[:32]
     assert run_trace_id("data", "nightly", "5f0c") == expected
     assert {s.id.trace for s in spans(job(condition="Complete", run_id="5f0c"), pod(exit_code=0))} == {expected}

@@ -79,8 +79,8 @@ def test_no_pipeline_is_lost_and_none_has_two_workers(
 ) -> None:
     worker = Worker(outcomes)
 
-    async def scene() -> None:
-        queue = WorkQueue(worker, FakeClock(NOW), workers=workers, settle=0.001, retry=Backoff(0.001, 0.004))
+    async def run() -> None:
+        queue = WorkQueue(worker, FakeClock(NOW), workers=workers, debounce=0.001, retry=Backoff(0.001, 0.004))
         dispatch = asyncio.create_task(queue.run())
         for add, pause in adds:
             with worker.lock:
@@ -92,7 +92,7 @@ def test_no_pipeline_is_lost_and_none_has_two_workers(
         assert await queue.shutdown(5)
         await dispatch
 
-    asyncio.run(scene())
+    asyncio.run(run())
     assert worker.is_missing() == set()
     assert worker.overlaps == 0
     assert worker.most <= workers
@@ -106,7 +106,7 @@ def test_normal_pipelines_have_their_share_in_any_mixture(priorities: list[Prior
     def reconcile(key: PipelineKey) -> None:
         order.append(keys[key])
 
-    async def scene() -> None:
+    async def run() -> None:
         queue = WorkQueue(reconcile, FakeClock(NOW), workers=workers)
         for key, priority in keys.items():
             queue.add(key, after=0, priority=priority)
@@ -115,7 +115,7 @@ def test_normal_pipelines_have_their_share_in_any_mixture(priorities: list[Prior
         assert await queue.shutdown(5)
         await dispatch
 
-    asyncio.run(scene())
+    asyncio.run(run())
     left = priorities.count(Priority.NORMAL)
     since = 0
     for priority in order:

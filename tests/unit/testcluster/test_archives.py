@@ -13,7 +13,7 @@ def _write(archive: Path, source: Path) -> None:
     write_image(archive, "localhost/tool:1", layer_of({"bin/tool": source}), {"Entrypoint": ["/bin/tool"]})
 
 
-def test_write_image_makes_an_archive_whose_digests_are_those_of_its_contents(tmp_path: Path) -> None:
+def test_write_image_makes_an_archive_with_correct_digests(tmp_path: Path) -> None:
     source = tmp_path / "tool"
     source.write_bytes(b"#!/bin/true\n")
     archive = tmp_path / "tool.tar"
@@ -31,7 +31,7 @@ def test_write_image_makes_an_archive_whose_digests_are_those_of_its_contents(tm
     assert len(configuration["history"]) == len(configuration["rootfs"]["diff_ids"])
 
 
-def test_write_image_makes_the_same_archive_from_the_same_content(tmp_path: Path) -> None:
+def test_write_image_is_reproducible(tmp_path: Path) -> None:
     source = tmp_path / "tool"
     source.write_bytes(b"content")
     for name in ("first.tar", "second.tar"):
@@ -40,7 +40,7 @@ def test_write_image_makes_the_same_archive_from_the_same_content(tmp_path: Path
     assert (tmp_path / "first.tar").read_bytes() == (tmp_path / "second.tar").read_bytes()
 
 
-def test_references_refuses_a_file_that_is_no_image(tmp_path: Path) -> None:
+def test_references_refuses_a_file_that_is_not_an_image(tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     path.write_text("hello")
 

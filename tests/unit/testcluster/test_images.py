@@ -49,7 +49,7 @@ def checkout(tmp_path: Path) -> Path:
 IMAGE = Image("localhost/probe", Path("image/Dockerfile"), Path("image"))
 
 
-def test_copied_files_are_those_the_dockerfile_names_and_git_does_not_ignore(checkout: Path) -> None:
+def test_copied_files_are_named_and_not_ignored_by_git(checkout: Path) -> None:
     assert copied_files(IMAGE, checkout) == [
         Path("package/module.py"),
         Path("read me.txt"),
@@ -72,7 +72,7 @@ def test_key_stays_when_an_unrelated_file_changes(checkout: Path) -> None:
     assert key(IMAGE, "base", checkout) == before
 
 
-def test_key_changes_with_content_mode_dockerfile_arguments_and_base(checkout: Path) -> None:
+def test_key_changes_with_every_input_of_the_build(checkout: Path) -> None:
     keys = [key(IMAGE, "base", checkout), key(IMAGE, "another base", checkout)]
     with_argument = Image(IMAGE.repository, IMAGE.dockerfile, IMAGE.context, {"VERSION": "2"})
     keys.append(key(with_argument, "base", checkout))
@@ -87,7 +87,7 @@ def test_key_changes_with_content_mode_dockerfile_arguments_and_base(checkout: P
     assert len(set(keys)) == len(keys)
 
 
-def test_the_image_of_the_default_version_is_what_docker_builds_without_arguments() -> None:
+def test_the_default_image_needs_no_build_arguments() -> None:
     dockerfile = (CHECKOUT / IMAGES["runner"].dockerfile).read_text()
 
     default = re.search(r"^ARG OPENMETADATA_INGESTION_VERSION=(.+)$", dockerfile, re.MULTILINE)
@@ -112,9 +112,7 @@ def test_each_version_with_a_lock_has_an_image_of_its_own() -> None:
     )
 
 
-def test_old_images_of_one_version_are_forgotten_and_those_of_others_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_images_are_removed_by_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGESTION_OPERATOR_CACHE", str(tmp_path))
     folder = tmp_path / "images"
     folder.mkdir()

@@ -6,7 +6,7 @@ from testcluster.errors import TestClusterError
 from testcluster.locations import Layout, cache
 
 
-def test_identifier_differs_between_checkouts_and_fits_a_link_name() -> None:
+def test_identifier_is_unique_and_fits_a_link_name() -> None:
     first, second = Layout(Path("/src/first")), Layout(Path("/src/second"))
 
     assert first.identifier != second.identifier
@@ -14,7 +14,7 @@ def test_identifier_differs_between_checkouts_and_fits_a_link_name() -> None:
     assert len(f"{first.identifier}-h") <= 15
 
 
-def test_check_accepts_the_longest_path_whose_sockets_fit_and_refuses_a_longer_one() -> None:
+def test_check_refuses_a_path_that_is_too_long_for_sockets() -> None:
     longest = Layout(Path("/" + "x" * 62))
     assert len(str(longest.kubelet / "pod-resources" / "kubelet.sock")) == 107
     longest.check()

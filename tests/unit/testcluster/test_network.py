@@ -7,7 +7,7 @@ from testcluster.node import network
 from testcluster.node.network import Network
 
 
-def test_choose_gives_both_ends_of_the_same_small_network_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choose_gives_both_ends_of_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "used_networks", list)
     chosen = network.choose("io-12345678")
 
@@ -27,7 +27,7 @@ def test_choose_passes_over_a_network_that_the_host_uses(monkeypatch: pytest.Mon
     assert network.choose("io-12345678") != first
 
 
-def test_choose_tells_when_nothing_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choose_raises_when_nothing_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "used_networks", lambda: [ipaddress.IPv4Network("10.0.0.0/8")])
 
     with pytest.raises(TestClusterError, match="no free /30"):

@@ -49,7 +49,7 @@ def test_pid_is_none_when_nothing_was_started(tmp_path: Path) -> None:
     assert _processes(tmp_path)[1].pid("etcd") is None
 
 
-def test_run_tells_the_code_and_the_end_of_the_error_output_when_a_command_fails() -> None:
+def test_run_reports_exit_code_and_end_of_the_error_output() -> None:
     with pytest.raises(CommandError, match="ended with 3:\nwhy it failed") as caught:
         run(["sh", "-c", "echo why it failed >&2; exit 3"])
 
@@ -64,5 +64,5 @@ def test_run_has_no_code_when_the_time_runs_out() -> None:
 
 
 def test_wait_until_names_what_did_not_happen_and_the_hint() -> None:
-    with pytest.raises(TestClusterError, match=r"the node: not after 0 s\. Look here"):
-        wait_until("the node", lambda: False, timeout=0.05, pause=0.01, hint="Look here")
+    with pytest.raises(TestClusterError, match=r"the node: not after 0 s\. See here"):
+        wait_until("the node", lambda: False, timeout=0.05, pause=0.01, hint="See here")

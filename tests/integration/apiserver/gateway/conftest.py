@@ -43,9 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(bed: Cluster, namespace: str, folder: Path) -> Path:
+def kubeconfig(cluster: Cluster, namespace: str, folder: Path) -> Path:
     """The credentials of the gateway's ServiceAccount, which has the Role of manifests/ and nothing else."""
-    return write_account_kubeconfig(bed, namespace, folder / "kubeconfig")
+    return write_account_kubeconfig(cluster, namespace, folder / "kubeconfig")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from testing.server_client import Reply, ServerClient
 from testing.waiting import wait_for
 
 RUN: Final = "0b7d8b3e-6f0a-4a57-9a63-3a1f6f1c2d10"
-LOG_LINE: Final = "the workflow says hello"
+LOG_LINE: Final = "a line of the workflow"
 _OVERRIDE: Final = {"pipelineRunId": RUN, "sourceConfigOverride": {"includeTables": False}}
 _READ_BOUND: Final = 9.0
 _WRITE_BOUND: Final = 16.0
@@ -74,7 +74,7 @@ def steps_of(calls: list[Call]) -> list[Step]:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Environment:
     """Where operations are called: a gateway, and the API server behind it."""
 
     port: int
@@ -99,7 +99,7 @@ class Operation:
     call again, `bound` the seconds that it may take.
     """
 
-    prepare: Callable[[Stage, str], object]
+    prepare: Callable[[Environment, str], object]
     call: Callable[[ServerClient, str], Reply]
     steps: list[Step]
     bound: float = _WRITE_BOUND
@@ -116,36 +116,36 @@ def _steps(text: str) -> list[Step]:
     return [Step(verb, plural, int(rest[0]) if rest else 1) for verb, plural, *rest in words]
 
 
-def _nothing(_: Stage, __: str) -> None:
-    """There is no pipeline yet."""
+def _nothing(_: Environment, __: str) -> None:
+    """No pipeline exists yet."""
 
 
-def _deployed(stage: Stage, name: str) -> None:
-    with stage.another_server() as server:
+def _deployed(environment: Environment, name: str) -> None:
+    with environment.another_server() as server:
         assert server.deploy(own_entity(name)).message
 
 
-def _queued(stage: Stage, name: str) -> None:
-    _deployed(stage, name)
-    with stage.another_server() as server:
+def _queued(environment: Environment, name: str) -> None:
+    _deployed(environment, name)
+    with environment.another_server() as server:
         assert server.trigger(name, {"pipelineRunId": RUN}).message
 
 
-def _orphaned(stage: Stage, name: str) -> None:
+def _orphaned(environment: Environment, name: str) -> None:
     """Only the Secret of a pipeline is left."""
     metadata = {
-        "namespace": stage.namespace,
+        "namespace": environment.namespace,
         "name": source_config_secret_name(resource_name(name)),
         "labels": {constants.LABEL_DEPLOYED_BY: constants.DEPLOYED_BY},
     }
-    stage.api.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    environment.api.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
 
 
-def _running(stage: Stage, name: str) -> None:
-    """The pipeline has a run whose pod has written a line: a Job by hand, since no runner's image is needed for it."""
-    _deployed(stage, name)
+def _running(environment: Environment, name: str) -> None:
+    """The pipeline has a run whose pod has written a line: a manual Job, since no runner image is needed."""
+    _deployed(environment, name)
     resource = resource_name(name)
-    pipeline = stage.api.get(PIPELINES, stage.namespace, resource)
+    pipeline = environment.api.get(PIPELINES, environment.namespace, resource)
     assert pipeline is not None
     labels = {constants.LABEL_PIPELINE: resource}
     owner = {"apiVersion": constants.API_VERSION, "kind": constants.KIND, "name": resource}
@@ -156,16 +156,16 @@ def _running(stage: Stage, name: str) -> None:
     }
     pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
     metadata: dict[str, Any] = {
-        "namespace": stage.namespace,
+        "namespace": environment.namespace,
         "name": f"{resource}-by-hand",
         "labels": labels,
         "ownerReferences": [{**owner, "uid": pipeline["metadata"]["uid"], "controller": True}],
     }
     template = {"metadata": {"labels": labels}, "spec": pod}
-    stage.api.create(
+    environment.api.create(
         JOBS, {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
     )
-    with stage.another_server() as server:
+    with environment.another_server() as server:
         wait_for("the pod's log", lambda: LOG_LINE in server.logs(name).body.decode(), timeout=60)
 
 

@@ -5,14 +5,14 @@ import uuid
 
 from testing.pipeline_state import State, settled_state
 from testing.server_client import Reply
-from tests.integration.apiserver.gateway.operations import OPERATIONS, Stage
+from tests.integration.apiserver.gateway.operations import OPERATIONS, Environment
 
 
 class Reference:
     """Prepares pipelines for operations, and knows the state and the answer that belong to each. Thread-safe."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._shared: dict[str, str] = {}
         self._known: dict[str, tuple[State, Reply]] = {}
         self._lock = threading.RLock()
@@ -24,7 +24,7 @@ class Reference:
             if operation in self._shared:
                 return self._shared[operation]
             name = f"case-{uuid.uuid4().hex[:12]}"
-            found.prepare(self._stage, name)
+            found.prepare(self._environment, name)
             if found.is_read:
                 self._shared[operation] = name
             return name
@@ -34,8 +34,8 @@ class Reference:
         with self._lock:
             if operation not in self._known:
                 name = self.prepare(operation)
-                with self._stage.another_server() as server:
+                with self._environment.another_server() as server:
                     reply = OPERATIONS[operation].call(server, name)
                 assert reply.code == 200, reply.body
-                self._known[operation] = settled_state(self._stage.api, self._stage.namespace, name), reply
+                self._known[operation] = settled_state(self._environment.api, self._environment.namespace, name), reply
             return self._known[operation]

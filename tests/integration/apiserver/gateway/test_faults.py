@@ -19,7 +19,7 @@ from testing.gateway_process import GatewayProcess
 from testing.pipeline_state import assert_becomes, names_of
 from testing.server_client import Reply
 from testing.waiting import wait_for
-from tests.integration.apiserver.gateway.operations import OPERATIONS, Stage, Step, steps_of
+from tests.integration.apiserver.gateway.operations import OPERATIONS, Environment, Step, steps_of
 from tests.integration.apiserver.gateway.reference import Reference
 
 TEXTS: Final = {
@@ -47,14 +47,14 @@ STEPS: Final = [
 
 
 @dataclass(frozen=True)
-class Theatre:
+class FaultRunner:
     """A gateway behind the proxy, and what its operations come to where nothing fails."""
 
     proxy: FaultProxy
-    stage: Stage
+    environment: Environment
     reference: Reference
 
-    def play(self, operation: str, rule: Rule) -> Reply:
+    def run(self, operation: str, rule: Rule) -> Reply:
         """Call an operation with a rule in force, then once more without; return the first answer.
 
         Asserts that it came in time and is in the contract, and that the second call ends where one call ends when
@@ -64,7 +64,7 @@ class Theatre:
         state, answer = self.reference.of(operation)
         name = self.reference.prepare(operation)
         rule.naming = names_of(name)
-        with self.proxy.failing(rule), self.stage.another_server() as server:
+        with self.proxy.failing(rule), self.environment.another_server() as server:
             begin = time.monotonic()
             reply = called.call(server, name)
             seconds = time.monotonic() - begin
@@ -73,22 +73,22 @@ class Theatre:
         assert rule.struck.is_set(), "the fault has hit nothing"
         assert seconds < called.bound
         assert reply.code == 200 or reply.error == TEXTS[reply.code]
-        with self.stage.another_server() as server:
+        with self.environment.another_server() as server:
             again = called.call(server, name)
         assert again.code in called.repeated, again.body
         if called.is_read:
             assert again.json == answer.json
-        assert_becomes(state, self.stage.api, self.stage.namespace, name)
+        assert_becomes(state, self.environment.api, self.environment.namespace, name)
         return reply
 
-    def play_all(self, scenes: dict[str, tuple[str, Step, Fault]], *, at_once: bool) -> dict[str, BaseException]:
-        """Play several faults and return what went wrong with which."""
-        with ThreadPoolExecutor(len(scenes) if at_once else 1) as pool:
-            playing = {
-                title: pool.submit(self.play, operation, rule_for(step, fault))
-                for title, (operation, step, fault) in scenes.items()
+    def run_all(self, cases: dict[str, tuple[str, Step, Fault]], *, at_once: bool) -> dict[str, BaseException]:
+        """Run several faults and return what went wrong with which."""
+        with ThreadPoolExecutor(len(cases) if at_once else 1) as pool:
+            running = {
+                title: pool.submit(self.run, operation, rule_for(step, fault))
+                for title, (operation, step, fault) in cases.items()
             }
-        return {title: error for title, played in playing.items() if (error := played.exception())}
+        return {title: error for title, done in running.items() if (error := done.exception())}
 
 
 def rule_for(step: Step, fault: Fault, *, times: int | None = 1) -> Rule:
@@ -96,35 +96,35 @@ def rule_for(step: Step, fault: Fault, *, times: int | None = 1) -> Rule:
 
 
 @pytest.fixture(scope="module")
-def theatre(faults: FaultProxy, proxied: GatewayProcess, api: KubernetesCluster, namespace: str) -> Theatre:
-    stage = Stage(proxied.port, api, namespace)
+def runner(faults: FaultProxy, proxied: GatewayProcess, api: KubernetesCluster, namespace: str) -> FaultRunner:
+    environment = Environment(proxied.port, api, namespace)
     wait_for("the watches of the cache", lambda: faults.open_streams == len(READERS), timeout=20)
-    return Theatre(faults, stage, Reference(stage))
+    return FaultRunner(faults, environment, Reference(environment))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_makes_the_calls_that_are_listed_for_it(theatre: Theatre, operation: str) -> None:
-    name = theatre.reference.prepare(operation)
-    with theatre.proxy.recording() as calls, theatre.stage.another_server() as server:
+def test_an_operation_makes_the_calls_that_are_listed_for_it(runner: FaultRunner, operation: str) -> None:
+    name = runner.reference.prepare(operation)
+    with runner.proxy.recording() as calls, runner.environment.another_server() as server:
         OPERATIONS[operation].call(server, name)
     assert steps_of(calls) == OPERATIONS[operation].steps
 
 
 @pytest.mark.parametrize(("operation", "step"), STEPS)
-def test_the_same_call_mends_what_a_fault_has_left(theatre: Theatre, operation: str, step: Step) -> None:
+def test_the_same_call_repairs_what_a_fault_has_left(runner: FaultRunner, operation: str, step: Step) -> None:
     faults = ON_WRITES if step.is_write else ON_READS
-    scenes = {title: (operation, step, fault) for title, fault in faults.items()}
-    # The pipeline that a call is for says which fault is its own, unless all calls share one pipeline.
-    assert theatre.play_all(scenes, at_once=not OPERATIONS[operation].is_read) == {}
+    cases = {title: (operation, step, fault) for title, fault in faults.items()}
+    # The pipeline that a call is for identifies its fault, unless all calls share one pipeline.
+    assert runner.run_all(cases, at_once=not OPERATIONS[operation].is_read) == {}
 
 
 @pytest.mark.parametrize("operation", [name for name, found in OPERATIONS.items() if found.steps])
-def test_a_fault_that_lasts_is_a_503(theatre: Theatre, operation: str) -> None:
+def test_a_fault_that_lasts_is_a_503(runner: FaultRunner, operation: str) -> None:
     last = OPERATIONS[operation].steps[-1]
-    assert theatre.play(operation, rule_for(last, Fault(503), times=None)).code == 503
+    assert runner.run(operation, rule_for(last, Fault(503), times=None)).code == 503
 
 
-def test_the_same_call_mends_what_a_late_call_has_left(theatre: Theatre) -> None:
+def test_the_same_call_repairs_what_a_late_call_has_left(runner: FaultRunner) -> None:
     writes = {
         f"{operation}: {step}: {title}": (operation, step, fault)
         for operation, found in OPERATIONS.items()
@@ -137,4 +137,4 @@ def test_the_same_call_mends_what_a_late_call_has_left(theatre: Theatre) -> None
         for operation, found in OPERATIONS.items()
         if found.is_read and found.steps
     }
-    assert theatre.play_all(writes | reads, at_once=True) == {}
+    assert runner.run_all(writes | reads, at_once=True) == {}

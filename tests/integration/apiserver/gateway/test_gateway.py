@@ -79,7 +79,7 @@ def test_equal_deploys_at_two_replicas_at_once_make_one_pipeline(
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_two_services_that_deploy_one_name_at_once_one_is_refused(replicas: Replicas, attempt: int) -> None:
+def test_one_of_two_services_that_deploy_one_name_is_refused(replicas: Replicas, attempt: int) -> None:
     def deploy(which: int) -> int:
         client = ServerClient.old(replicas[which].port)
         identity = {"id": OTHER_ID} if which else {}
@@ -91,7 +91,7 @@ def test_of_two_services_that_deploy_one_name_at_once_one_is_refused(replicas: R
         assert sorted(pool.map(deploy, range(2))) == [200, 400]
 
 
-def test_the_only_thing_that_a_cluster_without_an_operator_lacks_is_the_operator(replicas: Replicas) -> None:
+def test_only_the_operator_is_reported_as_missing(replicas: Replicas) -> None:
     code, text = replicas[0].manage("/status")
     (problem,) = json.loads(text)["problems"]
     assert code == 503

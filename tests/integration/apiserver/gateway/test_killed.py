@@ -13,7 +13,7 @@ from testing.gateway_process import GatewayProcess
 from testing.pipeline_state import assert_becomes
 from testing.server_client import Reply
 from tests.integration.apiserver.gateway.conftest import StartGateway
-from tests.integration.apiserver.gateway.operations import OPERATIONS, Stage
+from tests.integration.apiserver.gateway.operations import OPERATIONS, Environment
 from tests.integration.apiserver.gateway.reference import Reference
 
 CASES = [
@@ -26,13 +26,13 @@ HELD_BACK = Fault("cut", after_effect=True, delay=30)
 
 
 @pytest.fixture(scope="module")
-def survivor(start: StartGateway, kubeconfig: Path, api: KubernetesCluster, namespace: str) -> Iterator[Stage]:
+def survivor(start: StartGateway, kubeconfig: Path, api: KubernetesCluster, namespace: str) -> Iterator[Environment]:
     with start(kubeconfig=kubeconfig) as gateway:
-        yield Stage(gateway.port, api, namespace)
+        yield Environment(gateway.port, api, namespace)
 
 
 @pytest.fixture(scope="module")
-def reference(survivor: Stage) -> Reference:
+def reference(survivor: Environment) -> Reference:
     return Reference(survivor)
 
 
@@ -44,14 +44,14 @@ def victim(start: StartGateway, faults: FaultProxy, folder: Path) -> Iterator[Ga
 
 @pytest.mark.parametrize(("operation", "write"), CASES)
 def test_another_gateway_completes_what_a_killed_one_has_begun(
-    victim: GatewayProcess, survivor: Stage, reference: Reference, faults: FaultProxy, operation: str, write: int
+    victim: GatewayProcess, survivor: Environment, reference: Reference, faults: FaultProxy, operation: str, write: int
 ) -> None:
     call = OPERATIONS[operation].call
     state, _ = reference.of(operation)
     name = reference.prepare(operation)
 
     def call_the_victim() -> Reply:
-        with Stage(victim.port, survivor.api, survivor.namespace).another_server() as server:
+        with Environment(victim.port, survivor.api, survivor.namespace).another_server() as server:
             return call(server, name)
 
     held_back = Rule(HELD_BACK, method="POST|PATCH|DELETE", nth=write)

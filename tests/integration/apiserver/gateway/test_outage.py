@@ -39,10 +39,10 @@ CALLS: Final[tuple[Callable[[ServerClient], Reply], ...]] = (
 
 
 @contextmanager
-def _gateway_at(address: str, bed: Cluster, folder: Path) -> Iterator[GatewayProcess]:
-    content = yaml.safe_load(bed.kubeconfig.read_text())
-    for cluster in content["clusters"]:
-        cluster["cluster"]["server"] = address
+def _gateway_at(address: str, cluster: Cluster, folder: Path) -> Iterator[GatewayProcess]:
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
+    for entry in content["clusters"]:
+        entry["cluster"]["server"] = address
     kubeconfig = folder / "elsewhere"
     kubeconfig.write_text(yaml.safe_dump(content))
     with start_gateway(
@@ -75,24 +75,22 @@ def _assert_outage(gateway: GatewayProcess, *, bound: float) -> None:
     assert "cannot be reached" in text
 
 
-def test_an_api_server_that_refuses_is_a_503_at_once(bed: Cluster, folder: Path) -> None:
+def test_an_api_server_that_refuses_is_a_503_at_once(cluster: Cluster, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with _gateway_at(f"https://127.0.0.1:{port}", bed, folder) as gateway:
+    with _gateway_at(f"https://127.0.0.1:{port}", cluster, folder) as gateway:
         _assert_outage(gateway, bound=3)
 
 
-def test_an_api_server_that_never_answers_is_a_503_within_the_bound(bed: Cluster, folder: Path) -> None:
+def test_a_silent_api_server_is_a_503_within_the_bound(cluster: Cluster, folder: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        _gateway_at(f"https://127.0.0.1:{silent.getsockname()[1]}", bed, folder) as gateway,
+        _gateway_at(f"https://127.0.0.1:{silent.getsockname()[1]}", cluster, folder) as gateway,
     ):
         _assert_outage(gateway, bound=16)
 
 
-def test_health_is_told_at_once_while_more_calls_hang_than_the_gateway_has_threads(
-    proxied: GatewayProcess, faults: FaultProxy
-) -> None:
+def test_health_is_immediate_while_all_threads_hang(proxied: GatewayProcess, faults: FaultProxy) -> None:
     def call(number: int) -> tuple[int, float]:
         server = ServerClient.old(proxied.port)
         begin = time.monotonic()
@@ -149,7 +147,7 @@ def test_a_gateway_without_watches_reads_live(
 
 
 @pytest.mark.parametrize("write", [1, 2, 3])
-def test_a_deploy_that_the_api_server_leaves_half_done_is_whole_after_the_next(
+def test_the_next_deploy_completes_a_half_done_one(
     proxied: GatewayProcess, faults: FaultProxy, api: KubernetesCluster, namespace: str, write: int
 ) -> None:
     server = ServerClient.old(proxied.port)
@@ -163,8 +161,8 @@ def test_a_deploy_that_the_api_server_leaves_half_done_is_whole_after_the_next(
     server.close()
 
 
-def test_sigterm_ends_the_gateway_in_order(bed: Cluster, folder: Path) -> None:
-    with _gateway_at("https://127.0.0.1:1", bed, folder) as gateway:
+def test_sigterm_ends_the_gateway_in_order(cluster: Cluster, folder: Path) -> None:
+    with _gateway_at("https://127.0.0.1:1", cluster, folder) as gateway:
         begin = time.monotonic()
         assert gateway.terminate() == 0
         assert time.monotonic() - begin < 5
@@ -182,14 +180,14 @@ def test_sigterm_ends_the_gateway_in_order(bed: Cluster, folder: Path) -> None:
     ],
 )
 def test_what_is_missing_at_start_is_named(
-    bed: Cluster, folder: Path, changes: dict[str, str], code: int, said: str
+    cluster: Cluster, folder: Path, changes: dict[str, str], code: int, said: str
 ) -> None:
     (folder / "empty").mkdir(exist_ok=True)
     options = {
         "settings": "settings.yaml",
         "credentials": "credentials",
         "namespace": "default",
-        "kubeconfig": str(bed.kubeconfig),
+        "kubeconfig": str(cluster.kubeconfig),
         **changes,
     }
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_the_role_has_what_the_client_checks_for(manifests: list[dict[str, Any]]
     }
 
 
-def _do_everything(gateway: GatewayProcess, bed: Cluster, namespace: str) -> None:
+def _do_everything(gateway: GatewayProcess, cluster: Cluster, namespace: str) -> None:
     server = ServerClient.new(gateway.port)
     assert server.deploy(entity(jwt=token(serial=1))).message
     assert server.deploy(entity(jwt=token(serial=2), displayName="Later")).message
@@ -48,23 +48,23 @@ def _do_everything(gateway: GatewayProcess, bed: Cluster, namespace: str) -> Non
     assert server.delete("nightly").message
     assert server.deploy(entity("orphaned")).message
     pipeline = f"omip/{resource_name('orphaned')}"
-    bed.kubectl("-n", namespace, "delete", pipeline, "--cascade=orphan", "--wait=true")
+    cluster.kubectl("-n", namespace, "delete", pipeline, "--cascade=orphan", "--wait=true")
     assert server.delete("orphaned").message
     assert gateway.manage("/status")[0] == 503
     server.close()
 
 
-def test_the_gateway_calls_all_that_its_role_grants_and_nothing_else(
-    bed: Cluster,
+def test_the_gateway_uses_exactly_the_rules_of_its_role(
+    cluster: Cluster,
     api: KubernetesCluster,
     namespace: str,
     start: StartGateway,
     kubeconfig: Path,
     manifests: list[dict[str, Any]],
 ) -> None:
-    audit = Audit(bed)
+    audit = Audit(cluster)
     with start(kubeconfig=kubeconfig) as gateway:
-        _do_everything(gateway, bed, namespace)
+        _do_everything(gateway, cluster, namespace)
     expected = granted(_roles(manifests)) - NEEDS_A_POD
 
     def used() -> set[Right]:

@@ -39,7 +39,7 @@ def status_answer_lost(trial: Trial) -> None:
 
 
 def _events_of(trial: Trial, pipeline: str, run: str) -> list[str]:
-    text = trial.site.kubectl("get", "events", f"--field-selector=involvedObject.name={pipeline}", "-o", "json")
+    text = trial.installation.kubectl("get", "events", f"--field-selector=involvedObject.name={pipeline}", "-o", "json")
     messages = [str(event["message"]) for event in json.loads(text)["items"] if event["reason"] == "RunEnded"]
     return [message for message in messages if run in message]
 

@@ -6,8 +6,8 @@ from testing.waiting import wait_for
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case
 from tests.scenarios.faults.faults import api_server_away, freeze_etcd, kubelet_away, restart_api_server
-from tests.scenarios.faults.installation import NODE_LOST_LIMIT
 from tests.scenarios.faults.observer import Seen
+from tests.scenarios.faults.target import NODE_LOST_LIMIT
 from tests.scenarios.faults.trial import Trial
 from tests.scenarios.faults.verdict import Expected
 
@@ -45,9 +45,9 @@ def kubelet_stopped(trial: Trial) -> None:
     trial.wait_until_running(run)
     with kubelet_away(trial):
         _wait_for_the_workflow(trial, run)
-        cluster = trial.installation.cluster
+        cluster = trial.target.cluster
         cluster.kubectl("wait", "--for=condition=Ready=Unknown", "node", "--all", "--timeout=120s", timeout=130)
-        trial.installation.observer.wait("the status to say so", _is_on_a_lost_node, run, timeout=30)
+        trial.target.observer.wait("the status to show it", _is_on_a_lost_node, run, timeout=30)
 
 
 def node_lost(trial: Trial) -> None:
@@ -55,7 +55,7 @@ def node_lost(trial: Trial) -> None:
     run = trial.start(trial.application(seconds=_LONGER_THAN_ANY_PATIENCE))
     trial.wait_until_running(run)
     with kubelet_away(trial):
-        observer = trial.installation.observer
+        observer = trial.target.observer
         observer.wait("the bound", lambda seen: _LOST in seen.ends, run, timeout=150)
         wait_for("the operator's row", lambda: trial.row(run).get("state") == "failed", timeout=30)
         _wait_for_the_workflow(trial, run, timeout=150)

@@ -35,10 +35,10 @@ def additions(trial: Trial) -> None:
     """Fields that the operator does not set are removed again; the next run has none of them."""
     pipeline, cronjob = _ready(trial)
     before = _spec(trial, cronjob)
-    with trial.installation.proxy.recording() as calls:
+    with trial.target.proxy.recording() as calls:
         trial.disturbed()
         patch = json.dumps({"spec": {"jobTemplate": {"spec": _ADDITIONS}}})
-        trial.site.kubectl("patch", "cronjob", cronjob, "--type=merge", "--patch", patch)
+        trial.installation.kubectl("patch", "cronjob", cronjob, "--type=merge", "--patch", patch)
         wait_for("the CronJob to be as before", lambda: _spec(trial, cronjob) == before, timeout=trial.able_within)
         trial.recovered()
         trial.wait_until_recorded(trial.start(pipeline))
@@ -48,7 +48,7 @@ def additions(trial: Trial) -> None:
 def overridden(trial: Trial) -> None:
     """What admission makes of the operator's own apply is accepted and named once, not fought."""
     pipeline, cronjob = _ready(trial)
-    with policies.rewriting_images(trial, cronjob, _MIRROR), trial.installation.proxy.recording() as calls:
+    with policies.rewriting_images(trial, cronjob, _MIRROR), trial.target.proxy.recording() as calls:
         trial.edit(pipeline, {"timeout": "1h"})
         condition = trial.wait_for_condition(pipeline, "Overridden", status="True")
         assert "image" in condition["message"], condition["message"]
@@ -68,8 +68,8 @@ def contested(trial: Trial) -> None:
     while not _is_true(trial, pipeline, "Contested"):
         assert time.monotonic() < until, "the condition Contested does not come"
         _fight(trial, cronjob)
-    assert _RIVAL in trial.site.condition(pipeline, "Contested")["message"]
-    with trial.installation.proxy.recording() as calls:
+    assert _RIVAL in trial.installation.condition(pipeline, "Contested")["message"]
+    with trial.target.proxy.recording() as calls:
         end = time.monotonic() + _QUIET_SECONDS
         while time.monotonic() < end:
             _fight(trial, cronjob)
@@ -85,7 +85,7 @@ def cronjob_waits(trial: Trial) -> None:
     trial.wait_until_working(run)
     _hold(trial, "cronjob", cronjob)
     trial.disturbed()
-    trial.site.kubectl("delete", "cronjob", cronjob, "--wait=false")
+    trial.installation.kubectl("delete", "cronjob", cronjob, "--wait=false")
     trial.wait_for_condition(pipeline, _WAITS, timeout=trial.able_within)
     _check_suspended(trial, cronjob)
     trial.wait_until_recorded(run)
@@ -103,14 +103,14 @@ def pipeline_waits(trial: Trial) -> None:
     trial.wait_until_working(run)
     _hold(trial, "omip", pipeline)
     trial.disturbed()
-    trial.site.kubectl("delete", "omip", pipeline, "--wait=false")
+    trial.installation.kubectl("delete", "omip", pipeline, "--wait=false")
     trial.wait_for_condition(pipeline, _WAITS, timeout=trial.able_within)
     _check_suspended(trial, cronjob)
     trial.wait_until_recorded(run)
     trial.settle(timeout=60)
     _hold(trial, "omip", pipeline, is_held=False)
     trial.recovered()
-    wait_for("the pipeline to be gone", lambda: trial.site.get("omip", pipeline) is None, timeout=30)
+    wait_for("the pipeline to be gone", lambda: trial.installation.get("omip", pipeline) is None, timeout=30)
 
 
 def cronjob_deleted(trial: Trial) -> None:
@@ -120,9 +120,9 @@ def cronjob_deleted(trial: Trial) -> None:
     run = trial.start(pipeline, gone)
     trial.wait_until_working(run)
     trial.disturbed()
-    trial.site.kubectl("delete", "cronjob", cronjob, "--timeout=50s")
+    trial.installation.kubectl("delete", "cronjob", cronjob, "--timeout=50s")
     trial.wait_until_recorded(run)
-    wait_for("another CronJob", lambda: trial.site.get("cronjob", cronjob), timeout=trial.able_within)
+    wait_for("another CronJob", lambda: trial.installation.get("cronjob", cronjob), timeout=trial.able_within)
     trial.recovered()
     trial.wait_until_ready(pipeline)
 
@@ -130,14 +130,14 @@ def cronjob_deleted(trial: Trial) -> None:
 def cronjob_refused(trial: Trial) -> None:
     """A spec that is refused moves nothing, and is applied once it is allowed."""
     pipeline, cronjob = _ready(trial, schedule=_SCHEDULE)
-    before = trial.site.get("cronjob", cronjob)
+    before = trial.installation.get("cronjob", cronjob)
     assert before is not None
     with policies.denying(trial, "cronjobs", cronjob):
         trial.edit(pipeline, {"schedule": {**_SCHEDULE, "cron": "5 0 1 1 *"}})
         ready = lambda: policies.MESSAGE in _message(trial, pipeline)  # noqa: E731
         wait_for("a condition that names the refusal", ready, timeout=trial.able_within)
         trial.wait_until_recorded(trial.start(pipeline))
-        after = trial.site.get("cronjob", cronjob)
+        after = trial.installation.get("cronjob", cronjob)
         assert after is not None
         assert after["spec"] == before["spec"]
         assert after["status"].get("lastScheduleTime") == before["status"].get("lastScheduleTime")
@@ -149,18 +149,18 @@ def _ready(trial: Trial, seconds: float = 5, **spec: Any) -> tuple[str, str]:
     """Return a pipeline that is Ready, and its CronJob."""
     pipeline = trial.light(seconds, **spec)
     trial.wait_until_ready(pipeline)
-    return pipeline, str(trial.site.status(pipeline)["cronJobName"])
+    return pipeline, str(trial.installation.status(pipeline)["cronJobName"])
 
 
 def _spec(trial: Trial, cronjob: str) -> dict[str, Any]:
-    return dict((trial.site.get("cronjob", cronjob) or {}).get("spec", {}))
+    return dict((trial.installation.get("cronjob", cronjob) or {}).get("spec", {}))
 
 
 def _fight(trial: Trial, cronjob: str) -> None:
     """Set the field as the other controller wants it, once the operator has set its own."""
     if _spec(trial, cronjob).get("startingDeadlineSeconds") != 17:
         patch = json.dumps({"spec": {"startingDeadlineSeconds": 17}})
-        trial.site.kubectl(
+        trial.installation.kubectl(
             "patch", "cronjob", cronjob, "--type=merge", "--patch", patch, f"--field-manager={_RIVAL}"
         )  # fmt: skip
     _let_pass(0.5)
@@ -172,7 +172,7 @@ def _let_pass(seconds: float) -> None:
 
 def _hold(trial: Trial, kind: str, name: str, *, is_held: bool = True) -> None:
     patch = json.dumps({"metadata": {"finalizers": [_FINALIZER] if is_held else []}})
-    trial.site.kubectl("patch", kind, name, "--type=merge", "--patch", patch)
+    trial.installation.kubectl("patch", kind, name, "--type=merge", "--patch", patch)
 
 
 def _check_suspended(trial: Trial, cronjob: str) -> None:
@@ -181,22 +181,24 @@ def _check_suspended(trial: Trial, cronjob: str) -> None:
 
 def _check_writes(trial: Trial, calls: list[Call]) -> None:
     """Few writes of CronJobs, whatever another client does with them."""
-    writes = [call for call in calls if call.method == "PATCH" and f"/{trial.site.namespace}/cronjobs/" in call.target]
+    writes = [
+        call for call in calls if call.method == "PATCH" and f"/{trial.installation.namespace}/cronjobs/" in call.target
+    ]
     real = [call for call in writes if "dryRun" not in call.target]
     assert len(real) <= _MOST_WRITES, f"{len(real)} PATCHes of CronJobs: {[call.target for call in real]}"
 
 
 def _is_true(trial: Trial, pipeline: str, kind: str) -> bool:
-    return trial.site.condition(pipeline, kind).get("status") == "True"
+    return trial.installation.condition(pipeline, kind).get("status") == "True"
 
 
 def _waits(trial: Trial, pipeline: str) -> bool:
-    conditions = trial.site.status(pipeline).get("conditions", [])
+    conditions = trial.installation.status(pipeline).get("conditions", [])
     return any(one["reason"] == _WAITS or (one["type"], one["status"]) == (_WAITS, "True") for one in conditions)
 
 
 def _message(trial: Trial, pipeline: str) -> str:
-    conditions = trial.site.status(pipeline).get("conditions", [])
+    conditions = trial.installation.status(pipeline).get("conditions", [])
     return " ".join(one["message"] for one in conditions)
 
 

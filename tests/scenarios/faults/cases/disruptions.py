@@ -6,7 +6,7 @@ from typing import Any, Final
 from kubernetes import client
 
 from ingestion_operator import constants
-from testing.installation import OPERATOR, apply, wait_for_rollout
+from testing.install import OPERATOR, apply, wait_for_rollout
 from testing.waiting import wait_for
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case, Setup
@@ -53,7 +53,7 @@ def evicted_at_limit_zero(trial: Trial) -> None:
 
 def drained(trial: Trial) -> None:
     """The pods of the run and of the operator are drained; the node takes pods again half a minute later at most."""
-    cluster = trial.site.cluster
+    cluster = trial.installation.cluster
     run = trial.start(trial.light(seconds=15))
     trial.wait_until_working(run)
     trial.disturbed()
@@ -64,7 +64,7 @@ def drained(trial: Trial) -> None:
             cluster.kubectl("drain", node, f"--pod-selector={selector}", *options, timeout=60)
     finally:
         cluster.kubectl("uncordon", node)
-    wait_for_rollout(cluster, trial.installation.operator_namespace, OPERATOR)
+    wait_for_rollout(cluster, trial.target.operator_namespace, OPERATOR)
     trial.recovered()
     trial.wait_until_recorded(run)
     _check_disruptions(trial, run)
@@ -76,27 +76,27 @@ def preempted(trial: Trial) -> None:
     template = application.light_template(15)
     template["container"]["resources"]["requests"][_SLOT] = "1"
     template["container"]["resources"]["limits"][_SLOT] = "1"
-    apply(trial.site.cluster, priority | {"value": 1000})
+    apply(trial.installation.cluster, priority | {"value": 1000})
     _offer_slots(trial, "1")
     try:
         run = trial.start(trial.light(podTemplate=template))
         trial.wait_until_working(run)
         trial.disturbed()
         rival = _rival(trial)
-        trial.site.apply(rival)
+        trial.installation.apply(rival)
         name = rival["metadata"]["name"]
-        trial.site.kubectl("wait", "pod", name, "--for=condition=Ready", "--timeout=90s", timeout=100)
-        trial.site.kubectl("delete", "pod", name, "--grace-period=1")
+        trial.installation.kubectl("wait", "pod", name, "--for=condition=Ready", "--timeout=90s", timeout=100)
+        trial.installation.kubectl("delete", "pod", name, "--grace-period=1")
         trial.recovered()
         trial.wait_until_recorded(run)
     finally:
         _offer_slots(trial, None)
-        trial.site.cluster.kubectl("delete", "priorityclass", _PRIORITY)
+        trial.installation.cluster.kubectl("delete", "priorityclass", _PRIORITY)
     _check_disruptions(trial, run)
 
 
 def _offer_slots(trial: Trial, number: str | None) -> None:
-    cluster = trial.site.cluster
+    cluster = trial.installation.cluster
     node = cluster.kubectl("get", "nodes", "-o", "name").strip()
     patch = json.dumps({"status": {"capacity": {_SLOT: number}, "allocatable": {_SLOT: number}}})
     cluster.kubectl("patch", node, "--subresource=status", "--type=merge", "--patch", patch)
@@ -110,15 +110,15 @@ def scratch_full(trial: Trial) -> None:
 
 def _evict(trial: Trial, run: str) -> None:
     """Evict the pod of the run that works, or the next one that will."""
-    observer, namespace = trial.installation.observer, trial.site.namespace
+    observer, namespace = trial.target.observer, trial.installation.namespace
     seen = observer.wait("a pod to work", lambda seen: bool(seen.working), run, timeout=_BACK_OFF_SECONDS)
     pod = next(iter(seen.working))
-    trial.installation.core.create_namespaced_pod_eviction(
+    trial.target.core.create_namespaced_pod_eviction(
         pod, namespace, client.V1Eviction(metadata=client.V1ObjectMeta(name=pod, namespace=namespace))
     )
 
     def is_gone() -> bool:
-        text = trial.site.kubectl("get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
+        text = trial.installation.kubectl("get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
         return text in ("", "Failed", "Succeeded")
 
     wait_for("the evicted pod to end", is_gone, timeout=60)
@@ -126,14 +126,14 @@ def _evict(trial: Trial, run: str) -> None:
 
 
 def _check_disruptions(trial: Trial, run: str) -> None:
-    record = trial.installation.observer.seen(run).record or {}
+    record = trial.target.observer.seen(run).record or {}
     assert record.get("disruptions") == 1, f"the record counts {record.get('disruptions')} disruptions, not 1"
 
 
 def _rival(trial: Trial) -> dict[str, Any]:
     container = {
         "name": "rival",
-        "image": trial.site.images["fake-openmetadata"],
+        "image": trial.installation.images["fake-openmetadata"],
         "command": ["/bin/sleep", "600"],
         "resources": {"requests": {_SLOT: "1"}, "limits": {_SLOT: "1"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

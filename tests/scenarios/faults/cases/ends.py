@@ -4,8 +4,8 @@ import time
 from dataclasses import replace
 from typing import Final
 
+from testing import installation as installations
 from testing import manifests
-from testing import site as sites
 from testing.postgres.process import connection
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case
@@ -25,9 +25,9 @@ def success(trial: Trial) -> None:
 def partial_success(trial: Trial) -> None:
     """The fake server refuses one table of a service of its own, so that other rows are not touched."""
     service = f"{trial.name}-source"
-    sites.register_service(trial.site, service, trial.site.credentials.password)
+    installations.register_service(trial.installation, service, trial.installation.credentials.password)
     refusal = {"entity": rf"^{service}\.shop\.sales\.orders$", "status": 400, "message": "this table is refused"}
-    with trial.installation.server_faults.during(refusal | {"method": "PUT"}):
+    with trial.target.server_faults.during(refusal | {"method": "PUT"}):
         trial.wait_until_recorded(trial.start(trial.metadata(service)))
 
 
@@ -37,7 +37,7 @@ def workflow_failure(trial: Trial) -> None:
 
 def wrong_source_password(trial: Trial) -> None:
     service = f"{trial.name}-source"
-    sites.register_service(trial.site, service, "not-the-password")
+    installations.register_service(trial.installation, service, "not-the-password")
     trial.start(trial.metadata(service))
 
 
@@ -45,9 +45,11 @@ def source_down(trial: Trial) -> None:
     """A Service without a pod behind it, as a database that is being moved has."""
     service = f"{trial.name}-source"
     host = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": service}}
-    trial.site.apply({**host, "spec": {"ports": [{"port": 5432}], "selector": {"app": "none"}}})
+    trial.installation.apply({**host, "spec": {"ports": [{"port": 5432}], "selector": {"app": "none"}}})
     address = f"{service}:{manifests.POSTGRES_PORT}"
-    trial.site.fake_server.register_service(service, "Postgres", connection(address, trial.site.credentials.password))
+    trial.installation.fake_server.register_service(
+        service, "Postgres", connection(address, trial.installation.credentials.password)
+    )
     trial.start(trial.metadata(service))
 
 

@@ -17,7 +17,7 @@ _TRIGGERS: Final = 50
 _QUEUED: Final = 20
 """concurrency.maxQueuedRuns of a pipeline that does not name it."""
 
-_STOPPED_UNSTARTED: Final = Expected("stopped", ("Killed",), ("operator",), message="before it began")
+_STOPPED_UNSTARTED: Final = Expected("stopped", ("Killed",), ("operator",), message="before it started")
 _FINALIZER: Final = "chaos.example.com/hold"
 
 
@@ -41,12 +41,12 @@ def patch_denied(trial: Trial) -> None:
 
 
 def annotation_unreadable(trial: Trial) -> None:
-    """One annotation of one Job is no time; its pipeline has a schedule, for which the operator reads it."""
+    """One annotation of one Job is not a time; its pipeline has a schedule, for which the operator reads it."""
     pipeline = trial.light(seconds=10, schedule={"cron": "0 0 1 1 *", "timeZone": "Etc/UTC"})
     run = trial.start(pipeline)
     trial.wait_until_working(run)
     trial.disturbed()
-    trial.site.kubectl("annotate", "job", _job_of(trial, run), f"{constants.ANNOTATION_SCHEDULED_AT}=tomorrow")
+    trial.installation.kubectl("annotate", "job", _job_of(trial, run), f"{constants.ANNOTATION_SCHEDULED_AT}=tomorrow")
     trial.wait_until_recorded(run)
     trial.wait_until_recorded(trial.start(pipeline, number=2))
     trial.edit(pipeline, {"suspend": True})
@@ -60,7 +60,7 @@ def many_queued_killed(trial: Trial) -> None:
         trial.start_by_client(pipeline, _STOPPED_UNSTARTED)
     trial.check("one run at work and all others queued", lambda: _at_work_and_queued(trial, pipeline) == (1, 49))
     trial.disturbed()
-    trial.installation.service.kill_ingestion(pipeline)
+    trial.target.service.kill_ingestion(pipeline)
     trial.recovered()
     trial.settle(timeout=120)
     trial.check("no Job to stay without an end", lambda: not _unfinished_jobs(trial, pipeline), timeout=60)
@@ -75,12 +75,12 @@ def queue_full(trial: Trial) -> None:
     trial.check("the queue to be full", lambda: _at_work_and_queued(trial, pipeline) == (1, _QUEUED))
     trial.disturbed()
     try:
-        trial.installation.service.run_pipeline(pipeline)
+        trial.target.service.run_pipeline(pipeline)
     except OperatorError as error:
         assert "maxQueuedRuns" in str(error), error  # noqa: PT017  no test function
     else:
         raise AssertionError("a run was accepted beyond maxQueuedRuns")
-    trial.installation.service.kill_ingestion(pipeline)
+    trial.target.service.kill_ingestion(pipeline)
     trial.recovered()
 
 
@@ -93,31 +93,31 @@ def pipeline_replaced(trial: Trial) -> None:
     _set_finalizers(trial, job, [_FINALIZER])
     trial.disturbed()
     trial.ignore(old)
-    live = trial.site.get("omip", pipeline)
+    live = trial.installation.get("omip", pipeline)
     assert live is not None
     body = {key: live[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": pipeline}}
     body["spec"]["podTemplate"]["container"]["env"] = [
         one | ({"value": "5"} if one["name"] == "LASTS" else {})
         for one in body["spec"]["podTemplate"]["container"]["env"]
     ]
-    trial.site.kubectl("replace", "--force", "-f", "-", stdin=json.dumps(body), timeout=90)
+    trial.installation.kubectl("replace", "--force", "-f", "-", stdin=json.dumps(body), timeout=90)
     trial.wait_until_ready(pipeline)
     trial.recovered()
     trial.wait_until_recorded(trial.start(pipeline, number=2))
     _set_finalizers(trial, job, [])
-    wait_for("the old Job to be gone", lambda: trial.site.get("job", job) is None, timeout=60)
+    wait_for("the old Job to be gone", lambda: trial.installation.get("job", job) is None, timeout=60)
     trial.wait_until_recorded(trial.start(pipeline, number=3))
-    assert not trial.site.run(pipeline, old), "the new pipeline has the old one's run in its status"
+    assert not trial.installation.run(pipeline, old), "the new pipeline has the old one's run in its status"
 
 
 def foreign_job(trial: Trial) -> None:
     """A Job that carries the pipeline's label and waits to be admitted, and that the pipeline does not own."""
     pipeline = trial.light(seconds=5)
     trial.wait_until_ready(pipeline)
-    cronjob = str(trial.site.status(pipeline)["cronJobName"])
+    cronjob = str(trial.installation.status(pipeline)["cronJobName"])
     name = f"{pipeline}-foreign"
-    container = {"name": constants.RUNNER_CONTAINER, "image": trial.site.images["runner"]}
-    trial.site.apply(
+    container = {"name": constants.RUNNER_CONTAINER, "image": trial.installation.images["runner"]}
+    trial.installation.apply(
         {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -129,15 +129,17 @@ def foreign_job(trial: Trial) -> None:
             "spec": {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
         }
     )
-    job = trial.site.get("job", name)
+    job = trial.installation.get("job", name)
     assert job is not None
     trial.ignore(job["metadata"]["uid"])
     trial.disturbed()
     trial.wait_until_recorded(trial.start_by_client(pipeline))
-    after = trial.site.get("job", name)
+    after = trial.installation.get("job", name)
     assert after is not None, "the operator has deleted a Job that is not the pipeline's"
     assert after["metadata"]["generation"] == job["metadata"]["generation"], "the operator has changed it"
-    assert not trial.site.run(pipeline, job["metadata"]["uid"]), "the status has a run that is not the pipeline's"
+    assert not trial.installation.run(pipeline, job["metadata"]["uid"]), (
+        "the status has a run that is not the pipeline's"
+    )
 
 
 def replaced_by_newer(trial: Trial) -> None:
@@ -150,32 +152,32 @@ def replaced_by_newer(trial: Trial) -> None:
 
 
 def _job_of(trial: Trial, run: str) -> str:
-    seen = trial.installation.observer.wait("the Job of the run", lambda seen: bool(seen.jobs), run, timeout=30)
+    seen = trial.target.observer.wait("the Job of the run", lambda seen: bool(seen.jobs), run, timeout=30)
     return next(iter(seen.jobs.values()))
 
 
 def _has_ended(trial: Trial, run: str) -> bool:
-    return trial.installation.observer.seen(run).recorded_at is not None
+    return trial.target.observer.seen(run).recorded_at is not None
 
 
 def _failed(trial: Trial, pipeline: str) -> bool:
-    return trial.site.condition(pipeline, "ActionsFailed").get("status") == "True"
+    return trial.installation.condition(pipeline, "ActionsFailed").get("status") == "True"
 
 
 def _at_work_and_queued(trial: Trial, pipeline: str) -> tuple[int, int]:
-    status = trial.site.status(pipeline)
+    status = trial.installation.status(pipeline)
     return len(status.get("activeRuns", [])), len(status.get("queuedRuns", []))
 
 
 def _unfinished_jobs(trial: Trial, pipeline: str) -> list[str]:
-    selector = f"{constants.LABEL_PIPELINE}={trial.site.status(pipeline)['cronJobName']}"
-    jobs = trial.site.list("jobs", selector)
+    selector = f"{constants.LABEL_PIPELINE}={trial.installation.status(pipeline)['cronJobName']}"
+    jobs = trial.installation.list("jobs", selector)
     return [job["metadata"]["name"] for job in jobs if not job["status"].get("conditions")]
 
 
 def _set_finalizers(trial: Trial, job: str, finalizers: list[str]) -> None:
     patch: dict[str, Any] = {"metadata": {"finalizers": finalizers}}
-    trial.site.kubectl("patch", "job", job, "--type=merge", "--patch", json.dumps(patch))
+    trial.installation.kubectl("patch", "job", job, "--type=merge", "--patch", json.dumps(patch))
 
 
 JOBS: Final = (

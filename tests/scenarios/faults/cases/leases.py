@@ -22,7 +22,7 @@ def deleted(trial: Trial) -> None:
     trial.wait_until_working(run)
     trial.disturbed()
     _delete(trial)
-    wait_for("the Lease to be there again", trial.installation.leader, timeout=trial.able_within)
+    wait_for("the Lease to be there again", trial.target.leader, timeout=trial.able_within)
     trial.recovered()
 
 
@@ -41,9 +41,9 @@ def stolen(trial: Trial) -> None:
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     spec = {"holderIdentity": "thief", "acquireTime": now, "renewTime": now}
     _kubectl(trial, "patch", "lease", constants.LEASE_NAME, "--type=merge", "--patch", json.dumps({"spec": spec}))
-    wait_for("the operator to hold the Lease again", trial.installation.leader, timeout=trial.able_within)
+    wait_for("the operator to hold the Lease again", trial.target.leader, timeout=trial.able_within)
     trial.recovered()
-    assert trial.installation.restarts() == 1, "the process that has lost its Lease must end"
+    assert trial.target.restarts() == 1, "the process that has lost its Lease must end"
 
 
 def refused(trial: Trial) -> None:
@@ -53,7 +53,7 @@ def refused(trial: Trial) -> None:
 
     def record() -> None:
         if time.monotonic() > begin + _FENCE_SECONDS and not calls:
-            with trial.installation.proxy.recording() as found:
+            with trial.target.proxy.recording() as found:
                 time.sleep(SECONDS - _FENCE_SECONDS - 10)  # the time in which no write may come
             calls.extend(found)
 
@@ -72,7 +72,7 @@ def _delete(trial: Trial) -> None:
 
 
 def _kubectl(trial: Trial, *arguments: str) -> str:
-    return trial.site.cluster.kubectl("-n", trial.installation.operator_namespace, *arguments)
+    return trial.installation.cluster.kubectl("-n", trial.target.operator_namespace, *arguments)
 
 
 LEASES: Final = (

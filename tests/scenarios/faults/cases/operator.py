@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ingestion_operator import constants
-from testing.site import Site
+from testing.installation import Installation
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case
 from tests.scenarios.faults.faults import kill_operator, operator_away, operator_clock_off
-from tests.scenarios.faults.installation import PENDING_LIMIT
 from tests.scenarios.faults.observer import Seen
+from tests.scenarios.faults.target import PENDING_LIMIT
 from tests.scenarios.faults.trial import Trial
 from tests.scenarios.faults.verdict import Expected
 
@@ -45,8 +45,8 @@ def killed_after(trial: Trial) -> None:
 
 def away_for_the_whole_run(trial: Trial) -> None:
     pipelines = [trial.application(), _too_small(trial, suffix="-unreported")]
-    trial.site.kubectl("wait", "omip", *pipelines, "--for=condition=Ready", "--timeout=30s")
-    names = [trial.site.status(pipeline)["cronJobName"] for pipeline in pipelines]
+    trial.installation.kubectl("wait", "omip", *pipelines, "--for=condition=Ready", "--timeout=30s")
+    names = [trial.installation.status(pipeline)["cronJobName"] for pipeline in pipelines]
     assert all(names)
     with operator_away(trial):
         for run in (trial.start(pipelines[0]), trial.start(pipelines[1], _BY_OPERATOR)):
@@ -63,33 +63,33 @@ def clock_behind(trial: Trial) -> None:
 
 def _clock_off(trial: Trial, by: timedelta) -> None:
     """Everything in which a time is compared with one of Kubernetes': waiting, expiry, a queue, a kill, a report."""
-    site = trial.site
+    installation = trial.installation
     label = f"{trial.name}-room"
     waits = trial.application(suffix="-waits", podTemplate={"spec": {"nodeSelector": {label: "yes"}}})
     never = trial.application(suffix="-never", podTemplate={"spec": {"nodeSelector": {"no-node": "has-it"}}})
     unreported = _too_small(trial, suffix="-unreported")
     endless = trial.application(seconds=600, suffix="-killed")
     turns = trial.application(seconds=1, suffix="-turns")
-    site.kubectl("label", "node", "--all", f"{label}-")  # an earlier round has left it
+    installation.kubectl("label", "node", "--all", f"{label}-")  # an earlier round has left it
     with operator_clock_off(trial, by):
         held_up = trial.start(waits)
         expired = trial.start(never, _EXPIRED)
         killed = trial.start(endless, _KILLED)
         for run in (held_up, expired):
-            trial.installation.observer.wait("the cause", _is_unschedulable, run, timeout=60)
-        site.kubectl("label", "node", "--all", f"{label}=yes")
+            trial.target.observer.wait("the cause", _is_unschedulable, run, timeout=60)
+        installation.kubectl("label", "node", "--all", f"{label}=yes")
         trial.wait_until_running(killed)
         asked_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        site.kubectl("annotate", "omip", endless, f"{constants.ANNOTATION_KILL}={asked_at}")
+        installation.kubectl("annotate", "omip", endless, f"{constants.ANNOTATION_KILL}={asked_at}")
         others = [trial.start(unreported, _BY_OPERATOR), trial.start_by_client(turns), trial.start_by_client(turns)]
         for run in (held_up, expired, killed, *others):
             trial.wait_until_recorded(run)
-        waited = trial.installation.observer.seen(expired)
+        waited = trial.target.observer.seen(expired)
         assert waited.recorded_at is not None
         limit, took = int(PENDING_LIMIT[:-1]), waited.recorded_at - _created_at(waited)
         # The API server's time is known to five seconds.
         assert limit - 5 <= took <= limit + 15, f"ended after {took:.0f} s with startTimeout {PENDING_LIMIT}"
-        off = abs(time.time() - _lease_time(site))
+        off = abs(time.time() - _lease_time(installation))
         assert off < _LEASE_SECONDS, f"the operator's Lease is {off:.0f} s off"
 
 
@@ -102,9 +102,9 @@ def _created_at(seen: Seen) -> float:
     return datetime.fromisoformat(str((seen.record or {})["startTime"])).timestamp()
 
 
-def _lease_time(site: Site) -> float:
+def _lease_time(installation: Installation) -> float:
     """Return when the operator has renewed its Lease last, by its own clock."""
-    lease = site.get("lease", constants.LEASE_NAME)
+    lease = installation.get("lease", constants.LEASE_NAME)
     assert lease is not None
     return datetime.fromisoformat(lease["spec"]["renewTime"]).timestamp()
 

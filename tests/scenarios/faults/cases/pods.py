@@ -7,7 +7,7 @@ from ingestion_operator.errors import NotFound
 from testing.waiting import wait_for
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case
-from tests.scenarios.faults.installation import PENDING_LIMIT
+from tests.scenarios.faults.target import PENDING_LIMIT
 from tests.scenarios.faults.trial import Trial, kill_by_annotation
 from tests.scenarios.faults.verdict import SUCCESS, Expected
 
@@ -23,7 +23,7 @@ _KILLED: Final = Expected(
     message="Stopped on request",
     log="[runner] failed (Interrupted)",
 )
-_KILLED_UNSTARTED: Final = Expected("stopped", ("Killed",), ("operator",), message="before it began")
+_KILLED_UNSTARTED: Final = Expected("stopped", ("Killed",), ("operator",), message="before it started")
 _INTERRUPTED: Final = Expected(
     "failed", ("Interrupted",), ("operator",), most_rows=2, log="[runner] failed (Interrupted)"
 )
@@ -71,29 +71,29 @@ def killed_queued(trial: Trial) -> None:
     first = trial.start_by_client(pipeline, SUCCESS)
     trial.wait_until_running(first)
     second = trial.start_by_client(pipeline)
-    trial.installation.observer.wait(
+    trial.target.observer.wait(
         "the queue", lambda seen: (seen.record or {}).get("state") == "queued", second, timeout=30
     )
     trial.disturbed()
-    trial.installation.service.kill_ingestion_run(pipeline, second)
+    trial.target.service.kill_ingestion_run(pipeline, second)
     trial.wait_until_recorded(first)
 
 
 def killed_pending(trial: Trial) -> None:
     pipeline = trial.application(podTemplate={"spec": {"nodeSelector": {"no-node": "has-it"}}})
     run = trial.start_by_client(pipeline)
-    trial.installation.observer.wait(
+    trial.target.observer.wait(
         "the cause", lambda seen: (seen.record or {}).get("reason") == "Unschedulable", run, timeout=60
     )
     trial.disturbed()
-    trial.installation.service.kill_ingestion(pipeline)
+    trial.target.service.kill_ingestion(pipeline)
 
 
 def killed_running(trial: Trial) -> None:
     run = trial.start_by_client(pipeline := trial.application(seconds=_LONG))
     trial.wait_until_running(run)
     trial.disturbed()
-    trial.installation.service.kill_ingestion_run(pipeline, run)
+    trial.target.service.kill_ingestion_run(pipeline, run)
 
 
 def killed_by_annotation(trial: Trial) -> None:
@@ -109,7 +109,7 @@ def killed_finishing(trial: Trial) -> None:
     wait_for("the row that the workflow closes", lambda: trial.row(run).get("state") == "success", timeout=150)
     trial.disturbed()
     with suppress(NotFound):  # it was faster
-        trial.installation.service.kill_ingestion_run(pipeline, run)
+        trial.target.service.kill_ingestion_run(pipeline, run)
 
 
 def image_missing(trial: Trial) -> None:
@@ -129,7 +129,7 @@ def secret_missing(trial: Trial) -> None:
 def quota_exceeded(trial: Trial) -> None:
     """No pod is ever made, only a Job that cannot make one."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-devices"}}
-    trial.site.apply({**quota, "spec": {"hard": {f"requests.{_DEVICE}": "0"}}})
+    trial.installation.apply({**quota, "spec": {"hard": {f"requests.{_DEVICE}": "0"}}})
     _pending(trial, {"container": {"resources": {"requests": {_DEVICE: "1"}, "limits": {_DEVICE: "1"}}}})
 
 
@@ -138,7 +138,7 @@ def _pending(trial: Trial, template: dict[str, Any]) -> None:
 
 
 def _delete(trial: Trial, kind: str, *which: str) -> None:
-    trial.site.kubectl("delete", kind, *which, "--timeout=50s")
+    trial.installation.kubectl("delete", kind, *which, "--timeout=50s")
 
 
 def _never_started(reason: str, words: str) -> Expected:
@@ -205,7 +205,7 @@ PODS: Final = (
         "unschedulable",
         f"no node takes the pod; startTimeout {PENDING_LIMIT}",
         unschedulable,
-        _never_started("Unschedulable", "no node takes it"),
+        _never_started("Unschedulable", "no node is suitable"),
         is_timed=False,
         about_seconds=90,
     ),

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from testing import site as sites
+from testing import installation as installations
 from testing.waiting import wait_for
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case
@@ -42,13 +42,13 @@ def away_at_the_end(trial: Trial) -> None:
 def wrong_token(trial: Trial) -> None:
     """The Secret is corrected once the status has named it."""
     reference = {"name": f"{trial.name}-bot", "key": "token"}
-    trial.site.apply(sites.secret(reference["name"], "token", "not-the-token"))
-    server = sites.pipeline("any")["spec"]["server"] | {"tokenSecretRef": reference}
+    trial.installation.apply(installations.secret(reference["name"], "token", "not-the-token"))
+    server = installations.pipeline("any")["spec"]["server"] | {"tokenSecretRef": reference}
     pipeline = trial.metadata(server=server)
     trial.wait_until_recorded(trial.start(pipeline))
     message = _wait_for_pending_report(trial, pipeline)
     assert reference["name"] in message, message
-    trial.site.apply(sites.secret(reference["name"], "token", trial.site.credentials.token))
+    trial.installation.apply(installations.secret(reference["name"], "token", trial.installation.credentials.token))
     trial.recovered()
 
 
@@ -61,7 +61,7 @@ def _wait_for_pending_report(trial: Trial, pipeline: str) -> str:
     """Return the message of the condition Reported."""
 
     def message() -> str:
-        condition = trial.site.condition(pipeline, "Reported")
+        condition = trial.installation.condition(pipeline, "Reported")
         is_pending = (condition.get("status"), condition.get("reason")) == ("False", "ReportPending")
         return str(condition["message"]) if is_pending else ""
 

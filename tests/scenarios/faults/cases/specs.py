@@ -4,8 +4,8 @@ import json
 import time
 from typing import Any, Final
 
-from testing import site as sites
-from testing.installation import install_definition
+from testing import installation as installations
+from testing.install import install_crd
 from testing.waiting import wait_for
 from tests.scenarios.faults import application
 from tests.scenarios.faults.case import Case, Setup
@@ -26,7 +26,7 @@ def server_moved(trial: Trial) -> None:
     """The run is killed after the move; only the operator reports its end, to the server that the run began at."""
     pipeline = trial.light(podTemplate=_unschedulable())
     run = trial.start(pipeline)
-    trial.installation.observer.wait("the run to be listed", lambda seen: seen.record is not None, run, timeout=30)
+    trial.target.observer.wait("the run to be listed", lambda seen: seen.record is not None, run, timeout=30)
     trial.disturbed()
     trial.edit(pipeline, {"server": {"hostPort": "http://moved.invalid:8585/api"}})
     trial.wait_until_ready(pipeline)
@@ -38,7 +38,7 @@ def service_renamed(trial: Trial) -> None:
     """Likewise for the name that the pipeline has at the server."""
     pipeline = trial.light(podTemplate=_unschedulable())
     run = trial.start(pipeline)
-    trial.installation.observer.wait("the run to be listed", lambda seen: seen.record is not None, run, timeout=30)
+    trial.target.observer.wait("the run to be listed", lambda seen: seen.record is not None, run, timeout=30)
     trial.disturbed()
     trial.edit(pipeline, {"fullyQualifiedName": f"{application.SERVICE}.renamed-{pipeline}"})
     trial.wait_until_ready(pipeline)
@@ -47,50 +47,50 @@ def service_renamed(trial: Trial) -> None:
 
 
 def invalid_spec(trial: Trial) -> None:
-    """The API server takes any spec for a while, as one with an older definition may."""
+    """The API server takes any spec for a while, as one with an older CRD may."""
     pipeline = trial.light(seconds=ENDLESS, schedule={"cron": "0 0 1 1 *", "timeZone": "Etc/UTC"})
     run = trial.start(pipeline)
     trial.wait_until_working(run)
-    cronjob = trial.site.status(pipeline)["cronJobName"]
+    cronjob = trial.installation.status(pipeline)["cronJobName"]
     trial.disturbed()
     try:
         _take_any_spec(trial)
         trial.edit(pipeline, {"pipelineType": "nonsense", "suspend": True})
         trial.wait_for_condition(pipeline, "InvalidSpec")
         trial.check(
-            "the CronJob to be suspended", lambda: (trial.site.get("cronjob", cronjob) or {})["spec"]["suspend"]
+            "the CronJob to be suspended", lambda: (trial.installation.get("cronjob", cronjob) or {})["spec"]["suspend"]
         )
         kill_by_annotation(trial, pipeline, run)
         trial.wait_until_recorded(run)
         trial.settle(timeout=60)
     finally:
         trial.edit(pipeline, {"pipelineType": "application", "suspend": False})
-        install_definition(trial.site.cluster)
+        install_crd(trial.installation.cluster)
     trial.recovered()
     trial.wait_until_ready(pipeline)
 
 
 def _take_any_spec(trial: Trial) -> None:
-    definition = json.loads(trial.site.cluster.kubectl("get", "crd", _CRD, "-o", "json"))
-    for version in definition["spec"]["versions"]:
+    crd = json.loads(trial.installation.cluster.kubectl("get", "crd", _CRD, "-o", "json"))
+    for version in crd["spec"]["versions"]:
         schema = version["schema"]["openAPIV3Schema"]
         schema.pop("x-kubernetes-validations", None)
         schema["properties"]["spec"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    definition["metadata"].pop("managedFields", None)
-    trial.site.cluster.kubectl("replace", "-f", "-", stdin=json.dumps(definition))
+    crd["metadata"].pop("managedFields", None)
+    trial.installation.cluster.kubectl("replace", "-f", "-", stdin=json.dumps(crd))
 
 
 def secrets_missing(trial: Trial) -> None:
     """Many pipelines name one Secret that does not exist; it costs little until it does."""
     name = f"{trial.name}-token"
     bodies = [_body(trial, f"{trial.name}-{number}", name) for number in range(_MANY)]
-    trial.site.apply(*bodies)
+    trial.installation.apply(*bodies)
     wait_for("all pipelines to miss it", lambda: _count(trial, "False", "SecretNotFound") == _MANY, timeout=120)
-    with trial.installation.proxy.recording() as calls:
+    with trial.target.proxy.recording() as calls:
         time.sleep(_MEASURED_SECONDS)  # the length of a measurement, nothing is waited for
     assert len(calls) / _MEASURED_SECONDS < _MOST_CALLS_PER_SECOND, f"{len(calls)} calls in {_MEASURED_SECONDS} s"
     trial.disturbed()
-    trial.site.apply(sites.secret(name, "token", trial.site.credentials.token))
+    trial.installation.apply(installations.secret(name, "token", trial.installation.credentials.token))
     wait_for("all pipelines to be Ready", lambda: _count(trial, "True") == _MANY, timeout=_BACK_OFF_SECONDS)
     trial.recovered()
     trial.wait_until_recorded(trial.start(trial.light()))
@@ -99,16 +99,16 @@ def secrets_missing(trial: Trial) -> None:
 def secret_deleted(trial: Trial) -> None:
     """The token's Secret goes while a run works, which then ends, and is made again with the same token."""
     name = f"{trial.name}-token"
-    secret = sites.secret(name, "token", trial.site.credentials.token)
-    trial.site.apply(secret)
+    secret = installations.secret(name, "token", trial.installation.credentials.token)
+    trial.installation.apply(secret)
     pipeline = trial.light(seconds=ENDLESS, server=_body(trial, trial.name, name)["spec"]["server"])
     run = trial.start(pipeline)
     trial.wait_until_working(run)
     trial.disturbed()
-    trial.site.kubectl("delete", "secret", name)
+    trial.installation.kubectl("delete", "secret", name)
     kill_by_annotation(trial, pipeline, run)
     trial.wait_until_recorded(run)
-    trial.site.apply(secret)
+    trial.installation.apply(secret)
     trial.recovered()
     trial.wait_until_ready(pipeline, timeout=trial.able_within)
 
@@ -125,9 +125,9 @@ def _unschedulable() -> dict[str, Any]:
 
 
 def _body(trial: Trial, name: str, secret: str) -> dict[str, Any]:
-    body = sites.pipeline(name)
+    body = installations.pipeline(name)
     body["spec"]["server"] |= {
-        "hostPort": trial.installation.server,
+        "hostPort": trial.target.server,
         "tokenSecretRef": {"name": secret, "key": "token"},
     }
     return body
@@ -137,14 +137,14 @@ def _count(trial: Trial, status: str, reason: str = "") -> int:
     """Return how many pipelines have the condition Ready so."""
     conditions = [
         one
-        for body in trial.site.list("omip")
+        for body in trial.installation.list("omip")
         for one in body.get("status", {}).get("conditions", [])
         if one["type"] == "Ready"
     ]
     return sum(one["status"] == status and reason in one["reason"] for one in conditions)
 
 
-_UNSTARTED: Final = Expected("stopped", ("Killed",), ("operator",), message="before it began")
+_UNSTARTED: Final = Expected("stopped", ("Killed",), ("operator",), message="before it started")
 
 SPECS: Final = (
     Case(
@@ -169,7 +169,7 @@ SPECS: Final = (
     ),
     Case(
         "invalid-spec",
-        "a spec that the operator cannot read, in a cluster whose definition lets it in, while a run works",
+        "a spec that the operator cannot read, in a cluster whose CRD lets it in, while a run works",
         invalid_spec,
         STOPPED,
         place="exclusive",

@@ -34,12 +34,12 @@ def _killed(rule: Rule, act: Callable[[Trial], None]) -> Callable[[Trial], None]
 
     def killed(trial: Trial) -> None:
         own = Rule(rule.fault, rule.method, rule.target, rule.naming)
-        with trial.installation.proxy.failing(own):
+        with trial.target.proxy.failing(own):
             act(trial)
             assert own.struck.wait(60), "the operator has not taken the step"
             trial.disturbed()
-            trial.installation.signal_operators(signal.SIGKILL)
-        wait_for("the operator's next life", lambda: trial.installation.restarts() > 0, timeout=60)
+            trial.target.signal_operators(signal.SIGKILL)
+        wait_for("the operator's next life", lambda: trial.target.restarts() > 0, timeout=60)
         trial.recovered()
         trial.settle(timeout=60)
 
@@ -76,26 +76,26 @@ def killed_reporting(trial: Trial) -> None:
     """The report is made, and its answer does not arrive: it may be made once more, with the same end."""
     with _slow_report_of_a_killed_run(trial):
         trial.disturbed()
-        trial.installation.signal_operators(signal.SIGKILL)
-    wait_for("the operator's next life", lambda: trial.installation.restarts() > 0, timeout=60)
+        trial.target.signal_operators(signal.SIGKILL)
+    wait_for("the operator's next life", lambda: trial.target.restarts() > 0, timeout=60)
     trial.recovered()
 
 
 def ended_while_reporting(trial: Trial) -> None:
-    """SIGTERM during a slow report, with a second operator: it acts at once, and the first one writes no more."""
-    installation = trial.installation
-    leader = wait_for("a leader", installation.leader, timeout=30)
+    """SIGTERM during a slow report, with a second operator: it leads at once, and the first one no longer writes."""
+    target = trial.target
+    leader = wait_for("a leader", target.leader, timeout=30)
     with _slow_report_of_a_killed_run(trial):
-        logged = trial.site.cluster.log("audit").stat().st_size
+        logged = trial.installation.cluster.log("audit").stat().st_size
         begin = time.time()
-        installation.core.delete_namespaced_pod(leader, installation.operator_namespace)
+        target.core.delete_namespaced_pod(leader, target.operator_namespace)
         trial.disturbed()
-        successor = lambda: (holder := installation.leader()) and holder != leader  # noqa: E731
+        successor = lambda: (holder := target.leader()) and holder != leader  # noqa: E731
         wait_for("the second operator to lead", successor, timeout=_EXIT_SECONDS)
         taken, ended = str(_lease(trial)["acquireTime"]), time.time() - begin
         trial.recovered()
         trial.check_able(within=_SUCCESSION_SECONDS)
-        left = lambda: all(pod["metadata"]["name"] != leader for pod in installation.operators())  # noqa: E731
+        left = lambda: all(pod["metadata"]["name"] != leader for pod in target.operators())  # noqa: E731
         trial.check("the first operator's process to end", left, timeout=_EXIT_SECONDS - (time.time() - begin))
     assert ended <= _EXIT_SECONDS, f"the Lease was free after {ended:.0f} s"
     late = [call for call in _writes_of(trial, leader, logged) if call[0] > taken]
@@ -109,22 +109,22 @@ def _slow_report_of_a_killed_run(trial: Trial) -> Iterator[None]:
     template["spec"]["nodeSelector"] = {"no-node": "has-it"}
     pipeline = trial.light(podTemplate=template)
     run = trial.start(pipeline)
-    trial.installation.observer.wait("the run to be listed", lambda seen: seen.record is not None, run, timeout=30)
+    trial.target.observer.wait("the run to be listed", lambda seen: seen.record is not None, run, timeout=30)
     path = f"{pipeline}/pipelineStatus$"
     slow = {"method": "PUT", "path": path, "delaySeconds": _REPORT_SECONDS, "times": 1}
-    with trial.installation.server_faults.during(slow):
+    with trial.target.server_faults.during(slow):
         kill_by_annotation(trial, pipeline, run)
         wait_for("the report to be on its way", lambda: _is_used_up(trial, path), timeout=60)
         yield
 
 
 def _is_used_up(trial: Trial, path: str) -> bool:
-    return any(fault["path"] == path and fault["times"] == 0 for fault in trial.site.fake_server.faults())
+    return any(fault["path"] == path and fault["times"] == 0 for fault in trial.installation.fake_server.faults())
 
 
 def _lease(trial: Trial) -> dict[str, Any]:
-    text = trial.site.cluster.kubectl(
-        "-n", trial.installation.operator_namespace, "get", "lease", constants.LEASE_NAME, "-o", "json"
+    text = trial.installation.cluster.kubectl(
+        "-n", trial.target.operator_namespace, "get", "lease", constants.LEASE_NAME, "-o", "json"
     )
     return dict(json.loads(text)["spec"])
 
@@ -132,7 +132,7 @@ def _lease(trial: Trial) -> dict[str, Any]:
 def _writes_of(trial: Trial, pod: str, offset: int) -> list[tuple[str, str, str]]:
     """Return the writes of a pod from the API server's audit log: moment, verb and path."""
     found = []
-    with trial.site.cluster.log("audit").open() as log:
+    with trial.installation.cluster.log("audit").open() as log:
         log.seek(offset)
         for line in log:
             if pod in line and line.endswith("\n"):
@@ -189,7 +189,7 @@ STEPS: Final = (
         "killed-reporting",
         f"the operator is killed (SIGKILL) in a report that takes {_REPORT_SECONDS:.0f} s",
         killed_reporting,
-        Expected("stopped", ("Killed",), ("operator",), most_rows=2, message="before it began"),
+        Expected("stopped", ("Killed",), ("operator",), most_rows=2, message="before it started"),
         place="own",
         is_timed=False,
         about_seconds=80,
@@ -198,7 +198,7 @@ STEPS: Final = (
         "ended-while-reporting",
         f"SIGTERM in a report that takes {_REPORT_SECONDS:.0f} s; a second operator stands by",
         ended_while_reporting,
-        Expected("stopped", ("Killed",), ("operator",), most_rows=2, message="before it began"),
+        Expected("stopped", ("Killed",), ("operator",), most_rows=2, message="before it started"),
         place="own",
         setup=Setup(replicas=2),
         is_timed=False,

@@ -86,7 +86,7 @@ def _act(failure: _Failure, seconds: float, *, is_one: bool) -> Callable[[Trial]
 def cut_again_and_again(trial: Trial) -> None:
     rule = Rule(Fault("pass"), target="^never$", times=None)
     rule.struck.set()
-    disturb(trial, rule, SECONDS, trial.installation.proxy.cut_watches)
+    disturb(trial, rule, SECONDS, trial.target.proxy.cut_watches)
 
 
 def _case(failure: _Failure, *, is_one: bool, seconds: float = SECONDS) -> Case:

@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 from testcluster.locations import CHECKOUT
-from testing.site import SERVICE
+from testing.installation import SERVICE
 from tests.scenarios.types.case import Case, Expected, Seen
 from tests.scenarios.types.cases.databases import ORDERS, POSTGRES, SUCCESS, WRONG_PASSWORD
-from tests.scenarios.types.stage import Stage
+from tests.scenarios.types.environment import Environment
 
 _OFFICES: Final = f"{SERVICE}.shop.hr.offices"
 _OPEN_ORDERS: Final = f"{SERVICE}.shop.sales.open_orders"
@@ -27,12 +27,12 @@ _ROW_COUNT: Final = {
 
 
 def run_suite(
-    stage: Stage, name: str, table: str, minimums: dict[str, int], connection: dict[str, Any] | None = None
+    environment: Environment, name: str, table: str, minimums: dict[str, int], connection: dict[str, Any] | None = None
 ) -> Seen:
     """Run the tests of a table's number of rows, each with the number that there must be at least."""
-    stage.site.fake_server.create("dataQuality/testDefinitions", _ROW_COUNT)
+    environment.installation.fake_server.create("dataQuality/testDefinitions", _ROW_COUNT)
     for test, minimum in minimums.items():
-        stage.site.fake_server.create(
+        environment.installation.fake_server.create(
             "dataQuality/testCases",
             {
                 "name": test,
@@ -42,7 +42,7 @@ def run_suite(
             },
         )
     suite = f"{table}.testSuite"
-    return stage.run(
+    return environment.run(
         name,
         "TestSuite",
         {"type": "TestSuite", "entityFullyQualifiedName": table},
@@ -51,12 +51,14 @@ def run_suite(
     )
 
 
-def run_dbt(stage: Stage, name: str, manifest: str = "/dbt/manifest.json") -> Seen:
+def run_dbt(environment: Environment, name: str, manifest: str = "/dbt/manifest.json") -> Seen:
     """Read dbt's artefacts from a volume."""
     artefacts = {f"{file}.json": (_DBT / f"{file}.json").read_text() for file in _FILES.values()}
-    stage.site.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": artefacts})
+    environment.installation.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": artefacts}
+    )
     paths = {key: f"/dbt/{file}.json" for key, file in _FILES.items()} | {"dbtManifestFilePath": manifest}
-    return stage.run(
+    return environment.run(
         name,
         "dbt",
         {"type": "DBT", "dbtConfigSource": {"dbtConfigType": "local", **paths}},
@@ -67,23 +69,23 @@ def run_dbt(stage: Stage, name: str, manifest: str = "/dbt/manifest.json") -> Se
     )
 
 
-def results(stage: Stage, table: str) -> dict[str, str]:
+def results(environment: Environment, table: str) -> dict[str, str]:
     """The newest result of each test of a table or its columns."""
     return {
         case["name"]: case["testCaseResult"]["testCaseStatus"]
-        for case in stage.site.fake_server.entities("dataQuality/testCases")
+        for case in environment.installation.fake_server.entities("dataQuality/testCases")
         if case["entityFQN"].startswith(table)
     }
 
 
-def one_of_two_tests_has_passed(stage: Stage) -> None:
+def one_of_two_tests_has_passed(environment: Environment) -> None:
     """Both have a result."""
-    assert results(stage, ORDERS) == {"enough-orders": "Success", "many-orders": "Failed"}
+    assert results(environment, ORDERS) == {"enough-orders": "Success", "many-orders": "Failed"}
 
 
-def models_have_results(stage: Stage) -> None:
+def models_have_results(environment: Environment) -> None:
     """The tests that dbt has run, one of which has failed."""
-    assert results(stage, _OPEN_ORDERS) == {
+    assert results(environment, _OPEN_ORDERS) == {
         "accepted_values_open_orders_state__new": "Failed",
         "not_null_open_orders_id": "Success",
     }
@@ -95,7 +97,7 @@ DATA_QUALITY: Final = (
         "TestSuite",
         f"{POSTGRES}; a test that passes, one that fails",
         "",
-        lambda stage, name: run_suite(stage, name, ORDERS, {"enough-orders": 100, "many-orders": 100_000}),
+        lambda environment, name: run_suite(environment, name, ORDERS, {"enough-orders": 100, "many-orders": 100_000}),
         SUCCESS,
         one_of_two_tests_has_passed,
         needs_catalogue=True,
@@ -106,8 +108,8 @@ DATA_QUALITY: Final = (
         "TestSuite",
         POSTGRES,
         "wrong password",
-        lambda stage, name: run_suite(
-            stage, name, _OFFICES, {"enough-offices": 1}, stage.connection_with(WRONG_PASSWORD)
+        lambda environment, name: run_suite(
+            environment, name, _OFFICES, {"enough-offices": 1}, environment.connection_with(WRONG_PASSWORD)
         ),
         Expected("failed", "WorkflowFailed", "password authentication failed"),
         needs_catalogue=True,
@@ -128,7 +130,7 @@ DATA_QUALITY: Final = (
         "dbt",
         "artefacts on a volume",
         "no manifest",
-        lambda stage, name: run_dbt(stage, name, "/dbt/nowhere.json"),
+        lambda environment, name: run_dbt(environment, name, "/dbt/nowhere.json"),
         Expected("failed", "WorkflowFailed", "Manifest file not found at '/dbt/nowhere.json'"),
     ),
     Case(
@@ -136,7 +138,7 @@ DATA_QUALITY: Final = (
         "autoClassification",
         POSTGRES,
         "the image has no extra `pii-processor`",
-        lambda stage, name: stage.run(
+        lambda environment, name: environment.run(
             name, "autoClassification", {"type": "AutoClassification", "enableAutoClassification": True}
         ),
         Expected("failed", "MissingPlugin", "EXTRAS including 'pii-processor'"),

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from testing import installation as installations
 from testing import manifests
-from testing import site as sites
+from testing.installation import SERVICE
 from testing.postgres.expected import differences
-from testing.site import SERVICE
 from tests.scenarios.types import sources
 from tests.scenarios.types.case import Case, Expected, Seen
-from tests.scenarios.types.stage import Stage
+from tests.scenarios.types.environment import Environment
 
 ORDERS: Final = f"{SERVICE}.shop.sales.orders"
 SUCCESS: Final = Expected("success", "Succeeded")
 WRONG_PASSWORD: Final = "not-the-password"
 POSTGRES: Final = "PostgreSQL"
 
-_METADATA: Final = sites.SOURCE_CONFIG["config"]
+_METADATA: Final = installations.SOURCE_CONFIG["config"]
 _LINEAGE: Final = {"type": "DatabaseLineage", "queryLogDuration": 1}
 _USAGE: Final = {"type": "DatabaseUsage", "queryLogDuration": 1}
 _ORDERS_ONLY: Final = {
@@ -33,108 +33,119 @@ _ANOTHER_CERTIFICATE: Final = (
 )
 
 
-def query(stage: Stage, statement: str) -> None:
+def query(environment: Environment, statement: str) -> None:
     """What people do in the shop, and the query log keeps; as the role of the service."""
     command = ["psql", "--host=/tmp", "--username=postgres", "--dbname=shop", "--quiet", "--no-psqlrc"]
     session = f"set session authorization openmetadata; {statement}"
-    stage.site.kubectl("exec", f"deployment/{manifests.POSTGRES}", "--", *command, f"--command={session}")
+    environment.installation.kubectl("exec", f"deployment/{manifests.POSTGRES}", "--", *command, f"--command={session}")
 
 
-def after(statement: str, pipeline_type: str, config: dict[str, Any]) -> Callable[[Stage, str], Seen]:
-    """Run a pipeline after somebody has worked with the database."""
+def after(statement: str, pipeline_type: str, config: dict[str, Any]) -> Callable[[Environment, str], Seen]:
+    """Run a pipeline after queries in the database."""
 
-    def play(stage: Stage, name: str) -> Seen:
-        query(stage, statement)
-        return stage.run(name, pipeline_type, config)
+    def run(environment: Environment, name: str) -> Seen:
+        query(environment, statement)
+        return environment.run(name, pipeline_type, config)
 
-    return play
+    return run
 
 
-def over(pipeline_type: str, config: dict[str, Any], **changes: Any) -> Callable[[Stage, str], Seen]:
+def over(pipeline_type: str, config: dict[str, Any], **changes: Any) -> Callable[[Environment, str], Seen]:
     """Run a pipeline over a connection to PostgreSQL that differs from the right one."""
-    return lambda stage, name: stage.run(name, pipeline_type, config, connection=stage.connection | changes)
+    return lambda environment, name: environment.run(
+        name, pipeline_type, config, connection=environment.connection | changes
+    )
 
 
-def refused(pipeline_type: str, config: dict[str, Any]) -> Callable[[Stage, str], Seen]:
+def refused(pipeline_type: str, config: dict[str, Any]) -> Callable[[Environment, str], Seen]:
     """Run a pipeline with a wrong password."""
-    return lambda stage, name: stage.run(name, pipeline_type, config, connection=stage.connection_with(WRONG_PASSWORD))
+    return lambda environment, name: environment.run(
+        name, pipeline_type, config, connection=environment.connection_with(WRONG_PASSWORD)
+    )
 
 
-def over_tls(certificate: str) -> Callable[[Stage, str], Seen]:
+def over_tls(certificate: str) -> Callable[[Environment, str], Seen]:
     """Catalogue the shop over TLS, trusting what the command prints; the certificate is a file from a Secret."""
 
-    def play(stage: Stage, name: str) -> Seen:
-        text = stage.site.kubectl("exec", f"deployment/{manifests.POSTGRES}", "--", "sh", "-c", certificate)
-        stage.site.apply(sites.secret(f"{name}-ca", "ca.crt", text))
+    def run(environment: Environment, name: str) -> Seen:
+        text = environment.installation.kubectl(
+            "exec", f"deployment/{manifests.POSTGRES}", "--", "sh", "-c", certificate
+        )
+        environment.installation.apply(installations.secret(f"{name}-ca", "ca.crt", text))
         tls = {"sslMode": "verify-ca", "sslConfig": {"caCertificate": "/certs/ca.crt"}}
-        return stage.run(
+        return environment.run(
             name,
             "metadata",
             _METADATA,
             service={"type": "databaseService", "name": sources.SECURED},
-            connection=stage.connection | tls,
+            connection=environment.connection | tls,
             podTemplate={
                 "spec": {"volumes": [{"name": "ca", "secret": {"secretName": f"{name}-ca"}}]},
                 "container": {"volumeMounts": [{"name": "ca", "mountPath": "/certs", "readOnly": True}]},
             },
         )
 
-    return play
+    return run
 
 
-def mariadb(password: str | None) -> Callable[[Stage, str], Seen]:
+def mariadb(password: str | None) -> Callable[[Environment, str], Seen]:
     """Catalogue MariaDB, with the right password or another."""
 
-    def play(stage: Stage, name: str) -> Seen:
+    def run(environment: Environment, name: str) -> Seen:
         host = f"{manifests.MARIADB}:{manifests.MARIADB_PORT}"
-        return stage.run(
+        return environment.run(
             name,
             "metadata",
             {"type": "DatabaseMetadata", "schemaFilterPattern": {"includes": ["^depot$"]}},
             service={"type": "databaseService", "name": sources.DEPOT},
-            connection=sources.mariadb(host, password or stage.site.credentials.password),
+            connection=sources.mariadb(host, password or environment.installation.credentials.password),
         )
 
-    return play
+    return run
 
 
-def shop_is_known(stage: Stage) -> None:
+def shop_is_known(environment: Environment) -> None:
     """All that the seed has made is in the catalogue."""
-    assert differences(stage.site.fake_server, SERVICE) == []
+    assert differences(environment.installation.fake_server, SERVICE) == []
 
 
-def secured_shop_is_known(stage: Stage) -> None:
+def secured_shop_is_known(environment: Environment) -> None:
     """The same, of the service that is read by way of TLS."""
-    assert differences(stage.site.fake_server, sources.SECURED) == []
+    assert differences(environment.installation.fake_server, sources.SECURED) == []
 
 
-def depot_is_known(stage: Stage) -> None:
+def depot_is_known(environment: Environment) -> None:
     """Tables, columns, comments, the view and the foreign key."""
-    goods = stage.table(f"{sources.DEPOT}.default.depot.goods")
+    goods = environment.table(f"{sources.DEPOT}.default.depot.goods")
     assert [column["name"] for column in goods["columns"]] == ["sku", "shelf", "kind", "weight", "details"]
     assert goods["description"] == "What is kept"
     keys = [one for one in goods["tableConstraints"] if one["constraintType"] == "FOREIGN_KEY"]
     assert [key["referredColumns"] for key in keys] == [[f"{sources.DEPOT}.default.depot.shelves.id"]]
-    assert stage.table(f"{sources.DEPOT}.default.depot.heavy_goods")["tableType"] == "View"
+    assert environment.table(f"{sources.DEPOT}.default.depot.heavy_goods")["tableType"] == "View"
 
 
-def prices_come_from_products(stage: Stage) -> None:
+def prices_come_from_products(environment: Environment) -> None:
     """The edge that the statement has drawn."""
-    edges = [(edge["fromEntity"]["name"], edge["toEntity"]["name"]) for edge in stage.site.fake_server.lineage()]
+    edges = [
+        (edge["fromEntity"]["name"], edge["toEntity"]["name"])
+        for edge in environment.installation.fake_server.lineage()
+    ]
     assert ("products", "prices") in edges
 
 
-def orders_are_counted(stage: Stage) -> None:
+def orders_are_counted(environment: Environment) -> None:
     """The usage of the table that was queried."""
-    calls = stage.site.fake_server.calls(method="POST", path=f"/usage/table/{stage.table(ORDERS)['id']}$")
+    calls = environment.installation.fake_server.calls(
+        method="POST", path=f"/usage/table/{environment.table(ORDERS)['id']}$"
+    )
     assert [call["body"]["count"] >= 1 for call in calls] == [True]
 
 
-def orders_are_measured(stage: Stage) -> None:
+def orders_are_measured(environment: Environment) -> None:
     """The rows of the one table that the filters select."""
-    calls = stage.site.fake_server.calls(method="PUT", path="/tableProfile$")
+    calls = environment.installation.fake_server.calls(method="PUT", path="/tableProfile$")
     rows = {call["path"].split("/")[-2]: call["body"]["tableProfile"]["rowCount"] for call in calls}
-    assert rows == {stage.table(ORDERS)["id"]: 120}
+    assert rows == {environment.table(ORDERS)["id"]: 120}
 
 
 CATALOGUE: Final = Case(
@@ -142,7 +153,7 @@ CATALOGUE: Final = Case(
     "metadata",
     POSTGRES,
     "",
-    lambda stage, name: stage.run(name, "metadata", _METADATA),
+    lambda environment, name: environment.run(name, "metadata", _METADATA),
     SUCCESS,
     shop_is_known,
     is_quick=True,
@@ -214,7 +225,7 @@ DATABASES: Final = (
         "lineage-no-log",
         "lineage",
         POSTGRES,
-        "the query log cannot be read: only the log says so",
+        "the query log cannot be read: only the log has it",
         over("lineage", _LINEAGE, **_NO_LOG),
         Expected("success", "Succeeded", 'log:relation "no_such_log" does not exist'),
         needs_catalogue=True,

@@ -7,15 +7,15 @@ from testing import manifests
 from tests.scenarios.types import sources
 from tests.scenarios.types.case import Case, Expected, Seen
 from tests.scenarios.types.cases.databases import POSTGRES, SUCCESS, WRONG_PASSWORD
-from tests.scenarios.types.stage import Stage
+from tests.scenarios.types.environment import Environment
 
 _FILES: Final = f"http://{manifests.FILES}:{manifests.FILES_PORT}"
 _CONNECTION_TEST: Final = "test connection"
 
 
-def read_api(path: str) -> Callable[[Stage, str], Seen]:
+def read_api(path: str) -> Callable[[Environment, str], Seen]:
     """Catalogue an API by the OpenAPI document at that path."""
-    return lambda stage, name: stage.run(
+    return lambda environment, name: environment.run(
         name,
         "metadata",
         {"type": "ApiMetadata"},
@@ -24,9 +24,9 @@ def read_api(path: str) -> Callable[[Stage, str], Seen]:
     )
 
 
-def run_application(python_class: str) -> Callable[[Stage, str], Seen]:
-    """Run an application that says what its configuration tells it to."""
-    return lambda stage, name: stage.run(
+def run_application(python_class: str) -> Callable[[Environment, str], Seen]:
+    """Run an application that prints what its configuration has."""
+    return lambda environment, name: environment.run(
         name,
         "application",
         {"type": "Application", "sourcePythonClass": python_class, "appConfig": {"sleep": 0, "echo": "hello"}},
@@ -34,11 +34,11 @@ def run_application(python_class: str) -> Callable[[Stage, str], Seen]:
     )
 
 
-def endpoints_are_known(stage: Stage) -> None:
+def endpoints_are_known(environment: Environment) -> None:
     """Each operation of the document, in the collection that it is tagged with."""
     found = {
         (endpoint["apiCollection"]["name"], endpoint["name"], endpoint["requestMethod"])
-        for endpoint in stage.site.fake_server.entities("apiEndpoints")
+        for endpoint in environment.installation.fake_server.entities("apiEndpoints")
     }
     assert found == {
         ("orders", "/orders/get", "GET"),
@@ -88,7 +88,7 @@ OTHER_SERVICES: Final = (
         _CONNECTION_TEST,
         POSTGRES,
         "",
-        lambda stage, name: stage.try_connection(name, stage.connection),
+        lambda environment, name: environment.try_connection(name, environment.connection),
         Expected("Successful", ""),
     ),
     Case(
@@ -96,7 +96,7 @@ OTHER_SERVICES: Final = (
         _CONNECTION_TEST,
         POSTGRES,
         "wrong password",
-        lambda stage, name: stage.try_connection(name, stage.connection_with(WRONG_PASSWORD)),
+        lambda environment, name: environment.try_connection(name, environment.connection_with(WRONG_PASSWORD)),
         Expected("Failed", "CheckAccess", "password authentication failed"),
     ),
 )

@@ -49,7 +49,7 @@ def test_a_phase_takes_as_long_as_its_longest_lane() -> None:
     assert (phase.at_once, phase.about_seconds) == (SHARED_AT_ONCE, 70)
 
 
-def test_what_disturbs_the_shared_installation_runs_alone_and_last() -> None:
+def test_exclusive_cases_run_alone_and_last() -> None:
     cases = [case_at("exclusive", 1), case_at("own", 2), case_at("shared", 3), case_at("exclusive", 4)]
     found = phases(cases)
     assert [[case.place for case in phase.cases] for phase in found] == [["shared"], ["own"], ["exclusive"] * 2]

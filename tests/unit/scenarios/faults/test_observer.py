@@ -89,14 +89,14 @@ def test_two_pods_that_work_at_the_same_time_overlap(observer: Observer, monkeyp
     assert observer.seen("r").overlaps == [("a", "b")]
 
 
-def test_one_pod_after_the_other_is_no_overlap(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_pod_after_the_other_is_not_an_overlap(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observer, "_still_works", lambda _: False)
     observer._note_job(job(), 1.0, False)
     observer._note_pod(pod("a", "running"), 2.0, False)
     observer._note_pod(pod("a", "terminated"), 3.0, False)
     observer._note_pod(pod("b", "running"), 4.0, False)  # it goes with its node
     observer._note_pod(pod("b", "running"), 5.0, True)
-    observer._note_pod(pod("c", "running"), 6.0, False)  # its end was missed, as the API server says
+    observer._note_pod(pod("c", "running"), 6.0, False)  # its end was missed, as the API server shows
     observer._note_pod(pod("d", "running"), 7.0, False)
     assert observer.seen("r").overlaps == []
     assert observer.seen("r").working == {"d"}

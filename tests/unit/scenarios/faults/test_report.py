@@ -3,9 +3,6 @@
 import json
 from dataclasses import replace
 
-import pytest
-
-from testcluster.locations import CHECKOUT
 from testing.machine import Facts
 from tests.scenarios.faults import document
 from tests.scenarios.faults.case import Case, Result
@@ -61,11 +58,10 @@ def test_the_slowest_cases_come_first_with_their_plan() -> None:
 
 def test_only_the_part_between_the_comments_is_rewritten() -> None:
     machine: Facts = {"cores": 2, "memory_gib": 24.0, "kubernetes": "v1.37.2", "load_before": 0.5}
-    text = (CHECKOUT / document.NAME).read_text()
-    once = document.rewritten(text, "| new |", machine, 3)
-    assert document.rewritten(once, "| new |", machine, 3) == once
+    section, content = document.SECTION, document.content("| new |", machine, 3)
+    text = section.document.read_text()
+    once = section.replaced(text, content)
+    assert section.replaced(once, content) == once
     assert "\n| new |\n" in once
     assert once.startswith(text[: text.index("<!--")])
     assert once.endswith(text[text.index("## Not in the matrix") :])
-    with pytest.raises(ValueError, match="has lost the comments"):
-        document.rewritten("no comments", "| new |", machine, 3)

@@ -38,7 +38,7 @@ def test_each_deviation_is_named(changes: dict[str, Any], words: str) -> None:
     assert any(words in found for found in deviations(KILLED, observation(**changes)))
 
 
-def test_a_run_that_has_left_the_status_needs_only_the_servers_row() -> None:
+def test_a_run_outside_the_status_needs_only_the_servers_row() -> None:
     gone = observation(record=record(report="Pending"), is_listed=False)
     assert deviations(KILLED, gone) == []
     assert is_lost(replace(gone, row=row("running")))

@@ -55,7 +55,7 @@ def test_admitted_runs_that_work_at_the_same_time_are_doubled(ledger: Ledger) ->
     assert ledger.doubled() == ["pods a-pod and b-pod worked at the same time"]
 
 
-def test_one_after_the_other_is_right_and_so_is_a_run_by_hand_beside_another(ledger: Ledger) -> None:
+def test_runs_in_sequence_and_manual_runs_beside_them_are_right(ledger: Ledger) -> None:
     ledger.note(JOBS, "ADDED", job("a"))
     ledger.note(PODS, "ADDED", pod("a"))
     ledger.note(PODS, "MODIFIED", pod("a", phase="Succeeded"))
@@ -66,7 +66,7 @@ def test_one_after_the_other_is_right_and_so_is_a_run_by_hand_beside_another(led
     assert ledger.doubled() == []
 
 
-def test_a_scheduled_run_that_was_put_back_began_before_it_was_admitted(ledger: Ledger) -> None:
+def test_a_requeued_scheduled_run_started_before_its_admission(ledger: Ledger) -> None:
     ledger.note(JOBS, "ADDED", job("a"))
     ledger.note(PODS, "ADDED", pod("a"))
     ledger.note(PODS, "ADDED", pod("tick", created="12:00:01"))
@@ -75,9 +75,7 @@ def test_a_scheduled_run_that_was_put_back_began_before_it_was_admitted(ledger: 
 
 
 @pytest.mark.parametrize(("admitted_in", "is_doubled"), [(9, False), (7, True)])
-def test_within_one_second_the_versions_tell_whether_a_pod_came_before_its_admission(
-    ledger: Ledger, admitted_in: int, is_doubled: bool
-) -> None:
+def test_within_one_second_versions_order_pod_and_admission(ledger: Ledger, admitted_in: int, is_doubled: bool) -> None:
     ledger.note(JOBS, "ADDED", job("a"))
     ledger.note(PODS, "ADDED", pod("a"))
     ledger.note(JOBS, "ADDED", job("tick", owner="cronjob-uid", admitted="", version=7))
@@ -93,7 +91,7 @@ def test_two_jobs_of_one_run_are_doubled_whatever_they_belong_to(ledger: Ledger)
     assert ledger.doubled() == ["run one had the Jobs ['a', 'b']"]
 
 
-def test_a_run_is_unfinished_until_its_end_was_told(ledger: Ledger) -> None:
+def test_a_run_is_unfinished_until_its_end_is_reported(ledger: Ledger) -> None:
     ledger.note(JOBS, "ADDED", job("a"))
     assert ledger.unfinished([]) == ["run a of nightly (a): not in the status"]
     for each in (record("a", "running"), record("a", report="Pending")):
@@ -104,8 +102,8 @@ def test_a_run_is_unfinished_until_its_end_was_told(ledger: Ledger) -> None:
     assert ledger.unfinished([]) == []
 
 
-def test_a_promise_without_a_job_is_lost_unless_its_pipeline_went(ledger: Ledger) -> None:
-    assert ledger.unfinished([(UID, "a")]) == ["run a of nightly (a Job that nobody saw): not in the status"]
+def test_a_promised_run_without_a_job_is_lost(ledger: Ledger) -> None:
+    assert ledger.unfinished([(UID, "a")]) == ["run a of nightly (a Job that was never seen): not in the status"]
     ledger.note(PIPELINES, "DELETED", pipeline())
     assert ledger.unfinished([(UID, "a")]) == []
 

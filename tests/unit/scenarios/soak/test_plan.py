@@ -11,7 +11,7 @@ def first(seed: int, count: int = 2000, *, size: int = 6) -> list[Step]:
     return list(islice(steps(seed, size), count))
 
 
-def test_a_seed_says_it_all() -> None:
+def test_a_seed_determines_everything() -> None:
     assert first(1) == first(1)
     assert first(1) != first(2)
 
@@ -30,7 +30,7 @@ def test_every_step_is_possible_after_those_before_it(seed: int) -> None:
             paused[step.pipeline] = False
 
 
-def test_what_people_applied_is_neither_changed_nor_deleted_through_the_gateway() -> None:
+def test_applied_pipelines_are_not_changed_through_the_gateway() -> None:
     ways = {step.way for step in first(3) if step.pipeline.startswith(APPLIED) and step.kind in ("change", "delete")}
     assert ways == {"kubernetes"}
 
@@ -38,7 +38,7 @@ def test_what_people_applied_is_neither_changed_nor_deleted_through_the_gateway(
 def test_every_kind_of_step_comes_and_every_pipeline_is_used() -> None:
     found = first(4)
     assert {step.kind for step in found} == {
-        "create", "change", "run", "run by hand", "kill", "pause", "resume", "read", "delete",
+        "create", "change", "run", "run manually", "kill", "pause", "resume", "read", "delete",
     }  # fmt: skip
     assert {step.pipeline for step in found} == set(names(6))
     assert len({step.run_id for step in found}) == len(found)

@@ -22,5 +22,5 @@ def line(level: str, logger: str, message: str) -> str:
         ("Traceback (most recent call last):", ["the operator-1 logged Traceback (most recent call last):"]),
     ],
 )
-def test_an_error_of_ours_and_a_connection_for_one_call_are_violations(text: str, expected: list[str]) -> None:
+def test_own_errors_and_single_use_connections_are_violations(text: str, expected: list[str]) -> None:
     assert problems("operator-1", [text]) == expected

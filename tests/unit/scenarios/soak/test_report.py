@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.scenarios.soak import report
+from tests.scenarios.soak.execution import Result
 from tests.scenarios.soak.flatness import WARM_UP_SECONDS, Lives, growth_per_hour, warm
-from tests.scenarios.soak.play import Result
-from tests.scenarios.soak.told import not_as_told
+from tests.scenarios.soak.reported import report_problems
 
 HOUR = 3600
 
@@ -37,7 +37,7 @@ def test_a_process_that_grows_is_a_violation(per_hour: float, expected: list[str
     assert all(words in text for words, text in zip(expected, found, strict=True))
 
 
-def test_too_short_a_life_tells_nothing_about_growth_but_has_a_peak() -> None:
+def test_too_short_a_life_has_a_peak_but_no_growth() -> None:
     found = result({1: line(500, 9000, seconds=300)})
     (each,) = report.judged(found)
     assert each.growth_per_hour is None
@@ -61,14 +61,14 @@ def test_the_last_line_is_one_object_with_all_measures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("reported", "expected"),
     [
         (["success"], []),
-        (["success", "success"], ["run a ended as success; OpenMetadata was told ['success', 'success']"]),
-        (["failed"], ["run a ended as success; OpenMetadata was told ['failed']"]),
-        ([], ["run a ended as success; OpenMetadata was told nothing"]),
+        (["success", "success"], ["run a ended as success; OpenMetadata received ['success', 'success']"]),
+        (["failed"], ["run a ended as success; OpenMetadata received ['failed']"]),
+        ([], ["run a ended as success; OpenMetadata received nothing"]),
     ],
 )
-def test_openmetadata_must_be_told_the_same_end_once(told: list[str], expected: list[str]) -> None:
-    rows = [{"runId": "a", "terminalStates": told}]
-    assert not_as_told({("uid", "a"): {"state": "success"}}, rows) == expected
+def test_openmetadata_must_receive_the_same_end_once(reported: list[str], expected: list[str]) -> None:
+    rows = [{"runId": "a", "terminalStates": reported}]
+    assert report_problems({("uid", "a"): {"state": "success"}}, rows) == expected
