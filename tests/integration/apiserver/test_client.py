@@ -173,7 +173,7 @@ def test_what_the_api_server_refuses_is_invalid_with_its_words(api: KubernetesCl
 def test_a_missing_kubeconfig_is_reported_with_both_remedies(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     for kubeconfig in (None, str(tmp_path / "absent")):
-        with pytest.raises(ClusterError, match="run inside a pod with a service account, or give --kubeconfig"):
+        with pytest.raises(ClusterError, match="run in a pod with a service account, or set --kubeconfig"):
             read_configuration(kubeconfig)
 
 

@@ -14,6 +14,7 @@ from ingestion_operator.adapters.kube import client as module
 from ingestion_operator.adapters.kube.client import KubernetesCluster, connect, read_configuration
 from ingestion_operator.errors import ClusterError, Forbidden, Unavailable
 from ingestion_operator.ports import JOBS, PODS, SECRETS
+from ingestion_operator.runtime.backoff import Backoff
 from testcluster.handle import Cluster
 from testing.config_maps import CONFIG_MAPS, config_map, fresh
 
@@ -127,7 +128,7 @@ class _Scripted(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KubernetesCluster, type[_Scripted]]]:
     """A server that answers with the codes it is given, then with 200; the pauses of the client are short."""
-    monkeypatch.setattr(module, "_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_RETRY", Backoff(first=0.01, last=20.0))
     handler = type("Handler", (_Scripted,), {"codes": [], "requests": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -198,7 +198,7 @@ def test_kubectl_knows_columns_short_name_and_category(
 def test_kubectl_explain_knows_every_field_that_people_write(cluster: Cluster) -> None:
     for field in ("spec.schedule.startingDeadlineSeconds", "spec.history.ttl", "spec.podTemplate.container.image"):
         assert "FIELD" in cluster.kubectl("explain", f"omip.{field}")
-    assert "How late a tick that an outage delayed may still start" in cluster.kubectl("explain", "omip.spec.schedule")
+    assert "late a scheduled run may still start after an outage" in cluster.kubectl("explain", "omip.spec.schedule")
 
 
 def test_a_full_pipeline_survives_kubectl_apply_without_a_change(cluster: Cluster, namespace: str) -> None:

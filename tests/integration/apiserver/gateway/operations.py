@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ingestion_operator import constants
@@ -104,6 +104,8 @@ class Operation:
     steps: list[Step]
     bound: float = _WRITE_BOUND
     repeated: tuple[int, ...] = (200,)
+    after_conflict: list[Step] = field(default_factory=list)
+    """Its calls where another client, such as the Job controller, has written the object since the cache read it."""
 
     @property
     def is_read(self) -> bool:
@@ -211,6 +213,7 @@ OPERATIONS: Final = {
         lambda server, name: server.kill(name),
         _steps("patch jobs"),
         repeated=(200, 404),  # a run that is being stopped is nothing to stop
+        after_conflict=_steps("patch jobs, get jobs, patch jobs 2"),
     ),
     "delete": Operation(
         _queued,
