@@ -92,9 +92,9 @@ def test_additional_fields_of_the_server_are_accepted(
     exit_code, _, log = executed(pod)
 
     assert exit_code == 0, log
-    assert "does not know it: invented" in log
-    assert "does not know it: openMetadataServerConnection.somethingNew" in log
-    assert "secretsManagerLoader is airflow, which is not here: using noop" in log
+    assert "does not know: invented" in log
+    assert "does not know: openMetadataServerConnection.somethingNew" in log
+    assert "secretsManagerLoader is airflow, which does not exist here: using noop" in log
 
 
 def test_a_failure_before_the_first_step_is_in_that_step(pod: Pod, fake_server: FakeServerClient) -> None:

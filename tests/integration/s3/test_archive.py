@@ -107,5 +107,5 @@ async def test_the_sweep_takes_old_runs_and_nothing_else(server: S3Server, bucke
         harness.clock.forward(days=31)
         await archiver._sweep()
         assert harness.text() == ""
-    assert sorted(stored.key for stored in foreign.list("")) == ["logs/here/not/of/the/archive", "another/client"]
+    assert sorted(stored.key for stored in foreign.list("")) == ["another/client", "logs/here/not/of/the/archive"]
     assert sweep(harness.store, harness.clock.now() + timedelta(days=1)).runs == 0
