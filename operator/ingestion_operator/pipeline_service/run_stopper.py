@@ -44,10 +44,8 @@ class RunStopper:
             except Conflict:
                 body = self._cluster.get(JOBS, self._namespace, job.name)
                 live = read_job(body) if body is not None else None
-                if body is not None:
-                    self._cache.overlay_write(
-                        JOBS, body
-                    )  # perhaps written by this client, and only the response was lost
+                if body is not None:  # perhaps written by this client, and only the response was lost
+                    self._cache.overlay_write(JOBS, body)
             except NotFound:
                 return False
             else:
