@@ -20,7 +20,11 @@ TEMPLATES = st.fixed_dictionaries(
     {},
     optional={
         "metadata": st.fixed_dictionaries(
-            {}, optional={"labels": st.dictionaries(WORD, WORD, max_size=2), "annotations": st.dictionaries(WORD, WORD)}
+            {},
+            optional={
+                "labels": st.dictionaries(WORD, WORD, max_size=2),
+                "annotations": st.dictionaries(WORD, WORD, max_size=2),
+            },
         ),
         "container": st.fixed_dictionaries(
             {},
